@@ -1,0 +1,424 @@
+//! The event: one DNS transaction with the fields of the CIM's Network_Resolution data model.
+
+pub mod field;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+pub use field::{Field, Kind, Value, Values};
+
+use crate::frame::Transport;
+pub use crate::frame::Mac;
+use crate::message::Record;
+use crate::time::Timestamp;
+
+/// What was seen of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// Query and response.
+    Both,
+    /// A query that nobody answered.
+    QueryOnly,
+    /// A response whose query was not seen.
+    ResponseOnly,
+}
+
+impl Seen {
+    /// The event's `name`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Both => "DNS transaction",
+            Self::QueryOnly => "DNS query without response",
+            Self::ResponseOnly => "DNS response without query",
+        }
+    }
+}
+
+/// What came of a lookup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// Answer records came.
+    Resolved,
+    /// The name exists, the type does not (RFC 9499, section 3).
+    Nodata,
+    /// RCODE 3.
+    Nxdomain,
+    /// RCODE 2.
+    Servfail,
+    /// RCODE 5.
+    Refused,
+    /// Answered with an address that leads nowhere: 0.0.0.0, ::, or one named as a sinkhole.
+    Blocked,
+    /// Nobody answered.
+    Unanswered,
+    /// Anything else: other RCODEs, truncated answers, referrals, opcodes that look nothing up.
+    Other,
+}
+
+impl Outcome {
+    /// The word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Resolved => "resolved",
+            Self::Nodata => "nodata",
+            Self::Nxdomain => "nxdomain",
+            Self::Servfail => "servfail",
+            Self::Refused => "refused",
+            Self::Blocked => "blocked",
+            Self::Unanswered => "unanswered",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// Something odd about a transaction; rules can match the word it prints as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Anomaly {
+    /// The response has TC set.
+    Truncated,
+    /// The capture cut the packet before the end of the message.
+    Snaplen,
+    /// The query was repeated that many times before the event was made.
+    Retransmitted(u32),
+    /// The response came after its query was given up.
+    LateResponse,
+    /// A second response that says something else.
+    MultipleResponses,
+    /// The response came before its query on the wire.
+    ResponseFirst,
+    /// The QR bit and the ports say different things about who asked.
+    PortMismatch,
+    /// That section could not be decoded to its end.
+    Malformed(&'static str),
+    /// Multicast DNS.
+    Mdns,
+    /// Link-local multicast name resolution.
+    Llmnr,
+}
+
+impl fmt::Display for Anomaly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Truncated => f.write_str("truncated"),
+            Self::Snaplen => f.write_str("snaplen"),
+            Self::Retransmitted(times) => write!(f, "retransmitted:{times}"),
+            Self::LateResponse => f.write_str("late_response"),
+            Self::MultipleResponses => f.write_str("multiple_responses"),
+            Self::ResponseFirst => f.write_str("response_first"),
+            Self::PortMismatch => f.write_str("port_mismatch"),
+            Self::Malformed(section) => write!(f, "malformed:{section}"),
+            Self::Mdns => f.write_str("mdns"),
+            Self::Llmnr => f.write_str("llmnr"),
+        }
+    }
+}
+
+/// Whether the source of a lookup is known to answer lookups itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// A host that asks.
+    #[default]
+    Client,
+    /// A host that answers others, or asks without RD: the client hides behind it.
+    Resolver,
+}
+
+/// EDNS (RFC 6891) as the transaction showed it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Edns {
+    /// The version.
+    pub version: u8,
+    /// The sender's UDP payload size in bytes.
+    pub udp_size: u16,
+    /// The DO bit.
+    pub dnssec_ok: bool,
+    /// The client subnet option (RFC 7871), `address/prefix`.
+    pub client_subnet: Option<String>,
+}
+
+/// One DNS transaction as the wire showed it.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Capture time of the query; of the response where no query was seen.
+    pub time: Timestamp,
+    /// The sensor's name.
+    pub sensor: Arc<str>,
+    /// The interface or capture file.
+    pub source: Arc<str>,
+    /// The configured zone.
+    pub zone: Option<Arc<str>>,
+    /// What was seen.
+    pub seen: Seen,
+    /// The client's address.
+    pub src: IpAddr,
+    /// The client's port.
+    pub src_port: u16,
+    /// The hardware address on the client's side.
+    pub src_mac: Option<Mac>,
+    /// The resolver's address.
+    pub dest: IpAddr,
+    /// The resolver's port.
+    pub dest_port: u16,
+    /// The hardware address on the resolver's side.
+    pub dest_mac: Option<Mac>,
+    /// UDP or TCP.
+    pub transport: Transport,
+    /// The message ID.
+    pub transaction_id: u16,
+    /// The opcode's mnemonic.
+    pub opcode: Cow<'static, str>,
+    /// The second 16 bits of the header (RFC 1035, 4.1.1), of the response where one was seen.
+    pub header_flags: u16,
+    /// QNAME in lower case, `unknown` where there is none.
+    pub query: String,
+    /// QNAME as it was spelled.
+    pub query_spelled: String,
+    /// The names of the further questions, in lower case.
+    pub other_questions: Vec<String>,
+    /// The QTYPE's mnemonic, `unknown` where there is no question.
+    pub record_type: Cow<'static, str>,
+    /// The QCLASS's mnemonic.
+    pub query_class: Cow<'static, str>,
+    /// QDCOUNT.
+    pub query_count: u16,
+    /// ANCOUNT.
+    pub answer_count: u16,
+    /// NSCOUNT.
+    pub authority_answer_count: u16,
+    /// ARCOUNT.
+    pub additional_answer_count: u16,
+    /// RCODE, extended by EDNS; `None` without a response.
+    pub reply_code: Option<u16>,
+    /// The answer section's records, as far as they could be read.
+    pub answers: Vec<Record>,
+    /// Response time minus query time in nanoseconds.
+    pub duration: Option<i64>,
+    /// EDNS.
+    pub edns: Option<Edns>,
+    /// What came of the lookup.
+    pub outcome: Outcome,
+    /// What was odd.
+    pub anomalies: Vec<Anomaly>,
+    /// Who the source is.
+    pub src_role: Role,
+    /// VLAN identifiers, outer first.
+    pub vlan: Vec<u16>,
+    /// The encapsulations taken off, outer first.
+    pub tunnel: Vec<&'static str>,
+    /// Number of the packet that completed the query, or of the response's where there was none.
+    pub packet: u64,
+    /// Number of the packet that completed the response.
+    pub response_packet: Option<u64>,
+    /// The same for the same transaction, whoever replays it.
+    pub event_id: [u8; 16],
+}
+
+impl Event {
+    /// Calls `take` with each value of a field, in order; not at all where the field is absent.
+    pub fn each<'a>(&'a self, field: Field, take: &mut dyn FnMut(Value<'a>)) {
+        let text = |text: &'a str| Value::Text(Cow::Borrowed(text));
+        let number = |number: u16| Value::Number(u64::from(number));
+        match field {
+            Field::Time => take(Value::Time(self.time)),
+            Field::Host => take(text(&self.sensor)),
+            Field::Source => take(text(&self.source)),
+            Field::Sourcetype => take(text("dnsterrier:dns")),
+            Field::CimEntityZone => {
+                if let Some(zone) = &self.zone {
+                    take(text(zone));
+                }
+            }
+            Field::AdditionalAnswerCount => take(number(self.additional_answer_count)),
+            Field::AuthorityAnswerCount => take(number(self.authority_answer_count)),
+            Field::AnswerCount => take(number(self.answer_count)),
+            Field::QueryCount => take(number(self.query_count)),
+            Field::Answer => {
+                if self.answers.is_empty() {
+                    take(text("unknown"));
+                }
+                for record in &self.answers {
+                    take(text(&record.data));
+                }
+            }
+            Field::Dest | Field::DestIp => take(Value::Address(self.dest)),
+            Field::DestPort => take(number(self.dest_port)),
+            Field::DestMac => {
+                if let Some(mac) = self.dest_mac {
+                    take(Value::Mac(mac));
+                }
+            }
+            Field::Src | Field::SrcIp => take(Value::Address(self.src)),
+            Field::SrcPort => take(number(self.src_port)),
+            Field::SrcMac => {
+                if let Some(mac) = self.src_mac {
+                    take(Value::Mac(mac));
+                }
+            }
+            Field::Duration | Field::ResponseTime => {
+                if let Some(duration) = self.duration {
+                    take(Value::Span(duration));
+                }
+            }
+            Field::MessageType => take(text(match self.seen {
+                Seen::QueryOnly => "Query",
+                Seen::Both | Seen::ResponseOnly => "Response",
+            })),
+            Field::Name => take(text(self.seen.name())),
+            Field::Query => take(text(&self.query)),
+            Field::QuerySpelled => take(text(&self.query_spelled)),
+            Field::OtherQuestions => self.other_questions.iter().for_each(|name| take(text(name))),
+            Field::QueryType => take(text(if self.opcode == "QUERY" {
+                &self.record_type
+            } else {
+                &self.opcode
+            })),
+            Field::RecordType => take(text(&self.record_type)),
+            Field::QueryClass => take(text(&self.query_class)),
+            Field::ReplyCode => take(text(reply_code_phrase(self.reply_code))),
+            Field::ReplyCodeId => take(match self.reply_code {
+                Some(code) => Value::Text(Cow::Owned(code.to_string())),
+                None => text("unknown"),
+            }),
+            Field::Tag => ["network", "resolution", "dns"]
+                .into_iter()
+                .for_each(|tag| take(text(tag))),
+            Field::TransactionId => take(number(self.transaction_id)),
+            Field::Transport => take(text(self.transport.name())),
+            Field::Ttl => {
+                if let Some(ttl) = self.answers.iter().map(|record| record.ttl).min() {
+                    take(Value::Number(u64::from(ttl)));
+                }
+            }
+            Field::VendorProduct => take(text("dnsterrier")),
+            Field::EventId => take(Value::Id(self.event_id)),
+            Field::Outcome => take(text(self.outcome.name())),
+            Field::Anomalies => {
+                for anomaly in &self.anomalies {
+                    take(Value::Text(Cow::Owned(anomaly.to_string())));
+                }
+            }
+            Field::Opcode => take(text(&self.opcode)),
+            Field::Flags => {
+                for (bit, name) in FLAGS {
+                    if self.header_flags & bit != 0 {
+                        take(text(name));
+                    }
+                }
+            }
+            Field::EdnsVersion => {
+                if let Some(edns) = &self.edns {
+                    take(number(u16::from(edns.version)));
+                }
+            }
+            Field::EdnsUdpSize => {
+                if let Some(edns) = &self.edns {
+                    take(number(edns.udp_size));
+                }
+            }
+            Field::EdnsDo => {
+                if let Some(edns) = &self.edns {
+                    take(Value::Flag(edns.dnssec_ok));
+                }
+            }
+            Field::ClientSubnet => {
+                if let Some(subnet) = self.client_subnet() {
+                    take(text(subnet));
+                }
+            }
+            Field::ClientHint => {
+                if self.src_role == Role::Resolver
+                    && let Some(subnet) = self.client_subnet()
+                {
+                    take(text(subnet));
+                }
+            }
+            Field::SrcRole => take(text(match self.src_role {
+                Role::Client => "client",
+                Role::Resolver => "resolver",
+            })),
+            Field::Vlan => self.vlan.iter().for_each(|id| take(number(*id))),
+            Field::Tunnel => self.tunnel.iter().for_each(|layer| take(text(layer))),
+            Field::Packet => take(Value::Number(self.packet)),
+            Field::ResponsePacket => {
+                if let Some(packet) = self.response_packet {
+                    take(Value::Number(packet));
+                }
+            }
+        }
+    }
+
+    fn client_subnet(&self) -> Option<&str> {
+        self.edns.as_ref().and_then(|edns| edns.client_subnet.as_deref())
+    }
+}
+
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        self.serialize_into(&mut map)?;
+        map.end()
+    }
+}
+
+impl Event {
+    /// Writes the event's fields into a map that may hold others already.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize_into<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        for &field in Field::ALL {
+            match field.kind() {
+                Kind::Many => map.serialize_entry(field.name(), &Values { event: self, field })?,
+                Kind::One => {
+                    let mut result = Ok(());
+                    self.each(field, &mut |value| result = map.serialize_entry(field.name(), &value));
+                    result?;
+                }
+            }
+        }
+        map.serialize_entry("answers", &self.answers)
+    }
+}
+
+/// The header's flags by their bits (RFC 1035, 4.1.1; RFC 4035, 3.1.6), in the order in which dig prints them.
+const FLAGS: [(u16, &str); 6] = [
+    (0x0400, "aa"),
+    (0x0200, "tc"),
+    (0x0100, "rd"),
+    (0x0080, "ra"),
+    (0x0020, "ad"),
+    (0x0010, "cd"),
+];
+
+/// The CIM's phrase for an RCODE.
+fn reply_code_phrase(code: Option<u16>) -> &'static str {
+    match code {
+        Some(0) => "No Error",
+        Some(1) => "Format Error",
+        Some(2) => "Server Failure",
+        Some(3) => "Non-Existent Domain",
+        Some(4) => "Not Implemented",
+        Some(5) => "Query Refused",
+        Some(6) => "Name Exists when it should not",
+        Some(7) => "RR Set Exists when it should not",
+        Some(8) => "RR Set that should exist does not",
+        Some(9) => "Not Authorized",
+        Some(10) => "Name not contained in zone",
+        Some(11..=15) => "Unassigned",
+        Some(16) => "TSIG Signature Failure",
+        Some(17) => "Key not recognized",
+        Some(18) => "Signature out of time window",
+        Some(19) => "Bad TKEY Mode",
+        Some(20) => "Duplicate key name",
+        Some(21) => "Algorithm not supported",
+        Some(22) => "Bad Truncation",
+        Some(3841..=4095) => "Reserved for Private Use",
+        _ => "unknown",
+    }
+}

@@ -1,0 +1,183 @@
+//! Packet time: the only clock that a row or an event knows is the capture's.
+
+use std::fmt;
+use std::time::Duration;
+
+/// A moment in packet time: nanoseconds since 1970-01-01T00:00:00Z.
+///
+/// Prints as RFC 3339 in UTC with six digits of fraction, with nine where the capture recorded nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// Before every packet.
+    pub const MIN: Self = Self(i64::MIN);
+    /// After every packet.
+    pub const MAX: Self = Self(i64::MAX);
+
+    /// The moment `nanos` nanoseconds after the epoch.
+    #[must_use]
+    pub const fn from_nanos(nanos: i64) -> Self {
+        Self(nanos)
+    }
+
+    /// The moment `seconds` and `nanos` nanoseconds after the epoch; times out of range stay at the range's end.
+    #[must_use]
+    pub const fn from_parts(seconds: i64, nanos: i64) -> Self {
+        Self(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
+    }
+
+    /// Nanoseconds since the epoch.
+    #[must_use]
+    pub const fn as_nanos(self) -> i64 {
+        self.0
+    }
+
+    /// The moment `span` later.
+    #[must_use]
+    pub fn plus(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(nanos(span)))
+    }
+
+    /// The moment `span` earlier.
+    #[must_use]
+    pub fn minus(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(nanos(span)))
+    }
+
+    /// Nanoseconds from `earlier` to this moment, negative where `earlier` is the later one.
+    #[must_use]
+    pub const fn nanos_since(self, earlier: Self) -> i64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// The time from `earlier` to this moment, zero where `earlier` is the later one.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(u64::try_from(self.nanos_since(earlier)).unwrap_or(0))
+    }
+
+    /// The same moment for the calendar; `None` outside the years that RFC 3339 can write.
+    fn calendar(self) -> Option<jiff::Timestamp> {
+        jiff::Timestamp::from_nanosecond(i128::from(self.0)).ok()
+    }
+
+    /// RFC 3339 in UTC to the second, as tables print it.
+    #[must_use]
+    pub fn to_second(self) -> String {
+        match self.calendar() {
+            Some(time) => time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            None => self.to_string(),
+        }
+    }
+
+    /// `%Y-%m-%dT%H:%M:%S` in the machine's time zone, the form of Splunk's `security_content_ctime`.
+    #[must_use]
+    pub fn to_local(self) -> String {
+        match self.calendar() {
+            Some(time) => time
+                .to_zoned_datetime(jiff::tz::TimeZone::system())
+                .strftime("%Y-%m-%dT%H:%M:%S")
+                .to_string(),
+            None => self.to_string(),
+        }
+    }
+
+    /// Reads a moment as a person writes it: RFC 3339 (`2026-01-02T03:04:05Z`, also with an offset), a date and time or
+    /// a date without a zone (UTC), or seconds since the epoch with or without a fraction.
+    ///
+    /// # Errors
+    /// Says what the text should look like.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        if let Ok(time) = text.parse::<jiff::Timestamp>() {
+            return Ok(Self::from_calendar(time));
+        }
+        if let Ok(time) = text.parse::<jiff::civil::DateTime>()
+            && let Ok(zoned) = time.to_zoned_datetime(jiff::tz::TimeZone::UTC)
+        {
+            return Ok(Self::from_calendar(zoned.timestamp()));
+        }
+        if let Some(time) = epoch_seconds(text) {
+            return Ok(time);
+        }
+        Err(format!(
+            "'{text}' is not a time: expected RFC 3339 such as 2026-01-02T03:04:05Z, a date such as 2026-01-02 (UTC), or seconds since 1970"
+        ))
+    }
+
+    fn from_calendar(time: jiff::Timestamp) -> Self {
+        Self(i64::try_from(time.as_nanosecond()).unwrap_or(if time.as_second() < 0 {
+            i64::MIN
+        } else {
+            i64::MAX
+        }))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(time) = self.calendar() else {
+            return write!(f, "{}ns", self.0);
+        };
+        if self.0 % 1_000 == 0 {
+            write!(f, "{time:.6}")
+        } else {
+            write!(f, "{time:.9}")
+        }
+    }
+}
+
+impl serde::Serialize for Timestamp {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The span in nanoseconds, at most `i64::MAX`.
+fn nanos(span: Duration) -> i64 {
+    i64::try_from(span.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// `1767323045` or `1767323045.000006`.
+fn epoch_seconds(text: &str) -> Option<Timestamp> {
+    let (seconds, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let seconds: i64 = seconds.parse().ok()?;
+    if fraction.is_empty() || fraction.len() > 9 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let nanos: i64 = format!("{fraction:0<9}").parse().ok()?;
+    Some(Timestamp::from_parts(seconds, nanos))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_to_the_precision_of_the_capture() {
+        assert_eq!(Timestamp::from_parts(1_767_323_045, 6_000).to_string(), "2026-01-02T03:04:05.000006Z");
+        assert_eq!(Timestamp::from_parts(1_767_323_045, 6_001).to_string(), "2026-01-02T03:04:05.000006001Z");
+        assert_eq!(Timestamp::from_parts(1_767_323_045, 0).to_string(), "2026-01-02T03:04:05.000000Z");
+        assert_eq!(Timestamp::from_parts(1_767_323_045, 999_999_999).to_second(), "2026-01-02T03:04:05Z");
+    }
+
+    #[test]
+    fn reads_what_people_write() {
+        let expected = Timestamp::from_parts(1_767_323_045, 0);
+        for text in ["2026-01-02T03:04:05Z", "2026-01-02T05:04:05+02:00", "2026-01-02 03:04:05", "1767323045", "1767323045.0"] {
+            assert_eq!(Timestamp::parse(text), Ok(expected), "{text}");
+        }
+        assert_eq!(Timestamp::parse("2026-01-02"), Ok(Timestamp::from_parts(1_767_312_000, 0)));
+        assert!(Timestamp::parse("yesterday").is_err());
+        assert!(Timestamp::parse("").is_err());
+    }
+
+    #[test]
+    fn arithmetic_stays_in_range() {
+        assert_eq!(Timestamp::MAX.plus(Duration::MAX), Timestamp::MAX);
+        assert_eq!(Timestamp::MIN.minus(Duration::MAX), Timestamp::MIN);
+        assert_eq!(Timestamp::from_nanos(1).since(Timestamp::from_nanos(2)), Duration::ZERO);
+        assert_eq!(Timestamp::MAX.nanos_since(Timestamp::MIN), i64::MAX);
+    }
+}
