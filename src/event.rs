@@ -1,6 +1,7 @@
 //! The event: one DNS transaction with the fields of the CIM's Network_Resolution data model.
 
 pub mod field;
+mod make;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,11 +11,14 @@ use std::sync::Arc;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 pub use field::{Field, Kind, Value, Values};
+pub use make::Maker;
 
-use crate::frame::Transport;
 pub use crate::frame::Mac;
+use crate::frame::Transport;
+pub use crate::message::Edns;
 use crate::message::Record;
 use crate::time::Timestamp;
+pub use crate::transaction::Role;
 
 /// What was seen of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,29 +121,6 @@ impl fmt::Display for Anomaly {
             Self::Llmnr => f.write_str("llmnr"),
         }
     }
-}
-
-/// Whether the source of a lookup is known to answer lookups itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Role {
-    /// A host that asks.
-    #[default]
-    Client,
-    /// A host that answers others, or asks without RD: the client hides behind it.
-    Resolver,
-}
-
-/// EDNS (RFC 6891) as the transaction showed it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Edns {
-    /// The version.
-    pub version: u8,
-    /// The sender's UDP payload size in bytes.
-    pub udp_size: u16,
-    /// The DO bit.
-    pub dnssec_ok: bool,
-    /// The client subnet option (RFC 7871), `address/prefix`.
-    pub client_subnet: Option<String>,
 }
 
 /// One DNS transaction as the wire showed it.
@@ -272,7 +253,10 @@ impl Event {
             Field::Name => take(text(self.seen.name())),
             Field::Query => take(text(&self.query)),
             Field::QuerySpelled => take(text(&self.query_spelled)),
-            Field::OtherQuestions => self.other_questions.iter().for_each(|name| take(text(name))),
+            Field::OtherQuestions => self
+                .other_questions
+                .iter()
+                .for_each(|name| take(text(name))),
             Field::QueryType => take(text(if self.opcode == "QUERY" {
                 &self.record_type
             } else {
@@ -338,10 +322,7 @@ impl Event {
                     take(text(subnet));
                 }
             }
-            Field::SrcRole => take(text(match self.src_role {
-                Role::Client => "client",
-                Role::Resolver => "resolver",
-            })),
+            Field::SrcRole => take(text(self.src_role.name())),
             Field::Vlan => self.vlan.iter().for_each(|id| take(number(*id))),
             Field::Tunnel => self.tunnel.iter().for_each(|layer| take(text(layer))),
             Field::Packet => take(Value::Number(self.packet)),
@@ -354,7 +335,9 @@ impl Event {
     }
 
     fn client_subnet(&self) -> Option<&str> {
-        self.edns.as_ref().and_then(|edns| edns.client_subnet.as_deref())
+        self.edns
+            .as_ref()
+            .and_then(|edns| edns.client_subnet.as_deref())
     }
 }
 
@@ -377,7 +360,9 @@ impl Event {
                 Kind::Many => map.serialize_entry(field.name(), &Values { event: self, field })?,
                 Kind::One => {
                     let mut result = Ok(());
-                    self.each(field, &mut |value| result = map.serialize_entry(field.name(), &value));
+                    self.each(field, &mut |value| {
+                        result = map.serialize_entry(field.name(), &value)
+                    });
                     result?;
                 }
             }

@@ -8,11 +8,23 @@
 //!
 //! The modules stand in the order of the flow. Each imports only those above it; `pipeline` alone knows threads.
 
-pub mod time;
-pub mod stats;
-pub mod packet;
-pub mod frame;
-pub mod stream;
-pub mod message;
+pub mod aggregate;
+pub mod capture;
 pub mod event;
+pub mod frame;
+pub mod message;
+pub mod packet;
+pub mod pipeline;
 pub mod rule;
+pub mod sink;
+pub mod stats;
+pub mod stream;
+pub mod time;
+pub mod transaction;
+
+pub mod cli;
+pub mod config;
+pub mod error;
+pub mod privilege;
+pub mod rules_command;
+pub mod totals;

@@ -61,7 +61,10 @@ impl Batch {
 
     /// Appends a copy of a packet.
     pub fn push(&mut self, packet: &Packet<'_>) {
-        let (Ok(start), Ok(len)) = (u32::try_from(self.arena.len()), u32::try_from(packet.bytes.len())) else {
+        let (Ok(start), Ok(len)) = (
+            u32::try_from(self.arena.len()),
+            u32::try_from(packet.bytes.len()),
+        ) else {
             debug_assert!(false, "a batch is sent long before it holds 4 GiB");
             return;
         };

@@ -1,6 +1,27 @@
 //! Rules: which events matter, how their hits are grouped, and what is said of them.
+//!
+//! `native` reads them from YAML, `hunt` makes one of plain names; both give the same [`Rule`]. [`Rules`] are those of a
+//! run: they decide on a name alone whether an event can matter ([`Rules::wants`]), then which rules it matches.
+
+pub mod condition;
+mod hunt;
+mod index;
+mod mistake;
+pub mod native;
+pub mod pattern;
+mod schedule;
+mod spelling;
+mod yaml;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use condition::Condition;
+pub use hunt::read_names;
+pub use mistake::Mistake;
 
 use crate::event::{Event, Field};
+use index::Index;
 
 /// What a row computes over the events of its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,35 +56,366 @@ pub struct Schedule {
     pub latest: String,
 }
 
+/// What is risky about a match.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Risk {
+    /// The message; `$field$` stands for a field of the row.
+    pub message: String,
+    /// Whose risk it is.
+    pub objects: Vec<RiskObject>,
+}
+
+/// One risk object of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RiskObject {
+    /// The `by` field that names it.
+    pub field: Field,
+    /// What it is.
+    pub object_type: RiskObjectType,
+    /// Its score, 0 to 100: as given, or impact times confidence divided by 100, rounded.
+    pub score: u8,
+}
+
+/// What a risk object is, in Splunk's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RiskObjectType {
+    /// A host.
+    System,
+    /// A person.
+    User,
+    /// Anything else.
+    Other,
+}
+
+impl RiskObjectType {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::System, Self::User, Self::Other];
+
+    /// The word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::User => "user",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// Where a rule came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// Given on the command line.
+    #[default]
+    CommandLine,
+    /// A pack inside the program.
+    Embedded {
+        /// The pack.
+        pack: Arc<str>,
+        /// The line of the rule's first key, from 1.
+        line: u32,
+    },
+    /// A file.
+    File {
+        /// Its path.
+        path: Arc<str>,
+        /// The line of the rule's first key, from 1.
+        line: u32,
+    },
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CommandLine => f.write_str("command line"),
+            Self::Embedded { pack, .. } => write!(f, "embedded ({pack})"),
+            Self::File { path, line } => write!(f, "{path}:{line}"),
+        }
+    }
+}
+
 /// A rule as loaded and checked.
 #[derive(Clone, Debug)]
 pub struct Rule {
     /// Its name; unique in a run.
     pub name: String,
+    /// A UUID that stays when the name changes.
+    pub id: Option<String>,
+    /// What it finds.
+    pub description: Option<String>,
+    /// Splunk's word for what a match means: `Anomaly`, `TTP`, `Hunting`, ...
+    pub rule_type: Option<String>,
+    /// Its version.
+    pub version: Option<u32>,
+    /// Whether it runs without being named.
+    pub enabled: bool,
+    /// The stories that it belongs to.
+    pub analytic_story: Vec<String>,
+    /// Where to read more.
+    pub references: Vec<String>,
+    /// What else looks like this.
+    pub false_positives: Option<String>,
+    /// What an event must be.
+    pub condition: Condition,
     /// The fields whose values make the groups.
     pub by: Vec<Field>,
     /// The columns.
     pub columns: Vec<Column>,
     /// Its schedule, where it has one.
     pub schedule: Option<Schedule>,
+    /// What is risky about a match.
+    pub risk: Option<Risk>,
+    /// ATT&CK techniques: `T1572`.
+    pub attack: Vec<String>,
+    /// Where it came from.
+    pub origin: Origin,
+    /// Its text as it was read, comments and all; empty where it never was text.
+    pub text: Arc<str>,
+}
+
+impl Default for Rule {
+    /// A rule without a name that runs and matches nothing.
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            id: None,
+            description: None,
+            rule_type: None,
+            version: None,
+            enabled: true,
+            analytic_story: Vec::new(),
+            references: Vec::new(),
+            false_positives: None,
+            condition: Condition::default(),
+            by: Vec::new(),
+            columns: Vec::new(),
+            schedule: None,
+            risk: None,
+            attack: Vec::new(),
+            origin: Origin::default(),
+            text: Arc::from(""),
+        }
+    }
+}
+
+impl Rule {
+    /// How many patterns it compares.
+    #[must_use]
+    pub fn pattern_count(&self) -> usize {
+        self.condition.pattern_count()
+    }
+}
+
+/// The groups of a rule that names none.
+fn default_by() -> Vec<Field> {
+    vec![Field::Src, Field::Query]
+}
+
+/// The columns of a rule that names none: count, first and last time, and the answers where they are not a group.
+fn default_columns(by: &[Field]) -> Vec<Column> {
+    let column = |name: &str, function| Column {
+        name: name.to_owned(),
+        function,
+    };
+    let mut columns = vec![
+        column("count", Function::Count),
+        column("firstTime", Function::MinTime),
+        column("lastTime", Function::MaxTime),
+    ];
+    if !by.contains(&Field::Answer) {
+        columns.push(column("answer", Function::Values(Field::Answer)));
+    }
+    columns
+}
+
+/// The rules inside the program.
+///
+/// # Errors
+/// The mistakes in them; a test shows that there is none.
+pub fn embedded() -> Result<Vec<Rule>, Vec<Mistake>> {
+    let mut rules = native::read_text("rules/ngrok.yaml", include_str!("../rules/ngrok.yaml"))?;
+    for rule in &mut rules {
+        if let Origin::File { path, line } = &rule.origin {
+            let pack = path.trim_start_matches("rules/").trim_end_matches(".yaml");
+            rule.origin = Origin::Embedded {
+                pack: Arc::from(pack),
+                line: *line,
+            };
+        }
+    }
+    Ok(rules)
+}
+
+/// Lets only the named rules run, disabled ones among them too. A rule goes by its name, in either case, or its id.
+///
+/// # Errors
+/// Says which name is no rule's, and which are near.
+pub fn select(rules: &mut [Rule], names: &[String]) -> Result<(), String> {
+    let goes_by = |rule: &Rule, name: &str| {
+        rule.name.eq_ignore_ascii_case(name)
+            || rule
+                .id
+                .as_deref()
+                .is_some_and(|id| id.eq_ignore_ascii_case(name))
+    };
+    if let Some(unknown) = names
+        .iter()
+        .find(|name| !rules.iter().any(|rule| goes_by(rule, name)))
+    {
+        let known: Vec<&str> = rules.iter().map(|rule| rule.name.as_str()).collect();
+        return Err(format!(
+            "there is no rule '{unknown}'; {}",
+            spelling::expected(unknown, &known)
+        ));
+    }
+    for rule in rules {
+        rule.enabled = names.iter().any(|name| goes_by(rule, name));
+    }
+    Ok(())
 }
 
 /// The rules of a run.
 #[derive(Debug, Default)]
 pub struct Rules {
     rules: Vec<Rule>,
+    /// The lists of patterns on `query` of the rules that run.
+    index: Index,
+    /// The place of the rule that each list of the index belongs to.
+    owners: Vec<usize>,
+    /// The places of the rules that a name alone does not decide.
+    undecided: Vec<usize>,
 }
 
 impl Rules {
-    /// The rules in the order in which they were loaded.
+    /// Takes the rules and files their patterns.
+    ///
+    /// # Errors
+    /// Every rule whose name another has already.
+    pub fn new(rules: Vec<Rule>) -> Result<Self, Vec<Mistake>> {
+        let mut first: std::collections::HashMap<&str, &Rule, ahash::RandomState> =
+            Default::default();
+        let mut mistakes = Vec::new();
+        for rule in &rules {
+            if let Some(other) = first.insert(&rule.name, rule) {
+                let (file, line) = match &rule.origin {
+                    Origin::CommandLine => (Arc::from("command line"), 0),
+                    Origin::Embedded { pack, line } => (Arc::clone(pack), *line),
+                    Origin::File { path, line } => (Arc::clone(path), *line),
+                };
+                let message = format!(
+                    "the name '{}' is taken by the rule of {}; expected a name of its own",
+                    rule.name, other.origin
+                );
+                mistakes.push(Mistake {
+                    file,
+                    line,
+                    column: 0,
+                    message,
+                });
+            }
+        }
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        let (mut lists, mut owners, mut undecided) = (Vec::new(), Vec::new(), Vec::new());
+        for (place, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.enabled) {
+            rule.condition.each_on_query(&mut |patterns| {
+                lists.push(Arc::clone(patterns));
+                owners.push(place);
+            });
+            if !rule.condition.is_decided_by_query() {
+                undecided.push(place);
+            }
+        }
+        Ok(Self {
+            index: Index::new(lists),
+            rules,
+            owners,
+            undecided,
+        })
+    }
+
+    /// All rules in the order in which they were loaded, also those that do not run.
     #[must_use]
     pub fn list(&self) -> &[Rule] {
         &self.rules
     }
 
-    /// Calls `hit` for each rule that the event matches, with the rule's place in the list and the name that matched (of
-    /// several questions not always the first).
+    /// The rules that run, with their places in the list.
+    pub fn running(&self) -> impl Iterator<Item = (usize, &Rule)> {
+        self.rules
+            .iter()
+            .enumerate()
+            .filter(|(_, rule)| rule.enabled)
+    }
+
+    /// Whether an event with this name among its questions can match any rule that runs: never false where it does, seldom
+    /// true where it does not, at about the same cost for one pattern and for a million.
+    ///
+    /// The name is as events write it: presentation form, lower case, no final dot, the root `.`, and `unknown` where
+    /// there is no question.
+    #[must_use]
+    pub fn wants(&self, query: &[u8]) -> bool {
+        self.needs_everything() || self.index.wants(query)
+    }
+
+    /// Whether some rule that runs can match whatever the name is, so that every event must be decoded.
+    #[must_use]
+    pub fn needs_everything(&self) -> bool {
+        !self.undecided.is_empty()
+    }
+
+    /// Calls `hit` for each rule that the event matches, in the list's order, with the rule's place in the list and the
+    /// name that matched: the first of the questions for which the rule holds.
     pub fn matches<'e>(&self, event: &'e Event, hit: &mut dyn FnMut(usize, &'e str)) {
-        let _ = (event, hit);
+        let mut hits: Vec<(usize, &'e str)> = Vec::new();
+        let mut covering: Vec<u32> = Vec::new();
+        let mut candidates: Vec<usize> = Vec::new();
+        for name in std::iter::once(&event.query).chain(&event.other_questions) {
+            covering.clear();
+            self.index.each_covering(name.as_bytes(), &mut |list| {
+                if covering.last() != Some(&list) {
+                    covering.push(list);
+                }
+            });
+            candidates.clear();
+            candidates.extend_from_slice(&self.undecided);
+            candidates.extend(
+                covering
+                    .iter()
+                    .filter_map(|list| self.owners.get(usize::try_from(*list).ok()?)),
+            );
+            candidates.sort_unstable();
+            candidates.dedup();
+            covering.sort_unstable();
+            covering.dedup();
+            let covers = |patterns: &Arc<pattern::Patterns>| {
+                covering.iter().any(|list| {
+                    let list = usize::try_from(*list)
+                        .ok()
+                        .and_then(|list| self.index.lists().get(list));
+                    list.is_some_and(|list| Arc::ptr_eq(list, patterns))
+                })
+            };
+            let earlier = hits.len();
+            for &place in &candidates {
+                let known = hits.iter().take(earlier).any(|(other, _)| *other == place);
+                if !known
+                    && self
+                        .rules
+                        .get(place)
+                        .is_some_and(|rule| rule.condition.holds(event, &covers))
+                {
+                    hits.push((place, name));
+                }
+            }
+        }
+        hits.sort_unstable_by_key(|(place, _)| *place);
+        for (place, name) in hits {
+            hit(place, name);
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,8 @@
 
 use serde::Serialize;
 
+use crate::time::Timestamp;
+
 /// What the capture thread counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Capture {
@@ -25,6 +27,10 @@ pub struct Capture {
     pub interface_dropped: u64,
     /// Inputs that ended in the middle of a record, or could not be read to their end.
     pub inputs_cut: u64,
+    /// Capture time of the first packet.
+    pub first: Option<Timestamp>,
+    /// Capture time of the latest packet.
+    pub last: Option<Timestamp>,
 }
 
 macro_rules! counters {
@@ -149,6 +155,8 @@ counters! {
         response_only,
         /// Multicast: one message, never paired.
         multicast,
+        /// A multicast message that the mirror delivered again; no transaction.
+        multicast_copy,
     }
 }
 
@@ -159,13 +167,15 @@ pub struct Events {
     pub not_looked_into: u64,
     /// Events made.
     pub made: u64,
-    /// Open transactions closed early because there were too many.
+    /// Events outside `--since` and `--until`.
+    pub outside_time: u64,
+    /// Open transactions closed early because there were too many (their events are made, or they are not looked into).
     pub evicted: u64,
-    /// Messages of which some part could not be decoded (each is in an event, with the anomaly).
-    pub malformed: u64,
 }
 
 /// What the rules found and the aggregation made of it.
+///
+/// At the end of a run `additions = counted`: every hit is in the count of a row that was written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Rows {
     /// Events that reached the matcher.
@@ -174,12 +184,263 @@ pub struct Rows {
     pub events_matched: u64,
     /// Pairs of a rule and an event that matched it.
     pub hits: u64,
-    /// Rows written.
-    pub rows: u64,
-    /// Rows written before their time, because there were too many groups or their window was closed already.
-    pub partial: u64,
     /// Hits whose window was closed already.
     pub late: u64,
     /// Hits outside every tile of their rule's schedule.
     pub unscheduled: u64,
+    /// Hits in more tiles of their rule's schedule than are followed; the earliest are.
+    pub tiles_cut: u64,
+    /// Combinations of multivalued `by` fields beyond those that one event may have.
+    pub combinations_cut: u64,
+    /// Additions to groups: one for each hit, tile and distinct combination of the `by` fields' values.
+    pub additions: u64,
+    /// Rows written.
+    pub rows: u64,
+    /// Rows written that may not be all of their group, because there were too many groups or their window was closed
+    /// already.
+    pub partial: u64,
+    /// The sum of the counts of the rows written.
+    pub counted: u64,
+}
+
+impl Rows {
+    /// Each counter with its name, in the order of the definition.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        [
+            ("events", self.events),
+            ("events_matched", self.events_matched),
+            ("hits", self.hits),
+            ("late", self.late),
+            ("unscheduled", self.unscheduled),
+            ("tiles_cut", self.tiles_cut),
+            ("combinations_cut", self.combinations_cut),
+            ("additions", self.additions),
+            ("rows", self.rows),
+            ("partial", self.partial),
+            ("counted", self.counted),
+        ]
+        .into_iter()
+    }
+}
+
+/// All counters of a run, as `--stats` writes them.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Stats {
+    /// The program's version.
+    pub version: &'static str,
+    /// The sensor's name.
+    pub sensor: String,
+    /// The inputs in the order in which they were read.
+    pub inputs: Vec<String>,
+    /// `candidates`: only transactions that a rule can want were decoded; `everything`: all.
+    pub mode: &'static str,
+    /// The capture thread.
+    pub capture: Capture,
+    /// The packets that reached the decoder.
+    pub packets: Packets,
+    /// The TCP segments.
+    pub segments: Segments,
+    /// The TCP streams.
+    pub streams: Streams,
+    /// The messages.
+    pub messages: Messages,
+    /// The transactions.
+    pub transactions: Transactions,
+    /// The hosts.
+    pub hosts: Hosts,
+    /// The events.
+    pub events: Events,
+    /// The rows.
+    pub rows: Rows,
+    /// What must be equal, and whether it is.
+    pub identities: Vec<Identity>,
+}
+
+/// What was seen of the hosts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Hosts {
+    /// Addresses that asked.
+    pub clients: u64,
+    /// Addresses that answered.
+    pub resolvers: u64,
+    /// Whether there were more addresses than are remembered.
+    pub more: bool,
+}
+
+/// Two sums that must be equal at the end of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Identity {
+    /// What is said to be equal.
+    pub says: &'static str,
+    /// The left side.
+    pub left: u64,
+    /// The right side.
+    pub right: u64,
+    /// Whether they are.
+    pub holds: bool,
+}
+
+impl Stats {
+    /// Adds up both sides of every identity; they hold at the end of a run.
+    #[must_use]
+    pub fn identities(&self) -> Vec<Identity> {
+        let (capture, transactions) = (&self.capture, &self.transactions);
+        let transactions_total = transactions.answered
+            + transactions.unanswered
+            + transactions.response_only
+            + transactions.multicast;
+        [
+            (
+                "packets received = outside_time + other_port + handed_on",
+                capture.received,
+                capture.outside_time + capture.other_port + capture.handed_on,
+            ),
+            (
+                "packets handed_on = sum of the packets' outcomes",
+                capture.handed_on,
+                self.packets.total(),
+            ),
+            (
+                "TCP packets = sum of the segments' outcomes",
+                self.packets.tcp,
+                self.segments.total(),
+            ),
+            (
+                "UDP packets + messages of streams = sum of the messages' outcomes",
+                self.packets.udp + self.streams.messages,
+                self.messages.total(),
+            ),
+            (
+                "queries = answered + unanswered transactions",
+                self.messages.query,
+                transactions.answered + transactions.unanswered,
+            ),
+            (
+                "responses = answered transactions",
+                self.messages.response,
+                transactions.answered,
+            ),
+            (
+                "responses unmatched or differing = response_only transactions",
+                self.messages.response_unmatched + self.messages.response_differing,
+                transactions.response_only,
+            ),
+            (
+                "multicast messages = multicast transactions + their copies",
+                self.messages.mdns + self.messages.llmnr,
+                transactions.multicast + transactions.multicast_copy,
+            ),
+            (
+                "transactions = events made + transactions not_looked_into",
+                transactions_total,
+                self.events.made + self.events.not_looked_into,
+            ),
+            (
+                "events made = events outside_time + events at the matcher",
+                self.events.made,
+                self.events.outside_time + self.rows.events,
+            ),
+            (
+                "additions to groups = sum of the counts of the rows written",
+                self.rows.additions,
+                self.rows.counted,
+            ),
+        ]
+        .map(|(says, left, right)| Identity {
+            says,
+            left,
+            right,
+            holds: left == right,
+        })
+        .to_vec()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counters of a run in which everything adds up.
+    fn sound() -> Stats {
+        let mut stats = Stats::default();
+        stats.capture = Capture {
+            received: 10,
+            other_port: 2,
+            outside_time: 1,
+            handed_on: 7,
+            ..Capture::default()
+        };
+        stats.packets = Packets {
+            udp: 4,
+            tcp: 2,
+            not_ip: 1,
+            ..Packets::default()
+        };
+        stats.segments = Segments {
+            empty: 1,
+            in_order: 1,
+            ..Segments::default()
+        };
+        stats.streams.messages = 1;
+        stats.messages = Messages {
+            query: 2,
+            response: 1,
+            response_unmatched: 1,
+            mdns: 1,
+            ..Messages::default()
+        };
+        stats.transactions = Transactions {
+            answered: 1,
+            unanswered: 1,
+            response_only: 1,
+            multicast: 1,
+            ..Transactions::default()
+        };
+        stats.events = Events {
+            made: 3,
+            not_looked_into: 1,
+            outside_time: 1,
+            ..Events::default()
+        };
+        stats.rows = Rows {
+            events: 2,
+            additions: 3,
+            counted: 3,
+            ..Rows::default()
+        };
+        stats
+    }
+
+    #[test]
+    fn identities_hold_where_all_is_counted() {
+        assert!(
+            sound().identities().iter().all(|identity| identity.holds),
+            "{:#?}",
+            sound().identities()
+        );
+    }
+
+    #[test]
+    fn one_thing_lost_breaks_an_identity() {
+        let losses: [fn(&mut Stats); 10] = [
+            |stats| stats.capture.other_port -= 1,
+            |stats| stats.capture.handed_on -= 1,
+            |stats| stats.packets.not_ip -= 1,
+            |stats| stats.segments.empty -= 1,
+            |stats| stats.messages.response -= 1,
+            |stats| stats.transactions.unanswered -= 1,
+            |stats| stats.transactions.multicast -= 1,
+            |stats| stats.events.not_looked_into -= 1,
+            |stats| stats.rows.events -= 1,
+            |stats| stats.rows.counted -= 1,
+        ];
+        for (place, lose) in losses.into_iter().enumerate() {
+            let mut stats = sound();
+            lose(&mut stats);
+            assert!(
+                !stats.identities().iter().all(|identity| identity.holds),
+                "loss {place} goes unseen"
+            );
+        }
+    }
 }

@@ -107,11 +107,13 @@ impl Timestamp {
     }
 
     fn from_calendar(time: jiff::Timestamp) -> Self {
-        Self(i64::try_from(time.as_nanosecond()).unwrap_or(if time.as_second() < 0 {
-            i64::MIN
-        } else {
-            i64::MAX
-        }))
+        Self(
+            i64::try_from(time.as_nanosecond()).unwrap_or(if time.as_second() < 0 {
+                i64::MIN
+            } else {
+                i64::MAX
+            }),
+        )
     }
 }
 
@@ -143,7 +145,10 @@ fn nanos(span: Duration) -> i64 {
 fn epoch_seconds(text: &str) -> Option<Timestamp> {
     let (seconds, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let seconds: i64 = seconds.parse().ok()?;
-    if fraction.is_empty() || fraction.len() > 9 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+    if fraction.is_empty()
+        || fraction.len() > 9
+        || !fraction.bytes().all(|byte| byte.is_ascii_digit())
+    {
         return None;
     }
     let nanos: i64 = format!("{fraction:0<9}").parse().ok()?;
@@ -156,19 +161,40 @@ mod tests {
 
     #[test]
     fn prints_to_the_precision_of_the_capture() {
-        assert_eq!(Timestamp::from_parts(1_767_323_045, 6_000).to_string(), "2026-01-02T03:04:05.000006Z");
-        assert_eq!(Timestamp::from_parts(1_767_323_045, 6_001).to_string(), "2026-01-02T03:04:05.000006001Z");
-        assert_eq!(Timestamp::from_parts(1_767_323_045, 0).to_string(), "2026-01-02T03:04:05.000000Z");
-        assert_eq!(Timestamp::from_parts(1_767_323_045, 999_999_999).to_second(), "2026-01-02T03:04:05Z");
+        assert_eq!(
+            Timestamp::from_parts(1_767_323_045, 6_000).to_string(),
+            "2026-01-02T03:04:05.000006Z"
+        );
+        assert_eq!(
+            Timestamp::from_parts(1_767_323_045, 6_001).to_string(),
+            "2026-01-02T03:04:05.000006001Z"
+        );
+        assert_eq!(
+            Timestamp::from_parts(1_767_323_045, 0).to_string(),
+            "2026-01-02T03:04:05.000000Z"
+        );
+        assert_eq!(
+            Timestamp::from_parts(1_767_323_045, 999_999_999).to_second(),
+            "2026-01-02T03:04:05Z"
+        );
     }
 
     #[test]
     fn reads_what_people_write() {
         let expected = Timestamp::from_parts(1_767_323_045, 0);
-        for text in ["2026-01-02T03:04:05Z", "2026-01-02T05:04:05+02:00", "2026-01-02 03:04:05", "1767323045", "1767323045.0"] {
+        for text in [
+            "2026-01-02T03:04:05Z",
+            "2026-01-02T05:04:05+02:00",
+            "2026-01-02 03:04:05",
+            "1767323045",
+            "1767323045.0",
+        ] {
             assert_eq!(Timestamp::parse(text), Ok(expected), "{text}");
         }
-        assert_eq!(Timestamp::parse("2026-01-02"), Ok(Timestamp::from_parts(1_767_312_000, 0)));
+        assert_eq!(
+            Timestamp::parse("2026-01-02"),
+            Ok(Timestamp::from_parts(1_767_312_000, 0))
+        );
         assert!(Timestamp::parse("yesterday").is_err());
         assert!(Timestamp::parse("").is_err());
     }
@@ -177,7 +203,10 @@ mod tests {
     fn arithmetic_stays_in_range() {
         assert_eq!(Timestamp::MAX.plus(Duration::MAX), Timestamp::MAX);
         assert_eq!(Timestamp::MIN.minus(Duration::MAX), Timestamp::MIN);
-        assert_eq!(Timestamp::from_nanos(1).since(Timestamp::from_nanos(2)), Duration::ZERO);
+        assert_eq!(
+            Timestamp::from_nanos(1).since(Timestamp::from_nanos(2)),
+            Duration::ZERO
+        );
         assert_eq!(Timestamp::MAX.nanos_since(Timestamp::MIN), i64::MAX);
     }
 }

@@ -15,7 +15,7 @@
 #   sensor mon: lan-in   a copy of each frame that enters a port of br-lan
 #               lan-out  a copy of each frame that leaves a port of br-lan (after lab_mirror_out)
 #               core-in  a copy of each frame that enters a port of br-core
-#               span0    the three together, as a sensor bundles the legs of a tap
+#               span0    lan-in and core-in together, as a sensor bundles the legs of a tap
 #
 # Nothing has a default route, so nothing leaves the namespaces. Neighbour entries are static.
 
@@ -129,7 +129,13 @@ plug() {
     esac
 }
 
-# lab_mirror_out - mirror what leaves the ports of the LAN too, so that each unicast frame stands twice on span0.
+# bundle LEG - the sensor's leg joins span0.
+bundle() {
+    on mon ip link set "$1" master span0
+    on mon ip link set "$1" type bridge_slave isolated on learning off flood off mcast_flood off bcast_flood off
+}
+
+# lab_mirror_out - mirror what leaves the ports of the LAN too, to lan-out.
 lab_mirror_out() {
     local port
     for port in $(on sw sh -c 'ls -d /sys/class/net/br-lan/brif/*'); do
@@ -179,9 +185,9 @@ lab_up() {
     on mon ip link add span0 type bridge mcast_snooping 0
     for leg in lan-in lan-out core-in; do
         cable sw "m-$leg" mon "$leg"
-        on mon ip link set "$leg" master span0
-        on mon ip link set "$leg" type bridge_slave isolated on learning off flood off mcast_flood off bcast_flood off
     done
+    bundle lan-in
+    bundle core-in
     for leg in br-lan br-core; do on sw ip link set "$leg" up; done
     on mon ip link set span0 up
 
@@ -193,6 +199,7 @@ lab_up() {
     new_host auth
     plug auth core br-core
     on auth ip addr add 10.9.1.54/24 dev core
+    on auth ip addr add 10.9.1.55/24 dev core
     new_host www
     plug www eth0 br-lan
     address www eth0 80
@@ -221,6 +228,8 @@ lab_up() {
     cp "$(command -v nsd)" "$LAB_DIR/nsd"
     start auth "$LAB_DIR/nsd" -d -c "$LAB_DIR/nsd.conf"
     wait_for nsd on auth dig +tries=1 +time=1 @10.9.1.54 . SOA
+    start auth "$LAB_DIR/unbound" -d -c "$LAB_DIR/lame.conf"
+    wait_for "the server that refuses" on auth dig +tries=1 +time=1 @10.9.1.55 . SOA
     start res "$LAB_DIR/unbound" -d -c "$LAB_DIR/unbound.conf"
     # shellcheck disable=SC2034
     unbound_pid=$started
@@ -268,7 +277,9 @@ stop_recordings() {
         done
         kill -INT "$pid"
         wait "$pid" || true
-        [ "$captured" = "$received" ] && [ "$dropped" = 0 ] || die "${file##*/}: tcpdump lost packets: $(cat "$file.log")"
+        if [ "$captured" != "$received" ] || [ "$dropped" != 0 ]; then
+            die "${file##*/}: tcpdump lost packets: $(cat "$file.log")"
+        fi
         [ "$captured" -gt 0 ] || die "${file##*/}: no packets"
         say "  ${file##*/}: $captured packets"
         rm -f "$file.log"
@@ -341,6 +352,21 @@ server:
 remote-control:
     control-enable: no
 END
+    cat >"$dir/lame.conf" <<END
+server:
+    interface: 10.9.1.55
+    access-control: 0.0.0.0/0 refuse
+    num-threads: 1
+    username: ""
+    chroot: ""
+    directory: "$dir"
+    pidfile: "$dir/lame.pid"
+    use-syslog: no
+    logfile: ""
+    module-config: "iterator"
+remote-control:
+    control-enable: no
+END
 }
 
 # write_zones DIR - every zone that the authoritative server serves, one file each.
@@ -348,6 +374,7 @@ write_zones() {
     local dir=$1/zones zone i
     mkdir "$dir"
     zone_file() { # ZONE, its records on stdin
+        # shellcheck disable=SC2016  # $TTL is the zone file's
         { printf '$TTL 300\n@ IN SOA ns.dns.test. hostmaster.dns.test. 1 3600 600 86400 60\n@ IN NS ns.dns.test.\n'; cat; } >"$dir/$1"
     }
     zone_file ngrok.io <<'END'
@@ -373,8 +400,9 @@ slow        A     3.134.125.175
 info        TXT   "v=spf1 -all"
 info        MX    10 mail.ngrok.io.
 mail        A     3.19.130.43
-; Delegated to a server that does not have the zone: a resolver can only say SERVFAIL.
-broken      NS    ns.dns.test.
+; Delegated to a server that refuses everything: a resolver can only say SERVFAIL.
+broken      NS    ns.broken
+ns.broken   A     10.9.1.55
 END
     for ((i = 1; i <= 40; i++)); do echo "many A 203.0.113.$i"; done >>"$dir/ngrok.io"
     zone_file ngrok.com <<'END'

@@ -1,0 +1,312 @@
+//! From hits to rows: windows, groups and the functions over them.
+//!
+//! A hit belongs to a window by its event's `_time`, and in the window to a group for each combination of the values of
+//! its rule's `by` fields. When a window closes its groups become rows, in a fixed order. What must be given up before
+//! becomes a partial row: rows of the same rule, window and keys can be merged by whoever reads them.
+
+mod group;
+mod key;
+mod relative;
+mod row;
+mod schedule;
+pub mod sources;
+mod table;
+#[cfg(test)]
+mod tests;
+mod windows;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use group::Context;
+pub use key::Key;
+pub use row::{Cell, DistinctValues, Row, RuleShape};
+
+use group::Group;
+use key::EventValues;
+use schedule::Runs;
+use windows::{Found, Tile, Windows};
+
+use crate::event::Event;
+use crate::rule::{Function, Rule};
+use crate::stats;
+use crate::time::Timestamp;
+
+/// How many combinations of its multivalued `by` fields one event may have; the first in their order count.
+const MAX_COMBINATIONS: u64 = 4_096;
+/// Over which spans of time events are aggregated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Window {
+    /// One for everything.
+    None,
+    /// One after another, of that length, counted from the epoch.
+    Every(Duration),
+    /// The spans that each rule's schedule searches.
+    Schedule,
+}
+
+/// What an aggregation may hold, and how long it waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Groups in all windows together.
+    pub groups: usize,
+    /// Distinct values in each `values()` column of a group.
+    pub values: usize,
+    /// Bytes of all groups together, about.
+    pub bytes: usize,
+    /// How long after the end of a [`Window::Every`] it closes: an event is made when its transaction ends, which is later
+    /// than the `_time` by which it belongs.
+    pub lateness: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            groups: 100_000,
+            values: 100,
+            bytes: 256 * 1024 * 1024,
+            lateness: Duration::from_secs(90),
+        }
+    }
+}
+
+/// Why rules cannot be aggregated as asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Two things of a row would have the same name.
+    #[error("rule '{rule}': a row cannot have two things called '{name}'")]
+    Name {
+        /// The rule's name.
+        rule: String,
+        /// The name that stands twice, or that every row needs for itself.
+        name: String,
+    },
+    /// The schedule means nothing.
+    #[error("rule '{rule}': schedule: {reason}")]
+    Schedule {
+        /// The rule's name.
+        rule: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The window's length cannot be.
+    #[error("a window must be longer than nothing and shorter than 292 years")]
+    Window,
+}
+
+/// What is kept of a rule.
+#[derive(Debug)]
+struct Aggregated {
+    shape: Arc<RuleShape>,
+    runs: Runs,
+}
+
+/// Hits in, rows out.
+#[derive(Debug)]
+pub struct Aggregator {
+    rules: Vec<Aggregated>,
+    window: Window,
+    sensor: Arc<str>,
+    lateness: Duration,
+    windows: Windows,
+    /// Memory that is used again for each hit.
+    tiles: Vec<Option<Tile>>,
+    by: EventValues,
+    columns: EventValues,
+    key: Vec<u8>,
+    /// What was counted; `events` and `events_matched` are for the caller to count.
+    pub stats: stats::Rows,
+}
+
+impl Aggregator {
+    /// An aggregation of the hits of `rules`, which are named by their place among them.
+    ///
+    /// # Errors
+    /// A rule's rows would have two things of one name, its schedule means nothing (also where the window is another), or
+    /// the window's length cannot be.
+    pub fn new(
+        rules: &[Rule],
+        window: Window,
+        sensor: Arc<str>,
+        limits: Limits,
+    ) -> Result<Self, Error> {
+        if let Window::Every(length) = window
+            && (length.is_zero() || i64::try_from(length.as_nanos()).is_err())
+        {
+            return Err(Error::Window);
+        }
+        Ok(Self {
+            rules: rules
+                .iter()
+                .enumerate()
+                .map(|(place, rule)| Aggregated::new(place, rule))
+                .collect::<Result<_, _>>()?,
+            window,
+            sensor,
+            lateness: limits.lateness,
+            windows: Windows::new(limits),
+            tiles: Vec::new(),
+            by: EventValues::default(),
+            columns: EventValues::default(),
+            key: Vec::new(),
+            stats: stats::Rows::default(),
+        })
+    }
+
+    /// Adds an event that the rule at that place matched; `query` is the name that matched, and the value of the field
+    /// `query` in the row. Rows for which there is no more room go to `emit`.
+    pub fn add(&mut self, rule: usize, event: &Event, query: &str, emit: &mut dyn FnMut(Row)) {
+        let (Some(aggregated), Ok(number)) = (self.rules.get_mut(rule), u32::try_from(rule)) else {
+            debug_assert!(false, "no rule at place {rule}");
+            return;
+        };
+        let shape = Arc::clone(&aggregated.shape);
+        self.stats.hits += 1;
+        self.tiles.clear();
+        match self.window {
+            Window::None => self.tiles.push(None),
+            Window::Every(length) => {
+                self.tiles
+                    .push(Some(Tile::of(event.time, length, self.lateness)))
+            }
+            Window::Schedule => {
+                let (tiles, cut) = aggregated.runs.tiles(event.time);
+                self.tiles.extend(tiles.iter().copied().map(Some));
+                self.stats.tiles_cut += u64::from(cut);
+            }
+        }
+        if self.tiles.is_empty() {
+            self.stats.unscheduled += 1;
+            return;
+        }
+        if self.tiles.iter().any(|tile| self.windows.is_closed(*tile)) {
+            self.stats.late += 1;
+        }
+        self.by.clear();
+        for field in &shape.by {
+            self.by.push_key(event, *field, query);
+        }
+        self.columns.clear();
+        for column in &shape.columns {
+            if let Function::Values(field) = column.function {
+                self.columns.push(event, field, query);
+            }
+        }
+        let combinations = self.by.combinations();
+        self.stats.combinations_cut += combinations.saturating_sub(MAX_COMBINATIONS);
+        for combination in 0..combinations.min(MAX_COMBINATIONS) {
+            self.by.combination(combination, &mut self.key);
+            let found = self
+                .windows
+                .add(&self.tiles, number, &self.key, event, &self.columns);
+            self.stats.additions += self.tiles.len() as u64;
+            self.emit(found, emit);
+        }
+    }
+
+    /// Tells that packet time has come to `now`: the windows whose time it is become rows. A time before one that was told
+    /// already closes nothing.
+    pub fn advance(&mut self, now: Timestamp, emit: &mut dyn FnMut(Row)) {
+        let found = self.windows.advance(now);
+        self.emit(found, emit);
+    }
+
+    /// The end: all windows become rows.
+    pub fn finish(&mut self, emit: &mut dyn FnMut(Row)) {
+        let found = self.windows.finish();
+        self.emit(found, emit);
+    }
+
+    /// The rows of the windows that are open, as they are so far.
+    #[must_use]
+    pub fn so_far(&self) -> Vec<Row> {
+        self.windows
+            .so_far()
+            .into_iter()
+            .filter_map(|(tile, partial, group)| self.row(tile, partial, group))
+            .collect()
+    }
+
+    fn emit(&mut self, found: Vec<Found<Group>>, emit: &mut dyn FnMut(Row)) {
+        for (tile, partial, group) in found {
+            if let Some(row) = self.row(tile, partial, &group) {
+                self.stats.rows += 1;
+                self.stats.partial += u64::from(row.partial);
+                self.stats.counted = self.stats.counted.saturating_add(row.count);
+                emit(row);
+            }
+        }
+    }
+
+    fn row(&self, tile: Option<Tile>, partial: bool, group: &Group) -> Option<Row> {
+        let shape = &self.rules.get(usize::try_from(group.rule).ok()?)?.shape;
+        let window = tile.map(|tile| (tile.start, tile.end));
+        let keys: Vec<_> = shape
+            .by
+            .iter()
+            .copied()
+            .zip(key::decode_all(&group.key))
+            .collect();
+        Some(Row {
+            id: row::id(&self.sensor, &shape.name, window, &keys, group.ids),
+            rule: Arc::clone(shape),
+            window,
+            keys,
+            count: group.count,
+            first: group.first,
+            last: group.last,
+            values: group
+                .distinct
+                .iter()
+                .map(|distinct| DistinctValues {
+                    values: distinct
+                        .values
+                        .iter()
+                        .flat_map(|value| key::decode_all(value))
+                        .collect(),
+                    cut: distinct.cut,
+                })
+                .collect(),
+            partial,
+            sensor: Arc::clone(&self.sensor),
+            context: group.context.clone(),
+        })
+    }
+}
+
+impl Aggregated {
+    fn new(place: usize, rule: &Rule) -> Result<Self, Error> {
+        let mut names: HashSet<String> = row::RESERVED.into_iter().map(String::from).collect();
+        let columns = rule.columns.iter().flat_map(|column| {
+            let cut =
+                matches!(column.function, Function::Values(_)).then(|| row::cut_name(&column.name));
+            std::iter::once(column.name.clone()).chain(cut)
+        });
+        for name in rule
+            .by
+            .iter()
+            .map(|field| field.name().to_owned())
+            .chain(columns)
+        {
+            if let Some(name) = names.replace(name) {
+                return Err(Error::Name {
+                    rule: rule.name.clone(),
+                    name,
+                });
+            }
+        }
+        Ok(Self {
+            shape: Arc::new(RuleShape {
+                name: rule.name.as_str().into(),
+                place,
+                by: rule.by.clone(),
+                columns: rule.columns.clone(),
+            }),
+            runs: Runs::new(rule.schedule.as_ref()).map_err(|reason| Error::Schedule {
+                rule: rule.name.clone(),
+                reason,
+            })?,
+        })
+    }
+}

@@ -1,0 +1,166 @@
+//! A group: what the events that have the `by` fields' values in common amount to.
+
+use std::collections::BTreeSet;
+use std::mem::size_of;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ahash::RandomState;
+
+use super::key::EventValues;
+use super::table::Entry;
+use crate::event::{Event, Outcome};
+use crate::time::Timestamp;
+
+/// What tables show beside a row: of its earliest event, and whether the others differ from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Context {
+    /// What came of the lookup.
+    pub outcome: Outcome,
+    /// Whether other events of the row have another outcome.
+    pub outcome_varies: bool,
+    /// The resolver that was asked.
+    pub dest: IpAddr,
+    /// Whether other events of the row asked another one.
+    pub dest_varies: bool,
+    /// The interface or capture file.
+    pub source: Arc<str>,
+    /// The number in it of the packet that completed the query.
+    pub packet: u64,
+}
+
+/// The distinct values of a field, as encoded keys: the smallest, up to a bound, so that their choice does not depend on
+/// the order in which they came.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Distinct {
+    pub(super) values: BTreeSet<Box<[u8]>>,
+    /// Whether there were more than the bound.
+    pub(super) cut: bool,
+}
+
+impl Distinct {
+    /// Adds an event's values, sorted; gives by how many bytes it grew.
+    fn add<'a>(&mut self, values: impl ExactSizeIterator<Item = &'a [u8]>, most: usize) -> isize {
+        let mut grown = 0_isize;
+        self.cut |= values.len() > most;
+        for value in values.take(most) {
+            if self.values.contains(value) {
+                continue;
+            }
+            if self.values.len() >= most {
+                self.cut = true;
+                if self.values.last().is_none_or(|last| **last < *value) {
+                    continue;
+                }
+                if let Some(last) = self.values.pop_last() {
+                    grown = grown.saturating_sub_unsigned(Self::bytes_of(&last));
+                }
+            }
+            self.values.insert(value.into());
+            grown = grown.saturating_add_unsigned(Self::bytes_of(value));
+        }
+        grown
+    }
+
+    fn bytes_of(value: &[u8]) -> usize {
+        // The tree's own share is about half as much again as the pointers in it.
+        value.len().saturating_add(3 * size_of::<usize>())
+    }
+}
+
+/// One group of one rule in one window.
+#[derive(Clone, Debug)]
+pub(super) struct Group {
+    /// The rule's place in the list.
+    pub(super) rule: u32,
+    /// The values of its `by` fields, encoded.
+    pub(super) key: Box<[u8]>,
+    /// How many events.
+    pub(super) count: u64,
+    /// The earliest event's time.
+    pub(super) first: Timestamp,
+    /// The latest event's time.
+    pub(super) last: Timestamp,
+    /// The exclusive-or of the events' ids.
+    pub(super) ids: [u8; 16],
+    /// The earliest event's id, which decides between events of one packet.
+    earliest: [u8; 16],
+    pub(super) context: Context,
+    /// One for each `values()` column of the rule.
+    pub(super) distinct: Box<[Distinct]>,
+    /// The memory held, as last counted.
+    bytes: usize,
+}
+
+impl Group {
+    /// A group of no event yet, for one that [`Group::add`] adds next.
+    pub(super) fn new(rule: u32, key: &[u8], event: &Event, columns: usize) -> Self {
+        Self {
+            rule,
+            key: key.into(),
+            count: 0,
+            first: event.time,
+            last: event.time,
+            ids: [0; 16],
+            earliest: event.event_id,
+            context: Context {
+                outcome: event.outcome,
+                outcome_varies: false,
+                dest: event.dest,
+                dest_varies: false,
+                source: Arc::clone(&event.source),
+                packet: event.packet,
+            },
+            distinct: vec![Distinct::default(); columns].into(),
+            bytes: size_of::<Self>()
+                .saturating_add(key.len())
+                .saturating_add(columns.saturating_mul(size_of::<Distinct>())),
+        }
+    }
+
+    /// Adds an event, with the values of the rule's `values()` columns, at most `most` distinct ones of each; gives by how
+    /// many bytes it grew.
+    pub(super) fn add(&mut self, event: &Event, columns: &EventValues, most: usize) -> isize {
+        self.count = self.count.saturating_add(1);
+        self.last = self.last.max(event.time);
+        self.ids
+            .iter_mut()
+            .zip(event.event_id)
+            .for_each(|(byte, other)| *byte ^= other);
+        self.context.outcome_varies |= event.outcome != self.context.outcome;
+        self.context.dest_varies |= event.dest != self.context.dest;
+        let place = (event.time, event.packet, event.event_id);
+        if place < (self.first, self.context.packet, self.earliest) {
+            self.first = event.time;
+            self.earliest = event.event_id;
+            self.context = Context {
+                outcome: event.outcome,
+                dest: event.dest,
+                source: Arc::clone(&event.source),
+                packet: event.packet,
+                ..self.context.clone()
+            };
+        }
+        let mut grown = 0_isize;
+        for (distinct, values) in self.distinct.iter_mut().zip(columns.fields()) {
+            grown = grown.saturating_add(distinct.add(values, most));
+        }
+        self.bytes = self.bytes.saturating_add_signed(grown);
+        grown
+    }
+
+    /// The hash of a group's key.
+    pub(super) fn hash_of(rule: u32, key: &[u8], state: &RandomState) -> u64 {
+        state.hash_one((rule, key))
+    }
+}
+
+impl Entry for Group {
+    fn hash(&self, state: &RandomState) -> u64 {
+        Self::hash_of(self.rule, &self.key, state)
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+}

@@ -1,0 +1,390 @@
+//! Live interfaces.
+//!
+//! The one place that looks at the machine's clock: a live capture that falls silent is moved on by it, packets of
+//! several interfaces are merged by it, and `--duration` is measured by it.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the machine's clock moves a silent live capture on"
+)]
+
+use std::ops::ControlFlow;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use pcap::{Active, Capture, Device, Precision};
+
+use super::file::time_of;
+use super::{CaptureError, Source, TakePackets, reason};
+use crate::packet::{Batch, LinkType, Packet};
+use crate::stats;
+use crate::time::Timestamp;
+
+/// How long the kernel collects packets before it hands them over.
+const BLOCK: Duration = Duration::from_millis(100);
+/// How long we wait for packets before we look at the flag that ends the run.
+const WAIT: Duration = Duration::from_millis(200);
+/// Packets of several interfaces wait so long for earlier ones of the others.
+const MERGE: Duration = Duration::from_millis(300);
+/// A silent capture's clock stays behind the machine's by this, so that no packet comes before it.
+const BEHIND: Duration = Duration::from_secs(1);
+/// After the end was asked for, what the kernel still holds is read for so long at most.
+const DRAIN: Duration = Duration::from_millis(600);
+/// The most packets taken from one interface before the next is looked at.
+const ROUND: usize = 4096;
+
+/// How interfaces are opened.
+#[derive(Clone, Debug)]
+pub struct LiveOptions {
+    /// The most bytes kept of a packet.
+    pub snaplen: u32,
+    /// The kernel's buffer for each interface in bytes.
+    pub buffer: u32,
+    /// Whether packets for others are seen too.
+    pub promiscuous: bool,
+    /// An expression in libpcap's filter language.
+    pub filter: Option<String>,
+    /// End after so long.
+    pub duration: Option<Duration>,
+}
+
+/// One interface.
+struct Interface {
+    name: Arc<str>,
+    link: LinkType,
+    capture: Capture<Active>,
+    packets: u64,
+}
+
+/// Interfaces that are open.
+pub struct Live {
+    interfaces: Vec<Interface>,
+    duration: Option<Duration>,
+    promiscuous: bool,
+}
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list()
+            .entries(self.interfaces.iter().map(|interface| &interface.name))
+            .finish()
+    }
+}
+
+impl Live {
+    /// Opens the interfaces; after this no more rights are needed.
+    ///
+    /// # Errors
+    /// No such interface, no permission, a filter that is not understood, or what else libpcap says.
+    pub fn open(names: &[String], options: &LiveOptions) -> Result<Self, CaptureError> {
+        let interfaces = names
+            .iter()
+            .map(|name| open(name, options))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            interfaces,
+            duration: options.duration,
+            promiscuous: options.promiscuous,
+        })
+    }
+
+    /// What is captured, for the line that a run begins with.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let list: Vec<String> = self
+            .interfaces
+            .iter()
+            .map(|interface| {
+                let link = pcap::Linktype(interface.link.0);
+                let link = link
+                    .get_name()
+                    .unwrap_or_else(|_| format!("link type {}", link.0));
+                format!("{} ({link})", interface.name)
+            })
+            .collect();
+        let mode = if self.promiscuous {
+            ""
+        } else {
+            ", not promiscuous"
+        };
+        format!("{}{mode}", list.join(", "))
+    }
+
+    /// Reads what an interface has, and gives its packets.
+    fn read(
+        interface: &mut Interface,
+        place: usize,
+        give: &mut dyn FnMut(&Packet<'_>),
+    ) -> Result<usize, CaptureError> {
+        let place = u16::try_from(place).unwrap_or(u16::MAX);
+        let (link, number) = (interface.link, &mut interface.packets);
+        interface
+            .capture
+            .dispatch(Some(ROUND), |packet| {
+                *number += 1;
+                give(&Packet {
+                    time: time_of(packet.header),
+                    input: place,
+                    number: *number,
+                    link,
+                    wire_len: packet.header.len,
+                    bytes: packet.data,
+                });
+            })
+            .map_err(|error| CaptureError::Interface {
+                name: interface.name.to_string(),
+                reason: reason(&error),
+            })
+    }
+
+    /// Waits until an interface has packets, or for [`WAIT`].
+    fn wait(&self, at_most: Duration) {
+        let mut descriptors: Vec<PollFd<'_>> = self
+            .interfaces
+            .iter()
+            .map(|interface| PollFd::new(interface.capture.as_fd(), PollFlags::POLLIN))
+            .collect();
+        let timeout = PollTimeout::try_from(at_most).unwrap_or(PollTimeout::ZERO);
+        // A signal ends the waiting early, which is as good as a packet: the caller looks at the flag.
+        poll(&mut descriptors, timeout).ok();
+    }
+
+    /// Adds up what the kernel and the interfaces dropped.
+    fn count_drops(&mut self, stats: &mut stats::Capture) {
+        let (mut kernel, mut interface_dropped) = (0, 0);
+        for interface in &mut self.interfaces {
+            if let Ok(counts) = interface.capture.stats() {
+                kernel += u64::from(counts.dropped);
+                interface_dropped += u64::from(counts.if_dropped);
+            }
+        }
+        stats.kernel_dropped = kernel;
+        stats.interface_dropped = interface_dropped;
+    }
+}
+
+impl Source for Live {
+    fn names(&self) -> Vec<Arc<str>> {
+        self.interfaces
+            .iter()
+            .map(|interface| Arc::clone(&interface.name))
+            .collect()
+    }
+
+    fn run(&mut self, sink: &mut dyn TakePackets, stop: &dyn Fn() -> bool) -> Vec<CaptureError> {
+        let merge = self.interfaces.len() > 1;
+        let (mut held, mut later) = (Batch::default(), Batch::default());
+        let mut errors = Vec::new();
+        let begin = Instant::now();
+        let mut ending: Option<Instant> = None;
+        let mut wants_more = ControlFlow::Continue(());
+        loop {
+            self.wait(if ending.is_some() {
+                BLOCK + BLOCK / 2
+            } else {
+                WAIT
+            });
+            let mut read = 0;
+            for (place, interface) in self.interfaces.iter_mut().enumerate() {
+                let taken = Self::read(interface, place, &mut |packet| {
+                    if merge {
+                        held.push(packet);
+                    } else if wants_more.is_continue() {
+                        wants_more = sink.take(packet);
+                    }
+                });
+                match taken {
+                    Ok(packets) => read += packets,
+                    Err(error) => {
+                        errors.push(error);
+                        ending = Some(begin);
+                    }
+                }
+            }
+            let over = ending.is_some_and(|asked| read == 0 || asked.elapsed() >= DRAIN);
+            if merge && wants_more.is_continue() {
+                let until = if over {
+                    Timestamp::MAX
+                } else {
+                    now().minus(MERGE)
+                };
+                wants_more = give_until(&mut held, &mut later, until, sink);
+            }
+            self.count_drops(sink.stats());
+            if read == 0 && wants_more.is_continue() {
+                wants_more = sink.idle(now().minus(BEHIND));
+            }
+            if over || wants_more.is_break() {
+                return errors;
+            }
+            let time_is_up = self
+                .duration
+                .is_some_and(|duration| begin.elapsed() >= duration);
+            if ending.is_none() && (stop() || time_is_up) {
+                ending = Some(Instant::now());
+            }
+        }
+    }
+
+    fn is_live(&self) -> bool {
+        true
+    }
+}
+
+/// Gives the packets up to a time in the order of their times, and keeps the others.
+fn give_until(
+    held: &mut Batch,
+    later: &mut Batch,
+    until: Timestamp,
+    sink: &mut dyn TakePackets,
+) -> ControlFlow<()> {
+    held.sort_by_time();
+    later.clear();
+    let mut flow = ControlFlow::Continue(());
+    for packet in held.packets() {
+        if packet.time > until {
+            later.push(&packet);
+        } else if flow.is_continue() {
+            flow = sink.take(&packet);
+        }
+    }
+    std::mem::swap(held, later);
+    flow
+}
+
+/// The machine's time.
+fn now() -> Timestamp {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}
+
+fn open(name: &str, options: &LiveOptions) -> Result<Interface, CaptureError> {
+    let number = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
+    let inactive = |precision| {
+        Capture::from_device(name).map(|capture| {
+            capture
+                .promisc(options.promiscuous)
+                .snaplen(number(options.snaplen))
+                .buffer_size(number(options.buffer))
+                .timeout(number(BLOCK.as_millis() as u32))
+                .precision(precision)
+        })
+    };
+    let opened = inactive(Precision::Nano)
+        .and_then(Capture::open)
+        .and_then(Capture::setnonblock);
+    let mut capture = opened.map_err(|error| explain(name, &error))?;
+    if let Some(expression) = &options.filter {
+        capture
+            .filter(expression, true)
+            .map_err(|error| CaptureError::Filter {
+                expression: expression.clone(),
+                reason: reason(&error),
+            })?;
+    }
+    Ok(Interface {
+        name: Arc::from(name),
+        link: LinkType(capture.get_datalink().0),
+        capture,
+        packets: 0,
+    })
+}
+
+/// What libpcap said, with what a person can do about it.
+fn explain(name: &str, error: &pcap::Error) -> CaptureError {
+    let said = reason(error);
+    let present = interfaces().unwrap_or_default();
+    if !present.is_empty() && !present.iter().any(|interface| interface.name == name) {
+        return CaptureError::NoInterface {
+            name: name.to_owned(),
+            present: present
+                .iter()
+                .map(|interface| interface.name.as_str())
+                .collect::<Vec<_>>()
+                .join(", "),
+        };
+    }
+    let lower = said.to_ascii_lowercase();
+    if lower.contains("permission") || lower.contains("not permitted") {
+        return CaptureError::Permission {
+            name: name.to_owned(),
+            program: std::env::current_exe().map_or_else(
+                |_| "/path/to/dnsterrier".to_owned(),
+                |path| path.display().to_string(),
+            ),
+        };
+    }
+    CaptureError::Interface {
+        name: name.to_owned(),
+        reason: said,
+    }
+}
+
+/// An interface that exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InterfaceInfo {
+    /// Its name.
+    pub name: String,
+    /// What libpcap says of it.
+    pub description: Option<String>,
+    /// Its addresses.
+    pub addresses: Vec<std::net::IpAddr>,
+    /// Whether it is up.
+    pub is_up: bool,
+    /// Whether it is a loopback interface.
+    pub is_loopback: bool,
+    /// Why it cannot be captured on by this user; `None` where it can.
+    pub refused: Option<String>,
+}
+
+/// The interfaces that can be captured on, `any` among them, without trying to open them.
+///
+/// # Errors
+/// What libpcap says.
+pub fn interfaces() -> Result<Vec<InterfaceInfo>, CaptureError> {
+    let devices = Device::list().map_err(|error| CaptureError::Interface {
+        name: "*".to_owned(),
+        reason: reason(&error),
+    })?;
+    Ok(devices
+        .into_iter()
+        .filter(|device| {
+            !device.name.starts_with("nf")
+                && !device.name.starts_with("dbus")
+                && !device.name.starts_with("bluetooth")
+        })
+        .map(|device| InterfaceInfo {
+            is_up: device.flags.is_up(),
+            is_loopback: device.flags.is_loopback(),
+            addresses: device
+                .addresses
+                .iter()
+                .map(|address| address.addr)
+                .collect(),
+            description: device.desc,
+            name: device.name,
+            refused: None,
+        })
+        .collect())
+}
+
+impl InterfaceInfo {
+    /// Tries to open the interface and says why it cannot be, where it cannot.
+    #[must_use]
+    pub fn tried(mut self) -> Self {
+        let options = LiveOptions {
+            snaplen: 96,
+            buffer: 1 << 20,
+            promiscuous: false,
+            filter: None,
+            duration: None,
+        };
+        self.refused = open(&self.name, &options)
+            .err()
+            .map(|error| error.to_string());
+        self
+    }
+}

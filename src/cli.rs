@@ -1,0 +1,282 @@
+//! The command line, and nothing but the command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Watches DNS on the wire and names the hosts whose lookups give them away.
+#[derive(Debug, Parser)]
+#[command(
+    name = "dnsterrier",
+    version,
+    about,
+    max_term_width = 100,
+    after_help = "Without a command, dnsterrier takes what tcpdump takes: `dnsterrier FILE...`, `dnsterrier -r FILE`, \
+                  `dnsterrier -i INTERFACE [FILTER]`.\n\
+                  Exit status: 0 done, 1 could not finish, 2 usage, 3 a rule is wrong, 4 rows with --fail-on-hit."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Watch live interfaces until Ctrl-C
+    Sniff(Box<Sniff>),
+    /// Read capture files
+    Replay(Box<Replay>),
+    /// Show what can be sniffed, and what permission is missing
+    Interfaces,
+    /// List, show and check rules
+    Rules(RulesArgs),
+}
+
+/// `sniff`.
+#[derive(Debug, Args)]
+pub struct Sniff {
+    /// Interface to watch; may be given several times (`any` for all)
+    #[arg(short, long = "interface", value_name = "INTERFACE", required = true)]
+    pub interfaces: Vec<String>,
+    /// Filter in libpcap's language; none by default, because tunnels hide the ports
+    #[arg(short, long, value_name = "BPF", conflicts_with = "expression")]
+    pub filter: Option<String>,
+    /// The same as --filter, as tcpdump takes it
+    #[arg(value_name = "FILTER")]
+    pub expression: Vec<String>,
+    /// Bytes kept of each packet
+    #[arg(short, long, value_name = "BYTES", default_value_t = 262_144)]
+    pub snaplen: u32,
+    /// The kernel's buffer for each interface, in KiB
+    #[arg(short = 'B', long, value_name = "KIB", default_value_t = 65_536)]
+    pub buffer_size: u32,
+    /// Do not put the interface into promiscuous mode
+    #[arg(short = 'p', long)]
+    pub no_promiscuous_mode: bool,
+    /// End after so long (30s, 10m, 1h)
+    #[arg(long, value_name = "SPAN")]
+    pub duration: Option<String>,
+    /// Become this user after opening [default: the user behind sudo]
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// What both commands take.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `replay`.
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// Capture files (pcap, pcapng), folders of them (in name order), or - for standard input
+    #[arg(value_name = "FILE", required_unless_present = "read")]
+    pub files: Vec<PathBuf>,
+    /// The same; what follows is then a filter, as tcpdump takes it
+    #[arg(short = 'r', long, value_name = "FILE")]
+    pub read: Vec<PathBuf>,
+    /// Filter in libpcap's language
+    #[arg(short, long, value_name = "BPF")]
+    pub filter: Option<String>,
+    /// What both commands take.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// What `sniff` and `replay` both take.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// Aggregates: none, - or a file (.jsonl .csv .tsv .txt) [default: -]
+    #[arg(long, value_name = "PLACE", help_heading = "Output")]
+    pub rows: Vec<String>,
+    /// Events that matched a rule, as they happen
+    #[arg(long, value_name = "PLACE", help_heading = "Output")]
+    pub hits: Vec<String>,
+    /// Every transaction
+    #[arg(long, value_name = "PLACE", help_heading = "Output")]
+    pub events: Vec<String>,
+    /// One record per source address that had hits
+    #[arg(long, value_name = "PLACE", help_heading = "Output")]
+    pub sources: Vec<String>,
+    /// Format of rows on standard output: table, jsonl, csv, tsv
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "table",
+        help_heading = "Output"
+    )]
+    pub format: String,
+    /// Write all counters to this file as JSON
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub stats: Option<PathBuf>,
+    /// Times in tables as the rule's %Y-%m-%dT%H:%M:%S in local time
+    #[arg(long, help_heading = "Output")]
+    pub local_time: bool,
+    /// Silence everything but the streams and errors
+    #[arg(short, long, help_heading = "Output")]
+    pub quiet: bool,
+    /// Say more: all counters
+    #[arg(short, long, help_heading = "Output", conflicts_with = "quiet")]
+    pub verbose: bool,
+    /// Exit with status 4 when there were rows
+    #[arg(long, help_heading = "Output")]
+    pub fail_on_hit: bool,
+
+    /// Rule file or folder, added to the embedded rules
+    #[arg(long = "rules", value_name = "PATH", help_heading = "Rules")]
+    pub rule_paths: Vec<PathBuf>,
+    /// Run only the rules of this name or id; may be given several times
+    #[arg(long = "rule", value_name = "NAME", help_heading = "Rules")]
+    pub rule_names: Vec<String>,
+    /// Leave the embedded rules out
+    #[arg(long, help_heading = "Rules")]
+    pub no_embedded: bool,
+    /// Hunt for this name and all below it, or for a pattern with *, without a rule file
+    #[arg(long = "name", value_name = "PATTERN", help_heading = "Rules")]
+    pub names: Vec<String>,
+    /// Hunt for the names in this file, one a line
+    #[arg(long = "names", value_name = "FILE", help_heading = "Rules")]
+    pub name_files: Vec<PathBuf>,
+    /// Windows of the rows: none, a span such as 1h, or schedule for the rule's own [default: none; sniff: 1h]
+    #[arg(long, value_name = "WINDOW", help_heading = "Rules")]
+    pub window: Option<String>,
+
+    /// Only events at or after this time (RFC 3339, a date, or seconds since 1970)
+    #[arg(long, value_name = "TIME", help_heading = "Selection")]
+    pub since: Option<String>,
+    /// Only events before this time
+    #[arg(long, value_name = "TIME", help_heading = "Selection")]
+    pub until: Option<String>,
+    /// End after so many packets
+    #[arg(short, long, value_name = "PACKETS", help_heading = "Selection")]
+    pub count: Option<u64>,
+    /// Ports on which DNS is looked for
+    #[arg(long, value_name = "PORTS", value_delimiter = ',', default_values_t = [53, 5353, 5355], help_heading = "Selection")]
+    pub ports: Vec<u16>,
+    /// A query without a response for so long is unanswered
+    #[arg(
+        long,
+        value_name = "SPAN",
+        default_value = "10s",
+        help_heading = "Selection"
+    )]
+    pub timeout: String,
+
+    /// The sensor's name in every record [default: this host's name]
+    #[arg(long, value_name = "NAME", help_heading = "Events")]
+    pub sensor: Option<String>,
+    /// The field cim_entity_zone of every event
+    #[arg(long, value_name = "NAME", help_heading = "Events")]
+    pub cim_entity_zone: Option<String>,
+    /// Answers in this network mean that the name was blocked, beside 0.0.0.0 and ::
+    #[arg(long = "sinkhole", value_name = "CIDR", help_heading = "Events")]
+    pub sinkholes: Vec<String>,
+}
+
+/// `rules`.
+#[derive(Debug, Args)]
+pub struct RulesArgs {
+    /// What to do with them.
+    #[command(subcommand)]
+    pub command: RulesCommand,
+}
+
+/// The commands of `rules`.
+#[derive(Debug, Subcommand)]
+pub enum RulesCommand {
+    /// List the rules: what is on, and where each comes from
+    List {
+        /// Rule file or folder, added to the embedded rules
+        #[arg(long = "rules", value_name = "PATH")]
+        paths: Vec<PathBuf>,
+        /// Leave the embedded rules out
+        #[arg(long)]
+        no_embedded: bool,
+    },
+    /// Print a rule as it was read
+    Show {
+        /// Its name or id
+        name: String,
+        /// Rule file or folder, added to the embedded rules
+        #[arg(long = "rules", value_name = "PATH")]
+        paths: Vec<PathBuf>,
+    },
+    /// Check rule files: every mistake with its file, line and column
+    Check {
+        /// Rule files or folders
+        #[arg(required = true, value_name = "FILE")]
+        paths: Vec<PathBuf>,
+    },
+}
+
+/// The words that begin a command line of ours; without one it is tcpdump's.
+const COMMANDS: [&str; 10] = [
+    "sniff",
+    "replay",
+    "interfaces",
+    "rules",
+    "help",
+    "-h",
+    "--help",
+    "-V",
+    "--version",
+    "completions",
+];
+
+/// Puts the command in front that `dnsterrier FILE...`, `-r FILE` and `-i INTERFACE` mean.
+#[must_use]
+pub fn with_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let Some(first) = arguments.get(1) else {
+        return arguments;
+    };
+    if COMMANDS.iter().any(|command| first == command) {
+        return arguments;
+    }
+    let is_interface = |argument: &OsString| {
+        argument.to_str().is_some_and(|text| {
+            text.starts_with("--interface") || (text.starts_with("-i") && !text.starts_with("--"))
+        })
+    };
+    let command = if arguments.iter().skip(1).any(is_interface) {
+        "sniff"
+    } else {
+        "replay"
+    };
+    arguments.insert(1, command.into());
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_tcpdump_users_type() {
+        let command = |line: &str| {
+            let words = line.split(' ').map(OsString::from).collect();
+            with_command(words)
+                .get(1)
+                .and_then(|word| word.to_str().map(str::to_owned))
+        };
+        assert_eq!(command("dnsterrier a.pcap").as_deref(), Some("replay"));
+        assert_eq!(command("dnsterrier -r a.pcap").as_deref(), Some("replay"));
+        assert_eq!(
+            command("dnsterrier -q -i eth0 udp port 53").as_deref(),
+            Some("sniff")
+        );
+        assert_eq!(command("dnsterrier -ieth0").as_deref(), Some("sniff"));
+        assert_eq!(
+            command("dnsterrier replay a.pcap").as_deref(),
+            Some("replay")
+        );
+        assert_eq!(command("dnsterrier --help").as_deref(), Some("--help"));
+        assert_eq!(command("dnsterrier"), None);
+    }
+}

@@ -1,0 +1,365 @@
+//! From the command line to a run: everything is checked here, before the first packet is read.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::aggregate::{self, Aggregator, Window};
+use crate::capture::{Files, Live, LiveOptions, Source, expand};
+use crate::cli::{Common, Replay, Sniff};
+use crate::error::Error;
+use crate::event::Maker;
+use crate::frame::Ports;
+use crate::pipeline::{Run, Span, Writers};
+use crate::privilege;
+use crate::rule::{self, Mistake, Rule, Rules, native};
+use crate::sink::{self, Format, Options, Place, SinkError, Stream, TableOptions, Writer};
+use crate::time::Timestamp;
+use crate::transaction::{Limits, Pairing};
+
+/// A run that is ready, and what its caller needs to tell of it.
+pub struct Ready {
+    /// The run.
+    pub run: Run,
+    /// What is said before it begins; nothing for a replay.
+    pub greeting: Option<String>,
+}
+
+/// Opens interfaces, gives up root, opens outputs.
+///
+/// # Errors
+/// Whatever is wrong with the command line, the rules, the interfaces or the places.
+pub fn sniff(arguments: Sniff, show: fn(&str)) -> Result<Ready, Error> {
+    let Sniff {
+        interfaces,
+        filter,
+        expression,
+        snaplen,
+        buffer_size,
+        no_promiscuous_mode,
+        duration,
+        user,
+        common,
+    } = arguments;
+    let plan = Plan::new(&common, Window::Every(Duration::from_secs(3600)))?;
+    let expression = (!expression.is_empty()).then(|| expression.join(" "));
+    let options = LiveOptions {
+        snaplen,
+        buffer: buffer_size.saturating_mul(1024),
+        promiscuous: !no_promiscuous_mode,
+        filter: filter.or(expression),
+        duration: duration.as_deref().map(span).transpose()?,
+    };
+    let live = Live::open(&interfaces, &options)?;
+    let became = privilege::give_up(user.as_deref())?;
+    let user = became
+        .map(|name| format!(", as {name}"))
+        .unwrap_or_default();
+    let count = plan.rules.running().count();
+    let rules = if count == 1 {
+        "1 rule".to_owned()
+    } else {
+        format!("{count} rules")
+    };
+    let greeting = format!(
+        "listening on {}{user}, {rules}; Ctrl-C ends",
+        live.describe()
+    );
+    Ok(Ready {
+        run: plan.run(Box::new(live), &common, show)?,
+        greeting: Some(greeting),
+    })
+}
+
+/// Finds the files and opens outputs.
+///
+/// # Errors
+/// Whatever is wrong with the command line, the rules, the paths or the places.
+pub fn replay(arguments: Replay, show: fn(&str)) -> Result<Ready, Error> {
+    let Replay {
+        mut files,
+        read,
+        filter,
+        common,
+    } = arguments;
+    let plan = Plan::new(&common, Window::None)?;
+    let mut filter = filter;
+    if !read.is_empty() {
+        // As tcpdump has it: after -r FILE the rest is a filter.
+        if let Some(file) = files.iter().find(|file| file.exists()) {
+            return Err(Error::Usage(format!(
+                "with -r, what follows is a filter, but '{}' is a file; for several files write: dnsterrier replay FILE FILE",
+                file.display()
+            )));
+        }
+        let words: Vec<String> = files
+            .iter()
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect();
+        if !words.is_empty() {
+            filter = Some(words.join(" "));
+        }
+        files = read;
+    }
+    let inputs = expand(&files)?;
+    let run = plan.run(Box::new(Files::new(inputs, filter)), &common, show)?;
+    Ok(Ready {
+        run,
+        greeting: None,
+    })
+}
+
+/// The rules of the command line, all of them loaded and checked.
+///
+/// # Errors
+/// Every mistake in every file.
+pub fn load_rules(paths: &[PathBuf], embedded: bool) -> Result<Vec<Rule>, Error> {
+    let mut rules = Vec::new();
+    let mut mistakes = Vec::new();
+    let mut add = |read: Result<Vec<Rule>, Vec<Mistake>>| match read {
+        Ok(read) => rules.extend(read),
+        Err(found) => mistakes.extend(found),
+    };
+    if embedded {
+        add(rule::embedded());
+    }
+    for path in paths {
+        add(native::read_path(path));
+    }
+    if mistakes.is_empty() {
+        Ok(rules)
+    } else {
+        Err(Error::Rules(mistakes))
+    }
+}
+
+/// What is checked before anything is opened.
+struct Plan {
+    rules: Rules,
+    window: Window,
+    span: Span,
+    limits: Limits,
+    places: [Vec<Place>; 4],
+    format: Format,
+    shared_stdout: bool,
+    sensor: Arc<str>,
+    sinkholes: Vec<ipnet::IpNet>,
+}
+
+impl Plan {
+    fn new(common: &Common, default_window: Window) -> Result<Self, Error> {
+        let format: Format = common.format.parse()?;
+        let places = |texts: &[String], default: Option<Place>| -> Result<Vec<Place>, SinkError> {
+            if texts.is_empty() {
+                return Ok(default.into_iter().collect());
+            }
+            texts.iter().map(|text| Place::parse(text)).collect()
+        };
+        let rows = places(&common.rows, Some(Place::Stdout))?;
+        let hits = places(&common.hits, None)?;
+        let events = places(&common.events, None)?;
+        let sources = places(&common.sources, None)?;
+        let shared_stdout = sink::check(
+            &[
+                (Stream::Rows, rows.as_slice()),
+                (Stream::Hits, hits.as_slice()),
+                (Stream::Events, events.as_slice()),
+                (Stream::Sources, sources.as_slice()),
+            ],
+            format,
+        )?;
+        if let Some(path) = common.stats.as_deref().filter(|path| path.is_dir()) {
+            return Err(Error::Usage(format!(
+                "--stats {} is a directory: give a file name in it",
+                path.display()
+            )));
+        }
+        let window = match common.window.as_deref() {
+            None => default_window,
+            Some("none") => Window::None,
+            Some("schedule") => Window::Schedule,
+            Some(text) => Window::Every(span(text)?),
+        };
+        let time = |text: &Option<String>, default| {
+            text.as_deref().map_or(Ok(default), |text| {
+                Timestamp::parse(text).map_err(Error::Usage)
+            })
+        };
+        let time_span = Span {
+            since: time(&common.since, Timestamp::MIN)?,
+            until: time(&common.until, Timestamp::MAX)?,
+        };
+        if time_span.since >= time_span.until {
+            return Err(Error::Usage("--since is not before --until".to_owned()));
+        }
+        let limits = Limits {
+            timeout: span(&common.timeout)?,
+            ..Limits::default()
+        };
+        if limits.timeout.is_zero() {
+            return Err(Error::Usage(
+                "--timeout must be longer than nothing".to_owned(),
+            ));
+        }
+        Ok(Self {
+            rules: selected_rules(common)?,
+            window,
+            span: time_span,
+            limits,
+            places: [rows, hits, events, sources],
+            format,
+            shared_stdout,
+            sensor: common.sensor.clone().unwrap_or_else(host_name).into(),
+            sinkholes: common
+                .sinkholes
+                .iter()
+                .map(|text| network(text))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn run(self, source: Box<dyn Source>, common: &Common, show: fn(&str)) -> Result<Run, Error> {
+        let Self {
+            rules,
+            window,
+            span,
+            limits,
+            places,
+            format,
+            shared_stdout,
+            sensor,
+            sinkholes,
+        } = self;
+        let aggregation = aggregate::Limits {
+            lateness: Pairing::longest(limits.timeout),
+            ..aggregate::Limits::default()
+        };
+        let aggregator = Aggregator::new(rules.list(), window, Arc::clone(&sensor), aggregation)
+            .map_err(|error| Error::Usage(error.to_string()))?;
+        let table = TableOptions {
+            colour: std::io::stdout().is_terminal()
+                && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+            width: std::io::stdout()
+                .is_terminal()
+                .then(terminal_size::terminal_size)
+                .flatten()
+                .map(|(width, _)| usize::from(width.0)),
+            local_time: common.local_time,
+        };
+        let live = source.is_live();
+        let open = |stream, places: &[Place]| {
+            let columns = sink::columns(stream, rules.list());
+            Writer::open(
+                stream,
+                places,
+                &Options {
+                    live,
+                    format,
+                    columns: &columns,
+                    shared_stdout,
+                    table,
+                },
+            )
+        };
+        let [rows, hits, events, sources] = &places;
+        let writers = Writers {
+            rows: open(Stream::Rows, rows)?,
+            hits: open(Stream::Hits, hits)?,
+            events: open(Stream::Events, events)?,
+            sources: open(Stream::Sources, sources)?,
+        };
+        let maker = Maker {
+            sensor,
+            zone: common.cim_entity_zone.as_deref().map(Arc::from),
+            sources: source.names(),
+            sinkholes,
+        };
+        Ok(Run {
+            source,
+            ports: Ports::new(&common.ports),
+            count: common.count,
+            span,
+            limits,
+            maker,
+            rules: Arc::new(rules),
+            aggregator,
+            writers,
+            table,
+            show,
+        })
+    }
+}
+
+/// The rules that run: the embedded ones and those of files, or the named ones of them, or a hunt alone.
+fn selected_rules(common: &Common) -> Result<Rules, Error> {
+    let mut names = common.names.clone();
+    for file in &common.name_files {
+        names.extend(rule::read_names(file).map_err(Error::Rules)?);
+    }
+    let hunting = !names.is_empty() || !common.name_files.is_empty();
+    // A hunt is for its names; rules run beside it where they are asked for.
+    let rules_asked_for = !common.rule_paths.is_empty() || !common.rule_names.is_empty();
+    let mut rules = Vec::new();
+    if !hunting || rules_asked_for {
+        rules = load_rules(&common.rule_paths, !common.no_embedded)?;
+        if !common.rule_names.is_empty() {
+            rule::select(&mut rules, &common.rule_names).map_err(Error::Usage)?;
+        }
+    }
+    if hunting {
+        rules.push(Rule::hunt(&names).map_err(Error::Usage)?);
+    }
+    Rules::new(rules).map_err(Error::Rules)
+}
+
+/// A span of time as people write it: `90s`, `10m`, `1h`, `1h 30m`.
+fn span(text: &str) -> Result<Duration, Error> {
+    text.parse::<jiff::SignedDuration>()
+        .ok()
+        .and_then(|span| Duration::try_from(span).ok())
+        .ok_or_else(|| {
+            Error::Usage(format!(
+                "'{text}' is not a span of time: expected 30s, 10m, 1h, 1h30m or the like"
+            ))
+        })
+}
+
+/// A network, or an address alone.
+fn network(text: &str) -> Result<ipnet::IpNet, Error> {
+    text.parse()
+        .or_else(|_| text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from))
+        .map_err(|_| Error::Usage(format!("--sinkhole '{text}' is not a network: expected 192.0.2.0/24, 2001:db8::/32 or an address")))
+}
+
+fn host_name() -> String {
+    nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "localhost".to_owned())
+}
+
+/// Writes a file that appears under its name only when it is whole.
+///
+/// # Errors
+/// What the system says.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write;
+    if path.exists() && !path.is_file() {
+        return std::fs::OpenOptions::new()
+            .write(true)
+            .open(path)?
+            .write_all(bytes);
+    }
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new()
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+        .tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.persist(path)?;
+    Ok(())
+}

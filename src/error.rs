@@ -1,0 +1,72 @@
+//! Why a run cannot go on, and the exit status that says so.
+
+use std::process::ExitCode;
+
+use crate::capture::CaptureError;
+use crate::rule::Mistake;
+use crate::sink::SinkError;
+
+/// Why a run could not start, or could not finish.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The command line asks for something that cannot be.
+    #[error("{0}")]
+    Usage(String),
+    /// A rule or a list of names is wrong; every mistake is in the list.
+    #[error("{}", mistakes(.0))]
+    Rules(Vec<Mistake>),
+    /// An input cannot be read, or not to its end.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// A record cannot be written.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+    /// The user to become does not exist, or may not be become.
+    #[error("cannot become the user '{name}': {reason}")]
+    User {
+        /// The user.
+        name: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// The statistics cannot be written.
+    #[error("cannot write the statistics to {path}: {reason}")]
+    Stats {
+        /// The file.
+        path: String,
+        /// What the system said.
+        reason: std::io::Error,
+    },
+    /// The operating system refused something.
+    #[error("{what}: {reason}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What it said.
+        reason: String,
+    },
+    /// A thread panicked, or the counters do not add up.
+    #[error("{0}; this is a bug of dnsterrier, please report it with the command line")]
+    Bug(String),
+}
+
+fn mistakes(list: &[Mistake]) -> String {
+    list.iter()
+        .map(Mistake::to_string)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+impl Error {
+    /// The exit status: 1 could not finish, 2 usage, 3 a rule is wrong. A reader of the output that went away is no error.
+    #[must_use]
+    pub fn status(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Sink(SinkError::BrokenPipe) => 0,
+            Self::Usage(_) | Self::Sink(SinkError::Usage(_)) => 2,
+            Self::Capture(CaptureError::Filter { .. }) => 2,
+            Self::Rules(_) => 3,
+            _ => 1,
+        })
+    }
+}

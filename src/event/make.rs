@@ -1,0 +1,264 @@
+//! A transaction becomes an event.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::{Anomaly, Event, Outcome, Seen};
+use crate::frame::{Layers, Mac};
+use crate::message::{Message, Section};
+use crate::time::Timestamp;
+use crate::transaction::{Multicast, Side, Transaction};
+
+/// Makes events; holds what is the same for all of them.
+#[derive(Clone, Debug)]
+pub struct Maker {
+    /// The sensor's name.
+    pub sensor: Arc<str>,
+    /// The configured zone.
+    pub zone: Option<Arc<str>>,
+    /// The inputs' names, in the order of the packets' `input`.
+    pub sources: Vec<Arc<str>>,
+    /// Addresses that stand for a blocked answer, beside 0.0.0.0 and ::.
+    pub sinkholes: Vec<ipnet::IpNet>,
+}
+
+impl Maker {
+    /// The event of a transaction. `None` where it has no message at all.
+    #[must_use]
+    pub fn event(&self, transaction: &Transaction<'_>) -> Option<Event> {
+        let query = transaction.query.as_ref().and_then(decode);
+        let response = transaction.response.as_ref().and_then(decode);
+        // What the response repeats, it may repeat wrongly: who asked, and for what, the query knows best.
+        let (asked, asked_side) = query
+            .as_ref()
+            .filter(|(message, _)| message.name.is_some())
+            .or(response
+                .as_ref()
+                .filter(|(message, _)| message.name.is_some()))
+            .or(query.as_ref())
+            .or(response.as_ref())?;
+        let (said, _) = response.as_ref().or(query.as_ref())?;
+        let (_, first_side) = query.as_ref().or(response.as_ref())?;
+        let seen = match (&query, &response) {
+            (Some(_), Some(_)) => Seen::Both,
+            (Some(_), None) => Seen::QueryOnly,
+            (None, _) => Seen::ResponseOnly,
+        };
+        let edns = match (&query, &response) {
+            (Some((query, _)), Some((response, _))) => {
+                query.edns.as_ref().or(response.edns.as_ref())
+            }
+            _ => said.edns.as_ref(),
+        };
+        let reply = response.as_ref().map(|(message, _)| message);
+        let (src_mac, dest_mac) = macs(transaction);
+        let Layers { vlan, tunnel, .. } = first_side.layers;
+        let time = first_side.time;
+        Some(Event {
+            time,
+            sensor: Arc::clone(&self.sensor),
+            source: self
+                .sources
+                .get(usize::from(first_side.input))
+                .map_or_else(|| Arc::from(""), Arc::clone),
+            zone: self.zone.clone(),
+            seen,
+            src: transaction.client,
+            src_port: transaction.client_port,
+            src_mac,
+            dest: transaction.resolver,
+            dest_port: transaction.resolver_port,
+            dest_mac,
+            transport: transaction.transport,
+            transaction_id: transaction.id,
+            opcode: said.opcode.clone(),
+            header_flags: said.header.flags,
+            query: asked.name.clone().unwrap_or_else(|| "unknown".to_owned()),
+            query_spelled: asked
+                .name
+                .as_ref()
+                .map_or_else(|| "unknown".to_owned(), |_| asked.name_spelled.clone()),
+            other_questions: asked.other_questions.clone(),
+            record_type: asked.record_type.clone(),
+            query_class: asked.class.clone(),
+            query_count: asked.header.questions,
+            answer_count: reply.map_or(0, |message| message.header.answers),
+            authority_answer_count: said.header.authorities,
+            additional_answer_count: said.header.additionals,
+            reply_code: reply.map(|message| message.rcode),
+            answers: reply
+                .map(|message| message.answers.clone())
+                .unwrap_or_default(),
+            duration: match (&query, &response) {
+                (Some((_, query)), Some((_, response))) => {
+                    Some(response.time.nanos_since(query.time))
+                }
+                _ => None,
+            },
+            edns: edns.cloned(),
+            outcome: reply.map_or(Outcome::Unanswered, |message| self.outcome(message)),
+            anomalies: anomalies(transaction, query.as_ref(), response.as_ref()),
+            src_role: transaction.role,
+            vlan: vlan.to_vec(),
+            tunnel: tunnel.to_vec(),
+            packet: first_side.number,
+            response_packet: response.as_ref().map(|(_, side)| side.number),
+            event_id: self.event_id(transaction, time, asked, asked_side),
+        })
+    }
+
+    /// What came of a lookup, by its response.
+    fn outcome(&self, response: &Message) -> Outcome {
+        match (response.header.opcode(), response.rcode) {
+            (0, 0) => {}
+            (0, 2) => return Outcome::Servfail,
+            (0, 3) => return Outcome::Nxdomain,
+            (0, 5) => return Outcome::Refused,
+            _ => return Outcome::Other,
+        }
+        if response.header.answers == 0 {
+            // A truncated response says nothing, a referral says to ask somebody else.
+            return if response.header.is_truncated() || response.is_referral {
+                Outcome::Other
+            } else {
+                Outcome::Nodata
+            };
+        }
+        let addresses = || {
+            response
+                .answers
+                .iter()
+                .filter(|record| matches!(record.record_type.as_ref(), "A" | "AAAA"))
+                .filter_map(|record| record.data.parse::<IpAddr>().ok())
+        };
+        if addresses().any(|address| self.is_sinkhole(address)) {
+            return Outcome::Blocked;
+        }
+        // An alias whose target has no record of the type asked for is no data either (RFC 2308, section 2.2).
+        let only_aliases = response
+            .answers
+            .iter()
+            .all(|record| matches!(record.record_type.as_ref(), "CNAME" | "DNAME" | "RRSIG"));
+        let asked_for_them = matches!(
+            response.record_type.as_ref(),
+            "CNAME" | "DNAME" | "RRSIG" | "ANY" | "unknown"
+        );
+        let all_read = response.answers.len() == usize::from(response.header.answers);
+        if only_aliases && !asked_for_them && all_read && !response.header.is_truncated() {
+            Outcome::Nodata
+        } else {
+            Outcome::Resolved
+        }
+    }
+
+    fn is_sinkhole(&self, address: IpAddr) -> bool {
+        address.is_unspecified() || self.sinkholes.iter().any(|net| net.contains(&address))
+    }
+
+    /// A hash of what the same transaction has in common wherever and whenever it is replayed. Parts are fixed in length
+    /// or preceded by it, so that no two differ only in where one part ends.
+    fn event_id(
+        &self,
+        transaction: &Transaction<'_>,
+        time: Timestamp,
+        asked: &Message,
+        side: &Side<'_>,
+    ) -> [u8; 16] {
+        let mut hasher = blake3::Hasher::new();
+        let mut part = |bytes: &[u8]| {
+            hasher.update(&(bytes.len() as u64).to_be_bytes());
+            hasher.update(bytes);
+        };
+        part(self.sensor.as_bytes());
+        part(&time.as_nanos().to_be_bytes());
+        for address in [transaction.client, transaction.resolver] {
+            match address {
+                IpAddr::V4(address) => part(&address.octets()),
+                IpAddr::V6(address) => part(&address.octets()),
+            }
+        }
+        part(&transaction.client_port.to_be_bytes());
+        part(&transaction.resolver_port.to_be_bytes());
+        part(transaction.transport.name().as_bytes());
+        part(&transaction.id.to_be_bytes());
+        match &asked.name {
+            Some(name) => {
+                part(name.as_bytes());
+                part(asked.record_type.as_bytes());
+                part(asked.class.as_bytes());
+            }
+            None => part(side.bytes),
+        }
+        part(&transaction.occurrence.to_be_bytes());
+        let mut id = [0; 16];
+        hasher.finalize_xof().fill(&mut id);
+        id
+    }
+}
+
+fn decode<'a, 'b>(side: &'b Side<'a>) -> Option<(Message, &'b Side<'a>)> {
+    Message::decode(side.bytes).map(|message| (message, side))
+}
+
+/// The hardware addresses on the client's and on the resolver's side.
+fn macs(transaction: &Transaction<'_>) -> (Option<Mac>, Option<Mac>) {
+    let sender_first = |side: &Side<'_>| side.layers.macs;
+    if let Some((src, dst)) = transaction.query.as_ref().and_then(sender_first) {
+        (Some(src), Some(dst))
+    } else if let Some((src, dst)) = transaction.response.as_ref().and_then(sender_first) {
+        (Some(dst), Some(src))
+    } else {
+        (None, None)
+    }
+}
+
+/// What was odd, in a fixed order.
+fn anomalies(
+    transaction: &Transaction<'_>,
+    query: Option<&(Message, &Side<'_>)>,
+    response: Option<&(Message, &Side<'_>)>,
+) -> Vec<Anomaly> {
+    let mut list = Vec::new();
+    let mut add = |condition: bool, anomaly: Anomaly| {
+        if condition {
+            list.push(anomaly);
+        }
+    };
+    add(
+        transaction.multicast == Some(Multicast::Mdns),
+        Anomaly::Mdns,
+    );
+    add(
+        transaction.multicast == Some(Multicast::Llmnr),
+        Anomaly::Llmnr,
+    );
+    let truncated = response.is_some_and(|(message, _)| message.header.is_truncated());
+    add(truncated, Anomaly::Truncated);
+    let cut = [query, response]
+        .into_iter()
+        .flatten()
+        .any(|(_, side)| side.missing > 0);
+    add(cut, Anomaly::Snaplen);
+    add(
+        transaction.retransmitted > 0,
+        Anomaly::Retransmitted(transaction.retransmitted),
+    );
+    add(transaction.is_late, Anomaly::LateResponse);
+    add(transaction.is_differing, Anomaly::MultipleResponses);
+    add(transaction.is_response_first, Anomaly::ResponseFirst);
+    add(transaction.is_port_mismatch, Anomaly::PortMismatch);
+    for section in [
+        Section::Question,
+        Section::Answer,
+        Section::Authority,
+        Section::Additional,
+    ] {
+        // What the capture cut off is not the sender's fault.
+        let malformed = [query, response]
+            .into_iter()
+            .flatten()
+            .any(|(message, side)| side.missing == 0 && message.malformed.contains(&section));
+        add(malformed, Anomaly::Malformed(section.name()));
+    }
+    list
+}

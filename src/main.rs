@@ -1,0 +1,176 @@
+//! Parse the command line, run, map the error to an exit status.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use clap::Parser;
+use dnsterrier::capture::{InterfaceInfo, interfaces};
+use dnsterrier::cli::{Cli, Command, Common, with_command};
+use dnsterrier::config::{self, Ready};
+use dnsterrier::error::Error;
+use dnsterrier::pipeline::{Report, Signals};
+use dnsterrier::{rules_command, totals};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse_from(with_command(std::env::args_os().collect()));
+    let result = match cli.command {
+        Command::Sniff(arguments) => {
+            let told = Told::of(&arguments.common);
+            config::sniff(*arguments, say).and_then(|ready| run(ready, &told))
+        }
+        Command::Replay(arguments) => {
+            let told = Told::of(&arguments.common);
+            config::replay(*arguments, say).and_then(|ready| run(ready, &told))
+        }
+        Command::Interfaces => show_interfaces(),
+        Command::Rules(arguments) => rules_command::run(arguments.command)
+            .and_then(|text| print(&text))
+            .map(|()| ExitCode::SUCCESS),
+    };
+    match result {
+        Ok(status) => status,
+        Err(error) => {
+            let status = error.status();
+            if status != ExitCode::SUCCESS {
+                say(&format!("dnsterrier: {error}\n"));
+            }
+            status
+        }
+    }
+}
+
+/// How much is said at the end, and where.
+struct Told {
+    quiet: bool,
+    verbose: bool,
+    fail_on_hit: bool,
+    stats: Option<std::path::PathBuf>,
+}
+
+impl Told {
+    fn of(common: &Common) -> Self {
+        Self {
+            quiet: common.quiet,
+            verbose: common.verbose,
+            fail_on_hit: common.fail_on_hit,
+            stats: common.stats.clone(),
+        }
+    }
+}
+
+/// Runs, and tells how it went.
+fn run(ready: Ready, told: &Told) -> Result<ExitCode, Error> {
+    let Ready { run, greeting } = ready;
+    let signals = signals()?;
+    if let Some(greeting) = greeting.filter(|_| !told.quiet) {
+        say(&format!("dnsterrier: {greeting}\n"));
+    }
+    let report = run.run(&signals);
+    if let Some(path) = &told.stats {
+        let failed = |reason| Error::Stats {
+            path: path.display().to_string(),
+            reason,
+        };
+        let mut bytes =
+            serde_json::to_vec_pretty(&report.stats).map_err(|error| failed(error.into()))?;
+        bytes.push(b'\n');
+        config::write_whole(path, &bytes).map_err(failed)?;
+    }
+    if !told.quiet {
+        say(&totals::totals(&report, told.verbose));
+    }
+    end(report, told)
+}
+
+/// The worst of what happened decides the exit status; all of it is said.
+fn end(report: Report, told: &Told) -> Result<ExitCode, Error> {
+    let Report {
+        stats,
+        inputs,
+        output,
+        panicked,
+        ..
+    } = report;
+    let mut errors: Vec<Error> = inputs.into_iter().map(Error::from).collect();
+    errors.extend(output.err().map(Error::from));
+    errors.extend(panicked.map(|thread| Error::Bug(format!("the {thread} thread panicked"))));
+    let whole = errors.is_empty();
+    if whole && let Some(broken) = stats.identities.iter().find(|identity| !identity.holds) {
+        errors.push(Error::Bug(format!(
+            "{}: {} is not {}",
+            broken.says, broken.left, broken.right
+        )));
+    }
+    let last = errors.pop();
+    for error in errors {
+        say(&format!("dnsterrier: {error}\n"));
+    }
+    match last {
+        Some(error) => Err(error),
+        None if told.fail_on_hit && stats.rows.rows > 0 => Ok(ExitCode::from(4)),
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Ctrl-C and SIGTERM end a run, SIGUSR1 shows the rows so far.
+fn signals() -> Result<Signals, Error> {
+    let signals = Signals::default();
+    let refused = |reason: String| Error::System {
+        what: "cannot handle signals",
+        reason,
+    };
+    let stop = Arc::clone(&signals.stop);
+    ctrlc::set_handler(move || stop.store(true, Ordering::Relaxed))
+        .map_err(|error| refused(error.to_string()))?;
+    for (signal, flag) in [
+        (signal_hook::consts::SIGTERM, &signals.stop),
+        (signal_hook::consts::SIGUSR1, &signals.show),
+    ] {
+        signal_hook::flag::register(signal, Arc::clone(flag))
+            .map_err(|error| refused(error.to_string()))?;
+    }
+    Ok(signals)
+}
+
+/// The interfaces, each with what is missing to sniff on it.
+fn show_interfaces() -> Result<ExitCode, Error> {
+    let mut text = String::new();
+    for interface in interfaces()?.into_iter().map(InterfaceInfo::tried) {
+        let addresses: Vec<String> = interface
+            .addresses
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let state = match (&interface.refused, interface.is_up) {
+            (Some(refused), _) => refused.clone(),
+            (None, true) => "ready".to_owned(),
+            (None, false) => "ready, but down".to_owned(),
+        };
+        text.push_str(&format!("{:<16} {state}", interface.name));
+        if !addresses.is_empty() {
+            text.push_str(&format!("  ({})", addresses.join(", ")));
+        }
+        text.push('\n');
+    }
+    print(&text).map(|()| ExitCode::SUCCESS)
+}
+
+/// Writes to standard output.
+fn print(text: &str) -> Result<(), Error> {
+    io::stdout()
+        .write_all(text.as_bytes())
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe => Error::Sink(dnsterrier::sink::SinkError::BrokenPipe),
+            _ => Error::System {
+                what: "cannot write to standard output",
+                reason: error.to_string(),
+            },
+        })
+}
+
+/// Writes to standard error; where that is gone, nobody is there to be told.
+fn say(text: &str) {
+    io::stderr().write_all(text.as_bytes()).ok();
+}

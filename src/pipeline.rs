@@ -1,0 +1,275 @@
+//! Threads, channels and how they end: the only place that knows of any of them.
+//!
+//! ```text
+//! capture thread --batches of packets--> decoder thread --batches of events--> matcher thread
+//!        ^------------empty batches-------------'  ^-----------empty batches---------'
+//! ```
+//!
+//! All channels are bounded. When a stage is slower than the one before it, the one before it waits, up to the capture
+//! thread; a file is then read more slowly, and of a live capture the kernel drops packets and counts them. Counters
+//! travel with the batches. A stage that ends drops its ends of the channels, which ends the others in turn.
+
+mod decoding;
+mod matching;
+mod reading;
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::aggregate::Aggregator;
+use crate::capture::{CaptureError, Source};
+use crate::event::{Event, Maker};
+use crate::frame::Ports;
+use crate::packet::Batch;
+use crate::rule::Rules;
+use crate::sink::{SinkError, TableOptions, Writer};
+use crate::stats::Stats;
+use crate::time::Timestamp;
+use crate::transaction::Limits;
+use decoding::Decoding;
+use matching::Matching;
+use reading::Reading;
+
+/// How many batches are on their way between two stages.
+const BATCHES: usize = 8;
+
+/// What the threads are told from outside, by signals for instance.
+#[derive(Debug, Default)]
+pub struct Signals {
+    /// End the run: read no more, flush everything.
+    pub stop: Arc<AtomicBool>,
+    /// Show the rows so far.
+    pub show: Arc<AtomicBool>,
+}
+
+/// The time that a run looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct Span {
+    /// Events before it do not count.
+    pub since: Timestamp,
+    /// Events at or after it do not count.
+    pub until: Timestamp,
+}
+
+impl Span {
+    /// All time.
+    pub const ALL: Self = Self {
+        since: Timestamp::MIN,
+        until: Timestamp::MAX,
+    };
+
+    fn holds(&self, time: Timestamp) -> bool {
+        self.since <= time && time < self.until
+    }
+
+    /// The same with a margin on both sides.
+    fn widened(&self, by: Duration) -> Self {
+        Self {
+            since: self.since.minus(by),
+            until: self.until.plus(by),
+        }
+    }
+}
+
+/// Where the records of a run go.
+#[derive(Debug)]
+pub struct Writers {
+    /// Aggregates.
+    pub rows: Writer,
+    /// Events that matched, as they happen.
+    pub hits: Writer,
+    /// Every transaction.
+    pub events: Writer,
+    /// One record per source address.
+    pub sources: Writer,
+}
+
+/// A run, ready to start.
+pub struct Run {
+    /// Where packets come from.
+    pub source: Box<dyn Source>,
+    /// The ports on which DNS is looked for.
+    pub ports: Ports,
+    /// Read no more packets than this.
+    pub count: Option<u64>,
+    /// The time to look at.
+    pub span: Span,
+    /// Pairing.
+    pub limits: Limits,
+    /// Makes the events.
+    pub maker: Maker,
+    /// The rules.
+    pub rules: Arc<Rules>,
+    /// Groups the hits.
+    pub aggregator: Aggregator,
+    /// Where records go.
+    pub writers: Writers,
+    /// How tables look.
+    pub table: TableOptions,
+    /// Where the rows so far are shown when asked for.
+    pub show: fn(&str),
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Report {
+    /// All counters.
+    pub stats: Stats,
+    /// Inputs that could not be read, or not to their end.
+    pub inputs: Vec<CaptureError>,
+    /// Whether the records could be written.
+    pub output: Result<(), SinkError>,
+    /// Sources that had hits.
+    pub sources_with_hits: u64,
+    /// A thread that panicked: a bug.
+    pub panicked: Option<&'static str>,
+}
+
+/// Events on their way to the matcher.
+#[derive(Debug, Default)]
+struct EventBatch {
+    events: Vec<Event>,
+    now: Timestamp,
+    stats: Stats,
+}
+
+impl Run {
+    /// Runs to the end: of the files, or until told to stop. Returns when everything is flushed.
+    #[must_use]
+    pub fn run(self, signals: &Signals) -> Report {
+        let Self {
+            mut source,
+            ports,
+            count,
+            span,
+            limits,
+            maker,
+            rules,
+            aggregator,
+            writers,
+            table,
+            show,
+        } = self;
+        let everything = !writers.events.is_none() || rules.needs_everything();
+        let live = source.is_live();
+        let inputs = source.names().iter().map(|name| name.to_string()).collect();
+        let sensor = maker.sensor.to_string();
+
+        let (full_batches, batches_to_decode) = bounded::<Batch>(BATCHES);
+        let (empty_batches, batches_to_fill) = bounded::<Batch>(BATCHES);
+        let (full_events, events_to_match) = bounded::<EventBatch>(BATCHES);
+        let (empty_events, events_to_fill) = bounded::<EventBatch>(BATCHES);
+        for _ in 0..BATCHES {
+            // There is room for all of them.
+            empty_batches.try_send(Batch::default()).ok();
+            empty_events.try_send(EventBatch::default()).ok();
+        }
+        let packets = span.widened(crate::transaction::Pairing::longest(limits.timeout));
+        let reading = Reading::new(ports.clone(), packets, count, full_batches, batches_to_fill);
+        let decoding = Decoding::new(ports, limits, maker, Arc::clone(&rules), everything);
+        let matching = Matching::new(span, rules, aggregator, writers, table, live, show);
+
+        thread::scope(|scope| {
+            let capture = thread::Builder::new()
+                .name("capture".to_owned())
+                .spawn_scoped(scope, || {
+                    let mut reading = reading;
+                    let stop = || signals.stop.load(Ordering::Relaxed);
+                    let errors = source.run(&mut reading, &stop);
+                    match reading.finish() {
+                        ControlFlow::Continue(()) | ControlFlow::Break(()) => errors,
+                    }
+                });
+            let decoder = thread::Builder::new()
+                .name("decoder".to_owned())
+                .spawn_scoped(scope, move || {
+                    decode(
+                        decoding,
+                        &batches_to_decode,
+                        &empty_batches,
+                        &full_events,
+                        &events_to_fill,
+                    )
+                });
+            let done = match_events(matching, &events_to_match, &empty_events, signals);
+            let mut panicked = None;
+            // The matcher is gone, and with it its ends of the channels: the others end too.
+            drop(events_to_match);
+            drop(empty_events);
+            let mut inputs_failed = Vec::new();
+            match capture.map(thread::ScopedJoinHandle::join) {
+                Ok(Ok(errors)) => inputs_failed = errors,
+                Ok(Err(_)) | Err(_) => panicked = Some("capture"),
+            }
+            if !matches!(decoder.map(thread::ScopedJoinHandle::join), Ok(Ok(()))) {
+                panicked = Some("decoder");
+            }
+            let mut stats = done.stats;
+            stats.version = env!("CARGO_PKG_VERSION");
+            stats.sensor = sensor;
+            stats.inputs = inputs;
+            stats.mode = if everything {
+                "everything"
+            } else {
+                "candidates"
+            };
+            stats.identities = stats.identities();
+            Report {
+                stats,
+                inputs: inputs_failed,
+                output: done.output,
+                sources_with_hits: done.sources_with_hits,
+                panicked,
+            }
+        })
+    }
+}
+
+/// The decoder thread: packets in, events out.
+fn decode(
+    mut decoding: Decoding,
+    batches: &Receiver<Batch>,
+    empty: &Sender<Batch>,
+    events: &Sender<EventBatch>,
+    events_to_fill: &Receiver<EventBatch>,
+) {
+    for mut batch in batches {
+        let Ok(mut out) = events_to_fill.recv() else {
+            break;
+        };
+        decoding.decode(&batch, &mut out);
+        batch.clear();
+        // The capture thread may be gone already.
+        empty.try_send(batch).ok();
+        if events.send(out).is_err() {
+            return;
+        }
+    }
+    if let Ok(mut out) = events_to_fill.recv() {
+        decoding.finish(&mut out);
+        events.send(out).ok();
+    }
+}
+
+/// The matcher thread, which is the one that called: events in, records out.
+fn match_events(
+    mut matching: Matching,
+    events: &Receiver<EventBatch>,
+    empty: &Sender<EventBatch>,
+    signals: &Signals,
+) -> matching::Done {
+    for mut batch in events {
+        let going_on = matching.take(&mut batch, signals.show.swap(false, Ordering::Relaxed));
+        batch.events.clear();
+        empty.try_send(batch).ok();
+        if !going_on {
+            break;
+        }
+    }
+    matching.finish()
+}

@@ -1,0 +1,196 @@
+//! What the matcher thread does with each event: its rules, its rows, and where they go.
+
+use std::sync::Arc;
+
+use super::{EventBatch, Span, Writers};
+use crate::aggregate::sources::Sources;
+use crate::aggregate::{Aggregator, Row};
+use crate::event::Event;
+use crate::rule::Rules;
+use crate::sink::{HitRecord, SinkError, TableOptions, live_line, rows_table};
+use crate::stats::Stats;
+
+/// How many rule / source / name combinations a live run remembers having shown.
+const SHOWN_MAX: usize = 1 << 20;
+
+/// The stages from events to records.
+pub(super) struct Matching {
+    span: Span,
+    rules: Arc<Rules>,
+    aggregator: Aggregator,
+    sources: Sources,
+    writers: Writers,
+    table: TableOptions,
+    live: bool,
+    show: fn(&str),
+    shown: hashbrown::HashSet<u64, ahash::RandomState>,
+    keys: ahash::RandomState,
+    stats: Stats,
+    outside_time: u64,
+    failed: Option<SinkError>,
+}
+
+/// How the matching ended.
+pub(super) struct Done {
+    pub(super) stats: Stats,
+    pub(super) output: Result<(), SinkError>,
+    pub(super) sources_with_hits: u64,
+}
+
+impl Matching {
+    pub(super) fn new(
+        span: Span,
+        rules: Arc<Rules>,
+        aggregator: Aggregator,
+        writers: Writers,
+        table: TableOptions,
+        live: bool,
+        show: fn(&str),
+    ) -> Self {
+        Self {
+            span,
+            rules,
+            aggregator,
+            sources: Sources::new(),
+            writers,
+            table,
+            live,
+            show,
+            shown: hashbrown::HashSet::default(),
+            keys: ahash::RandomState::new(),
+            stats: Stats::default(),
+            outside_time: 0,
+            failed: None,
+        }
+    }
+
+    /// Takes a batch; `false` where nothing more can be written.
+    pub(super) fn take(&mut self, batch: &mut EventBatch, show: bool) -> bool {
+        for event in &batch.events {
+            if self.span.holds(event.time) {
+                self.event(event);
+            } else {
+                self.outside_time += 1;
+            }
+            if self.failed.is_some() {
+                return false;
+            }
+        }
+        let before = self.aggregator.stats.rows;
+        let (writers, failed) = (&mut self.writers, &mut self.failed);
+        self.aggregator
+            .advance(batch.now, &mut |row| keep(failed, writers.rows.write(&row)));
+        if show {
+            (self.show)(&rows_table(&self.aggregator.so_far(), self.table));
+        }
+        let quiet = batch.events.is_empty();
+        std::mem::swap(&mut self.stats, &mut batch.stats);
+        if self.live && (quiet || self.aggregator.stats.rows > before) {
+            self.flush();
+        }
+        self.failed.is_none()
+    }
+
+    /// Writes what is left and ends.
+    pub(super) fn finish(mut self) -> Done {
+        let (writers, failed) = (&mut self.writers, &mut self.failed);
+        self.aggregator
+            .finish(&mut |row: Row| keep(failed, writers.rows.write(&row)));
+        let sources = self.sources.finish();
+        for source in &sources {
+            keep(failed, writers.sources.write(source));
+        }
+        let mut stats = self.stats;
+        stats.events.outside_time = self.outside_time;
+        stats.rows = self.aggregator.stats;
+        let output = match self.failed {
+            // What is dropped unfinished keeps the name that says so.
+            Some(error) => Err(error),
+            None => {
+                let Writers {
+                    rows,
+                    hits,
+                    events,
+                    sources,
+                } = self.writers;
+                let results = [
+                    rows.finish(),
+                    hits.finish(),
+                    events.finish(),
+                    sources.finish(),
+                ];
+                results.into_iter().find(Result::is_err).unwrap_or(Ok(()))
+            }
+        };
+        Done {
+            stats,
+            output,
+            sources_with_hits: sources.len() as u64,
+        }
+    }
+
+    fn event(&mut self, event: &Event) {
+        self.aggregator.stats.events += 1;
+        let (writers, failed) = (&mut self.writers, &mut self.failed);
+        if !writers.events.is_none() {
+            keep(failed, writers.events.write(event));
+        }
+        let (aggregator, sources) = (&mut self.aggregator, &mut self.sources);
+        let (shown, keys) = (&mut self.shown, &self.keys);
+        let mut matched = false;
+        self.rules.matches(event, &mut |place, name| {
+            matched = true;
+            let Some(rule) = self.rules.list().get(place) else {
+                return;
+            };
+            if !writers.hits.is_none() {
+                keep(
+                    failed,
+                    writers.hits.write(&HitRecord {
+                        rule: &rule.name,
+                        event,
+                    }),
+                );
+            }
+            if self.live
+                && shown.len() < SHOWN_MAX
+                && shown.insert(keys.hash_one((place, event.src, name)))
+            {
+                keep(
+                    failed,
+                    writers
+                        .rows
+                        .line(&live_line(&rule.name, name, event, self.table)),
+                );
+            }
+            aggregator.add(place, event, name, &mut |row| {
+                keep(failed, writers.rows.write(&row))
+            });
+            sources.add(&rule.name, event, name, &mut |source| {
+                keep(failed, writers.sources.write(&source))
+            });
+        });
+        self.aggregator.stats.events_matched += u64::from(matched);
+    }
+
+    fn flush(&mut self) {
+        let Writers {
+            rows,
+            hits,
+            events,
+            sources,
+        } = &mut self.writers;
+        for writer in [rows, hits, events, sources] {
+            keep(&mut self.failed, writer.flush());
+        }
+    }
+}
+
+/// Keeps the first failure.
+fn keep(failed: &mut Option<SinkError>, result: Result<(), SinkError>) {
+    if let Err(error) = result
+        && failed.is_none()
+    {
+        *failed = Some(error);
+    }
+}

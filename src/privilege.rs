@@ -1,0 +1,60 @@
+//! Giving up root once the interfaces are open.
+
+use std::ffi::CString;
+
+use nix::unistd::{Gid, Group, Uid, User, geteuid, initgroups, setgid, setuid};
+
+use crate::error::Error;
+
+/// Becomes `user`, or the user behind sudo where none is named; stays who it is where there is neither.
+/// Gives the name of the user that it became.
+///
+/// # Errors
+/// The user does not exist, or may not be become.
+pub fn give_up(user: Option<&str>) -> Result<Option<String>, Error> {
+    let sudo = |name: &str| std::env::var(name).ok();
+    let failed = |name: &str, reason: String| Error::User {
+        name: name.to_owned(),
+        reason,
+    };
+    let user = match user {
+        Some(name) => User::from_name(name)
+            .map_err(|errno| failed(name, errno.to_string()))?
+            .ok_or_else(|| failed(name, "there is no such user".to_owned()))?,
+        None => {
+            let Some(id) = sudo("SUDO_UID").and_then(|id| id.parse().ok()) else {
+                return Ok(None);
+            };
+            if !geteuid().is_root() || id == 0 {
+                return Ok(None);
+            }
+            match User::from_uid(Uid::from_raw(id)) {
+                Ok(Some(user)) => user,
+                Ok(None) | Err(_) => {
+                    return Err(failed(
+                        &id.to_string(),
+                        "sudo names a user that does not exist".to_owned(),
+                    ));
+                }
+            }
+        }
+    };
+    if user.uid == geteuid() {
+        return Ok(None);
+    }
+    become_user(&user).map_err(|errno| failed(&user.name, errno.to_string()))?;
+    Ok(Some(user.name))
+}
+
+/// Groups first: without root they can no longer be set.
+fn become_user(user: &User) -> Result<(), nix::Error> {
+    let name = CString::new(user.name.as_str()).map_err(|_| nix::Error::EINVAL)?;
+    let group: Gid = Group::from_gid(user.gid)?.map_or(user.gid, |group| group.gid);
+    initgroups(&name, group)?;
+    setgid(group)?;
+    setuid(user.uid)?;
+    if !user.uid.is_root() && setuid(Uid::from_raw(0)).is_ok() {
+        return Err(nix::Error::EPERM);
+    }
+    Ok(())
+}

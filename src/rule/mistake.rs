@@ -1,0 +1,90 @@
+//! What is wrong with a rule file, and where.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// More mistakes than these in one file are counted, not listed.
+const LISTED: usize = 1_000;
+
+/// One mistake in a file of rules or names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// The file.
+    pub file: Arc<str>,
+    /// The line, from 1; 0 where the whole file is meant.
+    pub line: u32,
+    /// The column in characters, from 1; 0 where the whole line is meant.
+    pub column: u32,
+    /// What is wrong, and what was expected.
+    pub message: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if self.line > 0 {
+            write!(f, ":{}", self.line)?;
+            if self.column > 0 {
+                write!(f, ":{}", self.column)?;
+            }
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+impl std::error::Error for Mistake {}
+
+/// The mistakes of one file, as they are found.
+#[derive(Debug)]
+pub(super) struct Mistakes {
+    file: Arc<str>,
+    list: Vec<Mistake>,
+    unlisted: usize,
+}
+
+impl Mistakes {
+    pub(super) fn new(file: &str) -> Self {
+        Self {
+            file: file.into(),
+            list: Vec::new(),
+            unlisted: 0,
+        }
+    }
+
+    pub(super) const fn file(&self) -> &Arc<str> {
+        &self.file
+    }
+
+    /// Adds one at a line and column, from 1.
+    pub(super) fn add(&mut self, (line, column): (u32, u32), message: impl Into<String>) {
+        if self.list.len() < LISTED {
+            self.list.push(Mistake {
+                file: Arc::clone(&self.file),
+                line,
+                column,
+                message: message.into(),
+            });
+        } else {
+            self.unlisted = self.unlisted.saturating_add(1);
+        }
+    }
+
+    /// The value where there was no mistake, else the mistakes in the order of the file.
+    pub(super) fn or<T>(mut self, value: T) -> Result<T, Vec<Mistake>> {
+        if self.list.is_empty() {
+            return Ok(value);
+        }
+        self.list
+            .sort_by_key(|mistake| (mistake.line, mistake.column));
+        if self.unlisted > 0 {
+            let message = format!("{} further mistakes", self.unlisted);
+            self.list.push(Mistake {
+                file: self.file,
+                line: 0,
+                column: 0,
+                message,
+            });
+        }
+        Err(self.list)
+    }
+}

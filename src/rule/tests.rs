@@ -1,0 +1,810 @@
+//! Tests of the rules as a whole: what is read, what matches, what is wanted.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::event::{Outcome, Role, Seen};
+use crate::frame::Transport;
+use crate::message::Record;
+use crate::time::Timestamp;
+
+fn event(query: &str) -> Event {
+    Event {
+        time: Timestamp::from_parts(1_767_323_045, 0),
+        sensor: Arc::from("sensor"),
+        source: Arc::from("eth0"),
+        zone: None,
+        seen: Seen::Both,
+        src: IpAddr::V4(Ipv4Addr::new(10, 9, 0, 11)),
+        src_port: 40_000,
+        src_mac: None,
+        dest: IpAddr::V4(Ipv4Addr::new(10, 9, 0, 53)),
+        dest_port: 53,
+        dest_mac: None,
+        transport: Transport::Udp,
+        transaction_id: 1,
+        opcode: Cow::Borrowed("QUERY"),
+        header_flags: 0x8180,
+        query: query.to_owned(),
+        query_spelled: query.to_owned(),
+        other_questions: Vec::new(),
+        record_type: Cow::Borrowed("A"),
+        query_class: Cow::Borrowed("IN"),
+        query_count: 1,
+        answer_count: 0,
+        authority_answer_count: 0,
+        additional_answer_count: 0,
+        reply_code: Some(0),
+        answers: Vec::new(),
+        duration: None,
+        edns: None,
+        outcome: Outcome::Resolved,
+        anomalies: Vec::new(),
+        src_role: Role::Client,
+        vlan: Vec::new(),
+        tunnel: Vec::new(),
+        packet: 1,
+        response_packet: Some(2),
+        event_id: [0; 16],
+    }
+}
+
+fn read(text: &str) -> Rules {
+    Rules::new(native::read_text("test.yaml", text).unwrap()).unwrap()
+}
+
+fn matches(rules: &Rules, event: &Event) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    rules.matches(event, &mut |place, name| {
+        found.push((rules.list()[place].name.clone(), name.to_owned()))
+    });
+    found
+}
+
+fn mistakes(text: &str) -> Vec<String> {
+    native::read_text("bad.yaml", text)
+        .unwrap_err()
+        .iter()
+        .map(ToString::to_string)
+        .collect()
+}
+
+#[test]
+fn the_rule_as_designed_is_read_whole() {
+    let rules = embedded().unwrap();
+    let rule = &rules[0];
+    assert_eq!(rule.name, "Ngrok Reverse Proxy on Network");
+    assert_eq!(
+        rule.id.as_deref(),
+        Some("5790a766-53b8-40d3-a696-3547b978fcf0")
+    );
+    assert_eq!(
+        (rule.rule_type.as_deref(), rule.version, rule.enabled),
+        (Some("Anomaly"), Some(3), true)
+    );
+    assert_eq!(rule.by, [Field::Src, Field::Query, Field::Answer]);
+    let columns: Vec<(&str, Function)> = rule
+        .columns
+        .iter()
+        .map(|column| (column.name.as_str(), column.function))
+        .collect();
+    assert_eq!(
+        columns,
+        [
+            ("count", Function::Count),
+            ("firstTime", Function::MinTime),
+            ("lastTime", Function::MaxTime)
+        ]
+    );
+    let schedule = rule.schedule.as_ref().unwrap();
+    assert_eq!(
+        (&*schedule.cron, &*schedule.earliest, &*schedule.latest),
+        ("0 * * * *", "-70m@m", "-10m@m")
+    );
+    let risk = rule.risk.as_ref().unwrap();
+    assert_eq!(
+        risk.message,
+        "An endpoint, $src$, is beaconing out to the reverse proxy service of Ngrok."
+    );
+    assert_eq!(
+        risk.objects,
+        [RiskObject {
+            field: Field::Src,
+            object_type: RiskObjectType::System,
+            score: 50
+        }]
+    );
+    assert_eq!(rule.attack, ["T1572", "T1090", "T1102"]);
+    assert_eq!(rule.pattern_count(), 4);
+    assert_eq!(rule.origin.to_string(), "embedded (ngrok)");
+    assert!(rule.text.contains("korgn.*.lennut.com") && !rule.text.contains("ngrok-agent.com"));
+    for rule in &rules {
+        assert!(
+            rule.description.is_some() && rule.false_positives.is_some() && rule.risk.is_some(),
+            "{}",
+            rule.name
+        );
+        assert!(
+            !rule.references.is_empty() && !rule.attack.is_empty() && rule.id.is_some(),
+            "{}",
+            rule.name
+        );
+    }
+}
+
+#[test]
+fn one_lookup_of_ngrok_makes_one_hit() {
+    let rules = Rules::new(embedded().unwrap()).unwrap();
+    assert!(!rules.needs_everything(), "the rule on answers is off");
+    let seed = "Ngrok Reverse Proxy on Network";
+    let agent = "ngrok agent runs here";
+    let visit = "Somebody visits an ngrok tunnel";
+    let download = "ngrok agent downloaded or updated";
+    for (name, rule) in [
+        ("abc.ngrok.io", seed),
+        ("a.b.eu.ngrok.io", seed),
+        ("tunnel.us.ngrok.com", seed),
+        ("tunnel.ngrok.com", seed),
+        ("crl.ngrok.com", seed),
+        ("ngrok.us.tunnel.com", seed),
+        ("korgn.su.lennut.com", seed),
+        ("connect.ngrok-agent.com", agent),
+        ("connect.us-cal-1.ngrok-agent.com", agent),
+        ("crl.ngrok-agent.com", agent),
+        ("update.ngrok-agent.com", agent),
+        ("abc.ngrok.app", visit),
+        ("abc.ngrok.dev", visit),
+        ("abc.ngrok.pizza", visit),
+        ("abc.ngrok-free.app", visit),
+        ("abc.ngrok-free.dev", visit),
+        ("abc.ngrok-free.pizza", visit),
+        ("bin.equinox.io", download),
+        ("dl.equinox.io", download),
+        ("update.equinox.io", download),
+    ] {
+        assert_eq!(
+            matches(&rules, &event(name)),
+            [(rule.to_owned(), name.to_owned())],
+            "{name}"
+        );
+        assert!(rules.wants(name.as_bytes()), "{name}");
+    }
+    for name in [
+        "ngrok.io",
+        "ngrok.com",
+        "notngrok.io",
+        "a.ngrok.io.evil.example",
+        "ngrok-free.app.example",
+        "equinox.io",
+        ".",
+        "unknown",
+    ] {
+        assert_eq!(matches(&rules, &event(name)), [], "{name}");
+    }
+    for name in [
+        "example.com",
+        "ngrok.io.evil.example",
+        "notngrok.io",
+        "com",
+        ".",
+    ] {
+        assert!(!rules.wants(name.as_bytes()), "{name}");
+    }
+}
+
+#[test]
+fn a_rule_that_is_off_runs_when_it_is_named() {
+    let mut list = embedded().unwrap();
+    select(&mut list, &["a custom domain leads to NGROK".to_owned()]).unwrap();
+    let rules = Rules::new(list).unwrap();
+    assert_eq!(rules.running().count(), 1);
+    assert!(rules.needs_everything() && rules.wants(b"www.example.com"));
+    let mut innocent = event("www.example.com");
+    innocent.answers = ["x.ngrok-cname.com", "192.0.2.1"]
+        .map(|data| Record {
+            name: "www.example.com".into(),
+            record_type: "CNAME".into(),
+            ttl: 60,
+            data: data.into(),
+        })
+        .into();
+    assert_eq!(
+        matches(&rules, &innocent).len(),
+        1,
+        "any value of the answers may match"
+    );
+    assert_eq!(matches(&rules, &event("abc.ngrok.io")), []);
+
+    let mut list = embedded().unwrap();
+    select(
+        &mut list,
+        &["5790A766-53b8-40d3-a696-3547b978fcf0".to_owned()],
+    )
+    .unwrap();
+    assert!(list[0].enabled && !list[1].enabled);
+    assert!(
+        select(&mut list, &["ngrok agent run here".to_owned()])
+            .unwrap_err()
+            .contains("did you mean `ngrok agent runs here`?")
+    );
+}
+
+#[test]
+fn the_short_form_groups_by_src_and_query() {
+    let rules = native::read_text(
+        "own.yaml",
+        "name: own\ndomain: [ngrok-agent.com]\nrisk: 80\n",
+    )
+    .unwrap();
+    let rule = &rules[0];
+    assert_eq!(rule.by, [Field::Src, Field::Query]);
+    assert_eq!(rule.columns.len(), 4);
+    assert_eq!(
+        rule.columns[3],
+        Column {
+            name: "answer".to_owned(),
+            function: Function::Values(Field::Answer)
+        }
+    );
+    assert_eq!(rule.risk.as_ref().unwrap().objects[0].score, 80);
+    assert_eq!(rule.origin.to_string(), "own.yaml:1");
+    assert_eq!(
+        &*rule.text,
+        "name: own\ndomain: [ngrok-agent.com]\nrisk: 80\n"
+    );
+    let rules = Rules::new(rules).unwrap();
+    assert_eq!(matches(&rules, &event("ngrok-agent.com")).len(), 1);
+    assert_eq!(matches(&rules, &event("connect.ngrok-agent.com")).len(), 1);
+    assert_eq!(matches(&rules, &event(r"x\.ngrok-agent.com")), []);
+}
+
+#[test]
+fn the_later_shape_of_the_rule_needs_only_another_file() {
+    let rules = native::read_text(
+        "later.yaml",
+        "name: later\nwhere: { query: ['*.ngrok.com'] }\n\
+         by: [answer, answer_count, query, query_count, reply_code_id, src, vendor_product]\n\
+         risk: { message: $src$, objects: [{ field: src, type: system, score: 20 }] }\n",
+    )
+    .unwrap();
+    assert_eq!(rules[0].by.len(), 7);
+    assert_eq!(rules[0].risk.as_ref().unwrap().objects[0].score, 20);
+}
+
+#[test]
+fn all_fields_must_match_and_any_pattern_of_each() {
+    let rules = read(
+        "name: r\nwhere:\n  query: ['*.a.example', '*.b.example']\n  dest_port: 53\n  src: '10.9.*'\n  reply_code_id: ['3', '0']\n  transport: UDP\n",
+    );
+    assert!(!rules.needs_everything());
+    assert_eq!(matches(&rules, &event("x.b.example")).len(), 1);
+    let mut other = event("x.b.example");
+    other.dest_port = 5353;
+    assert_eq!(
+        matches(&rules, &other),
+        [],
+        "numbers are compared as their text"
+    );
+    let mut other = event("x.b.example");
+    other.src = IpAddr::V4(Ipv4Addr::new(10, 90, 0, 1));
+    assert_eq!(
+        matches(&rules, &other),
+        [],
+        "addresses are compared as their text"
+    );
+    let mut other = event("x.b.example");
+    other.reply_code = Some(2);
+    assert_eq!(matches(&rules, &other), []);
+}
+
+#[test]
+fn the_record_type_null_is_a_pattern_like_any_other() {
+    let rules = read("name: r\nwhere: { query: '*', record_type: [TXT, NULL] }\n");
+    let mut lookup = event("a.example");
+    assert_eq!(matches(&rules, &lookup), []);
+    lookup.record_type = Cow::Borrowed("NULL");
+    assert_eq!(matches(&rules, &lookup).len(), 1);
+}
+
+#[test]
+fn an_absent_field_has_no_value_that_could_match() {
+    let rules = read("name: r\nwhere: { client_subnet: '*' }\n");
+    assert!(rules.needs_everything());
+    assert_eq!(matches(&rules, &event("a.example")), []);
+}
+
+#[test]
+fn a_hit_is_grouped_under_the_question_that_matched_first() {
+    let rules = read(
+        "name: r\nwhere: { query: ['*.ngrok.io'], transport: udp }\n---\nname: all\nwhere: { transport: udp }\n",
+    );
+    let mut several = event("a.example");
+    several.other_questions = vec!["b.ngrok.io".to_owned(), "c.ngrok.io".to_owned()];
+    let expected = [
+        ("r".to_owned(), "b.ngrok.io".to_owned()),
+        ("all".to_owned(), "a.example".to_owned()),
+    ];
+    assert_eq!(matches(&rules, &several), expected);
+    several.query = "z.ngrok.io".to_owned();
+    assert_eq!(matches(&rules, &several)[0].1, "z.ngrok.io");
+}
+
+#[test]
+fn two_rules_do_not_share_a_name() {
+    let rule = |file: &str| {
+        native::read_text(file, "# c\nname: same\ndomain: a.example\n")
+            .unwrap()
+            .remove(0)
+    };
+    let found = Rules::new(vec![rule("one.yaml"), rule("two.yaml")]).unwrap_err();
+    assert_eq!(
+        found[0].to_string(),
+        "two.yaml:2: the name 'same' is taken by the rule of one.yaml:2; expected a name of its own"
+    );
+    let found = mistakes("name: same\ndomain: a.example\n---\nname: same\ndomain: b.example\n");
+    assert_eq!(found.len(), 1);
+    assert!(
+        found[0].starts_with("bad.yaml:4:1: the name 'same'"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn twenty_mistakes_in_one_file_are_all_named_with_their_places() {
+    let text = r#"nmae: typo
+id: 5790a766
+type: Anomly
+version: three
+enabled: yes
+analytic_story: 7
+references: [ngrok.com]
+where:
+  qeury: "*.ngrok.io"
+  answer: []
+  query: ["bücher.example", "a b"]
+by: [src, sorce, src]
+aggregate:
+  count: cuont
+  firstTime: min(ttl)
+  src: count
+  names: values(qery)
+  names: count
+schedule: { cron: "61 * * * *", earliest: -10m@m, latest: 70m }
+risk:
+  message: An endpoint, $dest$
+  objects: [{ field: dest, type: sytem, impact: 101, confidence: -1 }]
+attack: [1572]
+attack: [T1572]
+"#;
+    let found = mistakes(text);
+    let expected = [
+        ("1:1", "has no key `nmae`; did you mean `name`?"),
+        ("1:1", "the rule has no name"),
+        ("2:5", "not a UUID"),
+        ("3:7", "did you mean `Anomaly`?"),
+        ("4:10", "expected a whole number from 1"),
+        ("5:10", "expected true or false"),
+        ("6:17", "is a number; expected text"),
+        ("7:14", "not a URL"),
+        ("9:3", "did you mean `query`"),
+        ("10:11", "empty list"),
+        ("11:11", "punycode"),
+        ("11:29", "never in a name"),
+        ("12:11", "did you mean `source`"),
+        ("12:18", "`src` a second time in by"),
+        ("14:10", "did you mean `count`?"),
+        ("15:14", "min does not take 'ttl'"),
+        ("16:3", "the row has a `src` already"),
+        ("17:10", "did you mean `query`"),
+        ("18:3", "`names` a second time"),
+        ("19:19", "the cron expression '61 * * * *' cannot be read"),
+        ("19:59", "not a relative time"),
+        ("21:12", "the row has no `dest`"),
+        ("22:22", "`dest` is not among by"),
+        ("22:34", "did you mean `system`?"),
+        ("22:49", "expected a whole number from 0 to 100"),
+        ("22:66", "expected a whole number from 0 to 100"),
+        ("23:10", "not an ATT&CK technique"),
+        ("24:1", "`attack` a second time"),
+    ];
+    for (place, words) in expected {
+        assert!(
+            found.iter().any(
+                |line| line.starts_with(&format!("bad.yaml:{place}: ")) && line.contains(words)
+            ),
+            "{place} {words} is not in\n{}",
+            found.join("\n")
+        );
+    }
+    assert_eq!(found.len(), expected.len(), "{}", found.join("\n"));
+}
+
+#[test]
+fn every_other_mistake_has_its_words_too() {
+    for (text, words) in [
+        ("name: r\n", "1:1: the rule says of no event"),
+        ("name: r\nwhere: {}\n", "2:8: where is empty"),
+        ("name: r\nwhere:\n", "2:6: where is nothing"),
+        ("name: r\nwhere: { query: }\n", "is nothing; expected text"),
+        ("name: r\nwhere: { query: '' }\n", "2:17: an empty pattern"),
+        (
+            "name: r\nwhere: { answer: '' }\n",
+            "2:18: a pattern of 0 bytes",
+        ),
+        (
+            "name: r\nwhere: { query: { a: b } }\n",
+            "is a mapping; expected text",
+        ),
+        (
+            "name: r\nwhere: { query: *.ngrok.io }\n",
+            "2:17: an unquoted *",
+        ),
+        ("name: r\nwhere: [query]\n", "where is a list"),
+        (
+            "name: r\nwhere: { query: a.example }\ndomain: a.example\n",
+            "3:1: both",
+        ),
+        (
+            "name: r\ndomain: ['*.a.example']\n",
+            "2:10: '*.a.example' is a pattern",
+        ),
+        (
+            "name: r\ndomain: a.example\nrisk: 101\n",
+            "3:7: risk is '101'; expected a whole number from 0 to 100",
+        ),
+        (
+            "name: r\ndomain: a.example\nrisk: {}\n",
+            "risk is not complete",
+        ),
+        (
+            "name: r\ndomain: a.example\nby: [query]\nrisk: 1\n",
+            "a score alone is that of src",
+        ),
+        (
+            "name: r\ndomain: a.example\nby: []\n",
+            "by is an empty list",
+        ),
+        (
+            "name: r\ndomain: a.example\naggregate: { 1st: count }\n",
+            "cannot name a column",
+        ),
+        (
+            "name: r\ndomain: a.example\naggregate: { x: values(answer }\n",
+            "no closing parenthesis",
+        ),
+        (
+            "name: r\ndomain: a.example\nschedule: { cron: '0 * * * *' }\n",
+            "expected `earliest` or `latest` too",
+        ),
+        (
+            "name: r\ndomain: a.example\nschedule: { cron: '0 * * * *', earliest: -1h, latest: -2h }\n",
+            "is not before latest",
+        ),
+        (
+            "name: r\ndomain: a.example\nrisk: { message: m, objects: [{ field: src, type: system, impact: 5 }] }\n",
+            "either `score`, or",
+        ),
+        (
+            "name: 12\ndomain: a.example\n",
+            "1:7: name is a number; expected text (in quotes: \"12\")",
+        ),
+        (
+            "name: \"a\\nb\"\ndomain: a.example\n",
+            "cannot be shown in a table",
+        ),
+        ("- name: r\n", "a rule is a list"),
+        ("", "no rule in this file"),
+        ("# nothing\n---\n", "no rule in this file"),
+        ("name: r\nwhere:\n\tquery: a.example\n", "bad.yaml:3:"),
+        ("name: r\n\tdomain: a.example\n", "expected spaces"),
+        ("name: r\ndomain: !!str a.example\n", "the tag"),
+        (
+            "name: r\nzzzzzzzzzzzz: 1\ndomain: a.example\n",
+            "expected `name`, `id`",
+        ),
+        (
+            "name: r\ndomain: a.example\nx\u{1b}[31m: 1\n",
+            "bad.yaml:3:",
+        ),
+    ] {
+        let found = mistakes(text);
+        assert!(
+            found.iter().any(|line| line.contains(words)),
+            "{text:?}: {words} is not in\n{}",
+            found.join("\n")
+        );
+        assert!(
+            !found.iter().any(|line| line.contains('\u{1b}')),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
+fn a_mistake_in_syntax_hides_neither_what_is_before_it_nor_the_next_rule() {
+    let found = mistakes(
+        "name: r\nvesion: 1\nwhere: { query: [a.example\nby: [src]\n---\nname: s\ndomian: a.example\n",
+    );
+    assert!(
+        found
+            .iter()
+            .any(|line| line.starts_with("bad.yaml:2:1: ") && line.contains("`version`")),
+        "{found:?}"
+    );
+    assert!(
+        found.iter().any(|line| line.contains("not YAML")),
+        "{found:?}"
+    );
+    assert!(
+        found
+            .iter()
+            .any(|line| line.starts_with("bad.yaml:7:1: ") && line.contains("`domain`")),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn hostile_files_end_soon() {
+    for text in [
+        "[".repeat(1 << 20),
+        "{a: ".repeat(1 << 18),
+        "- ".repeat(1 << 19),
+        "a: &a [x]\nb: [*a, *a, *a]\n".repeat(1 << 14),
+        format!("name: {}", "\"".repeat(1 << 19)),
+        "? ".repeat(1 << 19),
+        "a\n".repeat(1 << 19),
+        "a: 1\n".repeat(1 << 17),
+        "---\n".repeat(1 << 18),
+        "#".repeat(1 << 20),
+        "name: |\n".to_owned() + &" x\n".repeat(1 << 18),
+    ] {
+        let found = native::read_text("bad.yaml", &text).unwrap_err();
+        assert!(found.len() <= 1_001);
+    }
+    let found = native::read_text("bad.yaml", &"#".repeat((1 << 20) + 1)).unwrap_err();
+    assert!(found[0].message.contains("larger than"));
+    let found = native::read_bytes("bad.yaml", b"name: r\nx: \xc3\xa9\xff\n").unwrap_err();
+    assert_eq!(
+        found[0].to_string(),
+        "bad.yaml:2:5: not UTF-8; expected a YAML file in UTF-8"
+    );
+}
+
+#[test]
+fn a_folder_is_read_in_the_order_of_its_paths_and_one_folder_deep() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    assert!(
+        native::read_path(folder.path()).unwrap_err()[0]
+            .message
+            .contains("no rule in this folder")
+    );
+    write("b.yml", "name: b\ndomain: b.example\n");
+    write("a.yaml", "name: a\ndomain: a.example\n");
+    write("c/c.yaml", "name: c\ndomain: c.example\n");
+    write("c/d/d.yaml", "not: read\n");
+    write(".hidden.yaml", "not: read\n");
+    write("notes.txt", "not: read\n");
+    let names: Vec<String> = native::read_path(folder.path())
+        .unwrap()
+        .into_iter()
+        .map(|rule| rule.name)
+        .collect();
+    assert_eq!(names, ["a", "b", "c"]);
+    write("a.yaml", "name: a\n");
+    write("b.yml", "domain: b.example\n");
+    let found = native::read_path(folder.path()).unwrap_err();
+    assert_eq!(found.len(), 2);
+    assert!(
+        found[0].to_string().contains("a.yaml:1:1: ")
+            && found[1].to_string().contains("b.yml:1:1: "),
+        "{found:?}"
+    );
+    assert!(
+        native::read_path(&folder.path().join("none.yaml")).unwrap_err()[0]
+            .message
+            .contains("cannot be read")
+    );
+}
+
+#[test]
+fn a_million_names_are_looked_up_by_their_ends() {
+    let names: Vec<String> = (0..100_000)
+        .map(|number| format!("d{number}.list{}.example", number % 7))
+        .collect();
+    let rules = Rules::new(vec![Rule::hunt(&names).unwrap()]).unwrap();
+    assert!(rules.wants(b"www.d99999.list4.example") && rules.wants(b"d3.list3.example"));
+    assert!(
+        !rules.wants(b"d3.list4.example")
+            && !rules.wants(b"www.example.com")
+            && !rules.wants(b"example")
+    );
+    assert_eq!(matches(&rules, &event("www.d99999.list4.example")).len(), 1);
+}
+
+#[test]
+fn too_many_patterns_of_one_end_are_wanted_unseen_and_matched_exactly() {
+    let names: Vec<String> = (0..200)
+        .map(|number| format!("a{number}*b.example"))
+        .collect();
+    let rules = Rules::new(vec![Rule::hunt(&names).unwrap()]).unwrap();
+    assert!(rules.wants(b"x.example"));
+    assert!(!rules.wants(b"x.test"));
+    assert_eq!(matches(&rules, &event("x.example")), []);
+    assert_eq!(matches(&rules, &event("a0-b.example")).len(), 1);
+    let names: Vec<String> = (0..200).map(|number| format!("a{number}*")).collect();
+    let rules = Rules::new(vec![Rule::hunt(&names).unwrap()]).unwrap();
+    assert!(rules.wants(b"x.test"));
+    assert_eq!(matches(&rules, &event("x.test")), []);
+    let deep = format!("{}x", "a.".repeat(100));
+    let rules = Rules::new(vec![Rule::hunt(std::slice::from_ref(&deep)).unwrap()]).unwrap();
+    assert!(
+        rules.wants(deep.as_bytes())
+            && rules.wants(format!("b.{deep}").as_bytes())
+            && !rules.wants(b"a.x")
+    );
+}
+
+#[test]
+fn the_page_on_rules_names_every_field_and_its_examples_are_rules() {
+    let page = include_str!("../../docs/rules.md");
+    for field in Field::ALL {
+        assert!(
+            page.contains(&format!("`{}`", field.name())),
+            "{}",
+            field.name()
+        );
+    }
+    let examples: Vec<&str> = page
+        .split("```yaml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    assert_eq!(examples.len(), 3);
+    for example in examples {
+        native::read_text("docs/rules.md", example).unwrap();
+    }
+}
+
+/// The oracle of what a rule on names matches: each pattern of each rule, one after the other, as plainly as possible.
+fn naive(pattern: &str, name: &str) -> bool {
+    fn glob(pattern: &[u8], name: &[u8]) -> bool {
+        match pattern.split_first() {
+            None => name.is_empty(),
+            Some((b'*', rest)) => (0..=name.len()).any(|start| glob(rest, &name[start..])),
+            Some((byte, rest)) => name.first() == Some(byte) && glob(rest, &name[1..]),
+        }
+    }
+    if pattern.contains('*') {
+        return glob(pattern.as_bytes(), name.as_bytes());
+    }
+    // Labels, a backslash taking the next character with it.
+    let labels = |name: &str| {
+        let (mut labels, mut characters) = (vec![String::new()], name.chars());
+        while let Some(character) = characters.next() {
+            match character {
+                '.' => labels.push(String::new()),
+                '\\' => labels
+                    .last_mut()
+                    .unwrap()
+                    .extend(std::iter::once('\\').chain(characters.next())),
+                _ => labels.last_mut().unwrap().push(character),
+            }
+        }
+        labels
+    };
+    labels(name).ends_with(&labels(pattern))
+}
+
+/// Conditions of every shape, on a name and on one other field.
+fn conditions() -> impl Strategy<Value = Condition> {
+    let compare = (any::<bool>(), r"(\*|a|b|\.|udp){1,4}").prop_map(|(on_query, text)| {
+        let mut patterns = pattern::Patterns::new();
+        patterns.add(pattern::Shape::Glob, &text).unwrap();
+        let field = if on_query {
+            Field::Query
+        } else {
+            Field::Transport
+        };
+        Condition::Compare {
+            field,
+            patterns: Arc::new(patterns),
+        }
+    });
+    compare.prop_recursive(3, 12, 3, |inner| {
+        let parts = prop::collection::vec(inner, 0..3);
+        (any::<bool>(), parts).prop_map(|(all, parts)| {
+            if all {
+                Condition::All(parts)
+            } else {
+                Condition::Any(parts)
+            }
+        })
+    })
+}
+
+/// The oracle: the condition as its words say, for one name.
+fn says(condition: &Condition, name: &str, transport: &str) -> bool {
+    match condition {
+        Condition::All(parts) => parts.iter().all(|part| says(part, name, transport)),
+        Condition::Any(parts) => parts.iter().any(|part| says(part, name, transport)),
+        Condition::Compare { field, patterns } => patterns.cover(if *field == Field::Query {
+            name
+        } else {
+            transport
+        }),
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_the_condition_what_matches_is_wanted(
+        conditions in prop::collection::vec(conditions(), 1..5),
+        names in prop::collection::vec(r"(a|b|\.){1,4}", 1..4),
+    ) {
+        let rule = |(number, condition): (usize, &Condition)| Rule {
+            name: number.to_string(),
+            condition: condition.clone(),
+            ..Rule::default()
+        };
+        let rules = Rules::new(conditions.iter().enumerate().map(rule).collect()).unwrap();
+        let mut several = event(&names[0]);
+        several.other_questions = names[1..].to_vec();
+        let expected: Vec<(usize, &str)> = conditions
+            .iter()
+            .enumerate()
+            .filter_map(|(place, condition)| {
+                let name = names.iter().find(|name| says(condition, name, "udp"))?;
+                Some((place, name.as_str()))
+            })
+            .collect();
+        let mut found = Vec::new();
+        rules.matches(&several, &mut |place, name| found.push((place, name)));
+        prop_assert_eq!(&found, &expected);
+        for (_, name) in found {
+            prop_assert!(rules.wants(name.as_bytes()));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn what_matches_is_wanted_and_both_are_what_the_naive_model_says(
+        lists in prop::collection::vec(prop::collection::vec(r"(\*|a|b|\.|\\\.|ab\.){1,6}", 1..5), 1..4),
+        names in prop::collection::vec(r"((a|b|ab|\\\.|\\\\){1,3}\.){0,3}(a|b|ab)", 1..4),
+    ) {
+        let mut kept = Vec::new();
+        let mut rules = Vec::new();
+        for (number, list) in lists.iter().enumerate() {
+            let good: Vec<String> = list.iter().filter(|name| Rule::hunt(std::slice::from_ref(name)).is_ok()).cloned().collect();
+            if let Ok(mut rule) = Rule::hunt(&good) {
+                rule.name = number.to_string();
+                rules.push(rule);
+                // A final dot of a domain is taken off.
+                kept.push(good.iter().map(|name| match name.strip_suffix('.') {
+                    Some(bare) if !name.contains('*') && !bare.ends_with('\\') => bare.to_owned(),
+                    _ => name.clone(),
+                }).collect::<Vec<_>>());
+            }
+        }
+        let rules = Rules::new(rules).unwrap();
+        for name in &names {
+            let mut found = Vec::new();
+            let event = event(name);
+            rules.matches(&event, &mut |place, _| found.push(place));
+            let expected: Vec<usize> =
+                (0..kept.len()).filter(|place| kept[*place].iter().any(|pattern| naive(pattern, name))).collect();
+            prop_assert_eq!(&found, &expected, "{} in {:?}", name, kept);
+            prop_assert_eq!(rules.wants(name.as_bytes()), !expected.is_empty(), "so few patterns are all compared");
+        }
+    }
+}

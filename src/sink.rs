@@ -1,0 +1,327 @@
+//! The sink: streams of records to places.
+//!
+//! A [`Writer`] carries one stream to any number of places. Files of a replay appear under their names when they are
+//! whole; a live run's grow by whole records; after a failure none of them ends in half a record.
+
+mod buffer;
+mod file;
+mod output;
+pub mod place;
+pub mod record;
+mod rows;
+pub mod table;
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+pub use place::{Format, Place, check};
+pub use record::{Cell, HitRecord, Record};
+pub use rows::rows_table;
+pub use table::{TableLine, TableOptions, TableRow, TableSource, live_line};
+
+use crate::event::Field;
+use crate::rule::Rule;
+use file::{Opened, Sink};
+use output::{Form, Output, begin};
+use table::Table;
+
+/// A stream of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stream {
+    /// What the rules' groups came to.
+    Rows,
+    /// Events that matched a rule.
+    Hits,
+    /// One record for each source address with hits.
+    Sources,
+    /// Every transaction.
+    Events,
+}
+
+impl Stream {
+    /// The word on the command line and in records that share standard output.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rows => "rows",
+            Self::Hits => "hits",
+            Self::Sources => "sources",
+            Self::Events => "events",
+        }
+    }
+
+    /// Whether its records can be shown as a table.
+    #[must_use]
+    pub const fn has_table(self) -> bool {
+        matches!(self, Self::Rows | Self::Sources)
+    }
+}
+
+impl fmt::Display for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Why records could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// The command line asks for something that cannot be: exit status 2.
+    #[error("{0}")]
+    Usage(String),
+    /// A place that cannot be written to, found before the run starts.
+    #[error("cannot write to {}: {reason}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the system says, and what to do.
+        reason: String,
+    },
+    /// Writing failed in the middle: the disk is full, the device is gone.
+    #[error("cannot write to {place}: {source}; {records} {stream} were written{remains}")]
+    Write {
+        /// The place.
+        place: String,
+        /// Which stream.
+        stream: Stream,
+        /// The records that are in it, whole.
+        records: u64,
+        /// Where they are.
+        remains: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file is whole and could not be given its name.
+    #[error("cannot finish {}: {source}; what was written is in {}", path.display(), partial.display())]
+    Rename {
+        /// Where it is.
+        partial: PathBuf,
+        /// The name that it should have.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Whoever read our output does not want more; the program ends quietly with 0.
+    #[error("the reader of the output is gone")]
+    BrokenPipe,
+}
+
+/// How a stream is opened.
+#[derive(Clone, Debug)]
+pub struct Options<'a> {
+    /// Files grow while the run goes on, instead of appearing at its end.
+    pub live: bool,
+    /// The format of rows on standard output.
+    pub format: Format,
+    /// The columns of CSV and TSV. [`columns`] gives them; they stay the same for the whole run.
+    pub columns: &'a [String],
+    /// Whether several streams share standard output, as [`check`] says: their records then begin with
+    /// `"stream":"hits"`.
+    pub shared_stdout: bool,
+    /// How tables look on standard output; in files they have neither colours nor a width.
+    pub table: TableOptions,
+}
+
+/// The columns of a stream in CSV and TSV: all fields for events; `rule` and those for hits; for rows everything that the
+/// loaded rules can write.
+#[must_use]
+pub fn columns(stream: Stream, rules: &[Rule]) -> Vec<String> {
+    let mut names: Vec<&str> = Vec::new();
+    match stream {
+        Stream::Events => names.extend(Field::ALL.iter().map(|field| field.name())),
+        Stream::Hits => {
+            names.push("rule");
+            names.extend(Field::ALL.iter().map(|field| field.name()));
+        }
+        Stream::Rows => {
+            names.push("rule");
+            names.extend(
+                rules
+                    .iter()
+                    .flat_map(|rule| rule.by.iter().map(|field| field.name())),
+            );
+            names.extend(
+                rules
+                    .iter()
+                    .flat_map(|rule| rule.columns.iter().map(|column| column.name.as_str())),
+            );
+            names.extend(["window", "sensor", "event_id", "partial"]);
+        }
+        Stream::Sources => names.extend([
+            "src",
+            "src_role",
+            "hits",
+            "rules",
+            "names",
+            "firstTime",
+            "lastTime",
+            "sensor",
+        ]),
+    }
+    let mut seen = std::collections::HashSet::new();
+    names.retain(|name| seen.insert(*name));
+    names.into_iter().map(str::to_owned).collect()
+}
+
+/// One stream on its way to its places.
+#[derive(Debug)]
+pub struct Writer {
+    stream: Stream,
+    outputs: Vec<Output>,
+    live: bool,
+}
+
+impl Writer {
+    /// Opens a stream's places. Nothing is read or captured before all of them are open, so that a mistake costs no time.
+    ///
+    /// # Errors
+    /// [`SinkError::Usage`] for a directory or a table of events, [`SinkError::Open`] where the system refuses.
+    pub fn open(
+        stream: Stream,
+        places: &[Place],
+        options: &Options<'_>,
+    ) -> Result<Self, SinkError> {
+        check(&[(stream, places)], options.format)?;
+        let mut writer = Self {
+            stream,
+            outputs: Vec::new(),
+            live: options.live,
+        };
+        for place in places {
+            let Some(format) = place.format(stream, options.format) else {
+                continue;
+            };
+            let stdout = *place == Place::Stdout;
+            let separated = |delimiter| Form::Separated {
+                delimiter,
+                columns: options.columns.to_vec(),
+                cell: Cell::default(),
+            };
+            let form = match format {
+                Format::Jsonl => Form::Jsonl {
+                    named: stdout && options.shared_stdout,
+                },
+                Format::Csv => separated(b','),
+                Format::Tsv => separated(b'\t'),
+                Format::Table if stdout => Form::Table(Table::new(options.table)),
+                Format::Table => Form::Table(Table::new(TableOptions {
+                    colour: false,
+                    width: None,
+                    ..options.table
+                })),
+            };
+            let header = form.header();
+            let opened = match place {
+                Place::None => continue,
+                Place::Stdout => Opened::empty(Sink::Stdout),
+                Place::File { path, .. } => file::open(path, options.live, header.as_deref())?,
+            };
+            writer.outputs.push(Output {
+                place: place.clone(),
+                form,
+                buffer: begin(opened, header.as_deref()),
+            });
+        }
+        Ok(writer)
+    }
+
+    /// Whether the stream goes nowhere, so that its records need not be made.
+    #[must_use]
+    pub const fn is_none(&self) -> bool {
+        self.outputs.is_empty()
+    }
+
+    /// Writes a record to all places of the stream. It may wait in memory until [`Self::flush`] or [`Self::finish`].
+    ///
+    /// # Errors
+    /// [`SinkError::BrokenPipe`], or [`SinkError::Write`] with what is left; the stream is then over.
+    pub fn write<R: Record>(&mut self, record: &R) -> Result<(), SinkError> {
+        let stream = self.stream;
+        self.each(|output, _| output.write(stream, record))
+    }
+
+    /// Shows a line of text at once on standard output, beside the table there; nowhere else.
+    ///
+    /// # Errors
+    /// As for [`Self::write`].
+    pub fn line(&mut self, text: &str) -> Result<(), SinkError> {
+        self.each(|output, _| match &mut output.form {
+            Form::Table(table) if output.place == Place::Stdout => {
+                table.stand_apart();
+                output.buffer.header(format!("{text}\n").as_bytes());
+                output.buffer.flush()
+            }
+            _ => Ok(()),
+        })
+    }
+
+    /// Hands over what waits, so that a reader sees it. A live run does so whenever nothing happens, and after a window's
+    /// rows; its tables print what has come since.
+    ///
+    /// # Errors
+    /// As for [`Self::write`].
+    pub fn flush(&mut self) -> Result<(), SinkError> {
+        self.each(|output, live| {
+            if live {
+                output.print_table()?;
+            }
+            output.buffer.flush()
+        })
+    }
+
+    /// Writes what waits and gives each file its name. To drop the writer instead leaves a replay's files as
+    /// `NAME.partial`, in whole records.
+    ///
+    /// # Errors
+    /// As for [`Self::write`], and [`SinkError::Rename`]. A file that failed keeps the name that says it is partial.
+    pub fn finish(mut self) -> Result<(), SinkError> {
+        let mut first = Ok(());
+        for output in &mut self.outputs {
+            let result = match output.print_table().and_then(|()| output.buffer.flush()) {
+                Ok(()) => output.buffer.target().finish(),
+                Err(error) => Err(output.failed(self.stream, error)),
+            };
+            first = first.and(result);
+        }
+        first
+    }
+
+    /// Opens the files of a live run again by their names, for log rotation. A file that cannot be opened again goes on as it
+    /// was, and the error says so.
+    ///
+    /// # Errors
+    /// As for [`Self::flush`] and [`Self::open`].
+    pub fn reopen(&mut self) -> Result<(), SinkError> {
+        self.flush()?;
+        for output in &mut self.outputs {
+            if let (Place::File { path, .. }, Sink::Growing(file)) =
+                (&output.place, output.buffer.target())
+                && !file::is_at(file, path)
+            {
+                let header = output.form.header();
+                output.buffer = begin(
+                    file::open(path, true, header.as_deref())?,
+                    header.as_deref(),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Does something with each place; all are tried, the first error is told.
+    fn each(
+        &mut self,
+        mut act: impl FnMut(&mut Output, bool) -> io::Result<()>,
+    ) -> Result<(), SinkError> {
+        let mut first = Ok(());
+        for output in &mut self.outputs {
+            let result = act(output, self.live).map_err(|error| output.failed(self.stream, error));
+            first = first.and(result);
+        }
+        first
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,265 @@
+//! Files as places: what a replay writes appears when it is whole, what a live run writes grows by whole records.
+
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::OFlag;
+
+use super::SinkError;
+use super::buffer::Target;
+use super::place::is_directory;
+
+/// An open place.
+#[derive(Debug)]
+pub(super) enum Sink {
+    /// Standard output.
+    Stdout,
+    /// A FIFO, a device, a descriptor: what went is gone.
+    Direct(File),
+    /// A file that gets its name when it is whole.
+    Whole {
+        file: File,
+        partial: PathBuf,
+        path: PathBuf,
+    },
+    /// A file that grows.
+    Growing(File),
+}
+
+/// What was found on opening.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) sink: Sink,
+    /// Nothing is in it yet: a header belongs there.
+    pub(super) empty: bool,
+    /// It ends in the middle of a line, so a line feed comes first.
+    pub(super) torn: bool,
+}
+
+impl Opened {
+    pub(super) const fn empty(sink: Sink) -> Self {
+        Self {
+            sink,
+            empty: true,
+            torn: false,
+        }
+    }
+}
+
+/// Opens a path; with `live` to append, else to have it whole at the end. A file that has a `header` already must have
+/// this one.
+pub(super) fn open(path: &Path, live: bool, header: Option<&[u8]>) -> Result<Opened, SinkError> {
+    let found = fs::metadata(path).ok();
+    match &found {
+        Some(found) if found.is_dir() => Err(is_directory(path)),
+        Some(found) if !found.is_file() || is_descriptor(path) => OpenOptions::new()
+            .append(true)
+            .open(path)
+            .map(|file| Opened::empty(Sink::Direct(file)))
+            .map_err(|error| cannot_open(path, error)),
+        _ if live => open_growing(path, header),
+        _ => open_whole(path, found.as_ref()).map(Opened::empty),
+    }
+}
+
+/// A name for a descriptor that somebody else opened: it has no place beside which a partial file could stand.
+fn is_descriptor(path: &Path) -> bool {
+    ["/dev/fd", "/dev/stderr", "/proc"]
+        .iter()
+        .any(|known| path.starts_with(known))
+}
+
+fn open_whole(path: &Path, found: Option<&Metadata>) -> Result<Sink, SinkError> {
+    // A symbolic link stays one: the file it points to is replaced.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mut partial = path.clone().into_os_string();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
+    let file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .custom_flags(OFlag::O_NOFOLLOW.bits())
+        .open(&partial)
+        .map_err(|error| cannot_open(&path, error))?;
+    lock(&file, &partial)?;
+    // Cleared only now that nobody else writes it: what an earlier run left unfinished gives way.
+    file.set_len(0).map_err(|error| cannot_open(&path, error))?;
+    if let Some(found) = found {
+        file.set_permissions(found.permissions())
+            .map_err(|error| cannot_open(&path, error))?;
+    }
+    Ok(Sink::Whole {
+        file,
+        partial,
+        path,
+    })
+}
+
+fn open_growing(path: &Path, header: Option<&[u8]>) -> Result<Opened, SinkError> {
+    let file = OpenOptions::new()
+        .append(true)
+        .read(true)
+        .create(true)
+        .open(path)
+        .map_err(|error| cannot_open(path, error))?;
+    lock(&file, path)?;
+    let (empty, torn) = inspect(&file, header)
+        .map_err(|error| cannot_open(path, error))?
+        .ok_or_else(|| SinkError::Open {
+            path: path.to_owned(),
+            reason: "it has other columns than this run writes: give another file, or move it away"
+                .to_owned(),
+        })?;
+    Ok(Opened {
+        sink: Sink::Growing(file),
+        empty,
+        torn,
+    })
+}
+
+/// Whether the file is empty, and whether it ends in half a line; `None` where its header is another.
+fn inspect(file: &File, header: Option<&[u8]>) -> io::Result<Option<(bool, bool)>> {
+    let length = file.metadata()?.len();
+    let Some(last) = length.checked_sub(1) else {
+        return Ok(Some((true, false)));
+    };
+    if let Some(header) = header {
+        let mut start = vec![0; header.len()];
+        if u64::try_from(start.len()).is_ok_and(|size| size > length) {
+            return Ok(None);
+        }
+        file.read_exact_at(&mut start, 0)?;
+        if start != header {
+            return Ok(None);
+        }
+    }
+    let mut end = [0];
+    file.read_exact_at(&mut end, last)?;
+    Ok(Some((false, end != *b"\n")))
+}
+
+/// Two runs that write the same file would destroy each other's records. Where the file system has no locks, none is held.
+fn lock(file: &File, path: &Path) -> Result<(), SinkError> {
+    let busy = || SinkError::Open {
+        path: path.to_owned(),
+        reason: "another stream or another run is writing it: give another file".to_owned(),
+    };
+    if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+        return Err(busy());
+    }
+    // Between opening and locking the other run may have finished, and the file we hold is its result.
+    if is_at(file, path) {
+        Ok(())
+    } else {
+        Err(busy())
+    }
+}
+
+/// Whether the file is the one that has that name now.
+pub(super) fn is_at(file: &File, path: &Path) -> bool {
+    let identity = |found: io::Result<Metadata>| found.ok().map(|found| (found.dev(), found.ino()));
+    identity(file.metadata()).is_some_and(|held| identity(fs::metadata(path)) == Some(held))
+}
+
+/// What a person can do about a file that cannot be opened.
+fn cannot_open(path: &Path, error: io::Error) -> SinkError {
+    let parent = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    let reason = match error.kind() {
+        io::ErrorKind::NotFound if !parent.exists() => {
+            format!(
+                "there is no directory {0}: create it (mkdir -p {0})",
+                parent.display()
+            )
+        }
+        io::ErrorKind::NotADirectory => format!("{} is not a directory", parent.display()),
+        io::ErrorKind::PermissionDenied => format!(
+            "{error}: no permission to create or change files in {0} (ls -ld {0} shows who has); choose a directory that you may write to",
+            parent.display()
+        ),
+        io::ErrorKind::ReadOnlyFilesystem => {
+            format!("{error}: choose a place on another file system")
+        }
+        _ => error.to_string(),
+    };
+    SinkError::Open {
+        path: path.to_owned(),
+        reason,
+    }
+}
+
+impl Sink {
+    /// Gives the file its name. What was written has to be on its way already.
+    pub(super) fn finish(&self) -> Result<(), SinkError> {
+        let Self::Whole {
+            file,
+            partial,
+            path,
+        } = self
+        else {
+            return Ok(());
+        };
+        // Network file systems and quotas tell only now that the disk is full; some file systems cannot sync at all.
+        match file.sync_all() {
+            Err(error)
+                if error.kind() != io::ErrorKind::InvalidInput
+                    && error.kind() != io::ErrorKind::Unsupported =>
+            {
+                Err(error)
+            }
+            _ => fs::rename(partial, path),
+        }
+        .map_err(|source| SinkError::Rename {
+            partial: partial.clone(),
+            path: path.clone(),
+            source,
+        })
+    }
+
+    /// Says what there is after a write that failed.
+    pub(super) fn remains(&self) -> String {
+        match self {
+            Self::Whole { partial, .. } => format!("; they are in {}", partial.display()),
+            Self::Growing(_) => "; the file ends with the last whole one".to_owned(),
+            Self::Stdout | Self::Direct(_) => String::new(),
+        }
+    }
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Stdout => {
+                // Whole under one lock, so that the streams that share it do not tear each other's lines.
+                let mut stdout = io::stdout().lock();
+                stdout.write_all(bytes)?;
+                stdout.flush()?;
+                Ok(bytes.len())
+            }
+            Self::Direct(file) | Self::Whole { file, .. } | Self::Growing(file) => {
+                file.write(bytes)
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Target for Sink {
+    fn take_back(&mut self, bytes: u64) -> io::Result<()> {
+        match self {
+            Self::Stdout | Self::Direct(_) => Ok(()),
+            // From the length as it is, not as it was: somebody may have emptied a growing file meanwhile.
+            Self::Whole { file, .. } | Self::Growing(file) => {
+                let length = file.metadata()?.len();
+                file.set_len(length.saturating_sub(bytes))
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! One place of a stream: a format in front of a buffer.
+
+use std::io::{self, Write as _};
+
+use super::buffer::Buffer;
+use super::file::{Opened, Sink};
+use super::place::Place;
+use super::record::{Cell, Named, Record};
+use super::table::Table;
+use super::{SinkError, Stream};
+
+#[derive(Debug)]
+pub(super) struct Output {
+    pub(super) place: Place,
+    pub(super) form: Form,
+    pub(super) buffer: Buffer<Sink>,
+}
+
+/// A format with what it has to keep.
+#[derive(Debug)]
+pub(super) enum Form {
+    Jsonl {
+        named: bool,
+    },
+    Separated {
+        delimiter: u8,
+        columns: Vec<String>,
+        cell: Cell,
+    },
+    Table(Table),
+}
+
+impl Form {
+    /// The header line that a file of this form begins with.
+    pub(super) fn header(&self) -> Option<Vec<u8>> {
+        let Self::Separated {
+            delimiter, columns, ..
+        } = self
+        else {
+            return None;
+        };
+        let mut header = Vec::new();
+        // Writing to memory does not fail; were it to, the columns would be missing and the tests fail.
+        separated(*delimiter, &mut header, |line| line.write_record(columns)).ok()?;
+        Some(header)
+    }
+}
+
+/// A buffer in front of what was opened, with what has to come first.
+pub(super) fn begin(opened: Opened, header: Option<&[u8]>) -> Buffer<Sink> {
+    let mut buffer = Buffer::new(opened.sink);
+    match header {
+        _ if opened.torn => buffer.header(b"\n"),
+        Some(header) if opened.empty => buffer.header(header),
+        _ => {}
+    }
+    buffer
+}
+
+impl Output {
+    pub(super) fn write<R: Record>(&mut self, stream: Stream, record: &R) -> io::Result<()> {
+        match &mut self.form {
+            Form::Jsonl { named } => self.buffer.record(|pending| {
+                if *named {
+                    serde_json::to_writer(
+                        &mut *pending,
+                        &Named {
+                            stream: stream.name(),
+                            record,
+                        },
+                    )?;
+                } else {
+                    serde_json::to_writer(&mut *pending, record)?;
+                }
+                pending.push(b'\n');
+                Ok(())
+            }),
+            Form::Separated {
+                delimiter,
+                columns,
+                cell,
+            } => self.buffer.record(|pending| {
+                separated(*delimiter, pending, |line| {
+                    for column in columns.iter() {
+                        cell.clear();
+                        record.fill(column, cell);
+                        line.write_field(cell.text())?;
+                    }
+                    line.write_record(None::<&[u8]>)
+                })
+            }),
+            Form::Table(table) => {
+                if let Some(line) = record.table_line() {
+                    table.add(&line);
+                }
+                if table.is_full() {
+                    self.print_table()
+                } else {
+                    Ok(())
+                }
+            }
+        }
+    }
+
+    /// Prints the lines that wait for their table, if it is one.
+    pub(super) fn print_table(&mut self) -> io::Result<()> {
+        let Form::Table(table) = &mut self.form else {
+            return Ok(());
+        };
+        for (line, is_record) in table.take() {
+            if is_record {
+                self.buffer.record(|pending| writeln!(pending, "{line}"))?;
+            } else {
+                self.buffer.header(format!("{line}\n").as_bytes());
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn failed(&self, stream: Stream, source: io::Error) -> SinkError {
+        if source.kind() == io::ErrorKind::BrokenPipe {
+            return SinkError::BrokenPipe;
+        }
+        SinkError::Write {
+            place: self.place.to_string(),
+            stream,
+            records: self.buffer.written(),
+            remains: self.buffer.target().remains(),
+            source,
+        }
+    }
+}
+
+/// Lets `write` write one line of CSV or TSV.
+fn separated(
+    delimiter: u8,
+    line: &mut Vec<u8>,
+    write: impl FnOnce(&mut csv::Writer<&mut Vec<u8>>) -> csv::Result<()>,
+) -> io::Result<()> {
+    let mut writer = csv::WriterBuilder::new()
+        .delimiter(delimiter)
+        .buffer_capacity(LINE)
+        .from_writer(line);
+    write(&mut writer)?;
+    writer.flush()
+}
+
+/// Most lines of CSV are shorter.
+const LINE: usize = 1024;

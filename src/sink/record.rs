@@ -1,0 +1,126 @@
+//! What a record has to offer to be written in any format.
+
+use std::borrow::Cow;
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use super::table::TableLine;
+use crate::event::{Event, Field, Kind};
+
+/// Something that a stream carries. Its JSON is what [`Serialize`] makes of it: one object.
+pub trait Record: Serialize {
+    /// Puts the value of that column into the cell; leaves it alone where there is none.
+    fn fill(&self, column: &str, cell: &mut Cell);
+
+    /// The record as a line of a table; `None` where its stream has no tables.
+    fn table_line(&self) -> Option<TableLine<'_>> {
+        None
+    }
+}
+
+/// A cell of CSV or TSV, before quoting.
+#[derive(Debug, Default)]
+pub struct Cell {
+    text: String,
+    items: usize,
+}
+
+impl Cell {
+    /// The one value of a column.
+    pub fn value(&mut self, text: &str) {
+        self.text.push_str(text);
+    }
+
+    /// One more value of a column that is a list: joined with `|`; `|` and `\` in a value get a `\` in front.
+    pub fn item(&mut self, text: &str) {
+        if self.items > 0 {
+            self.text.push('|');
+        }
+        self.items = self.items.saturating_add(1);
+        for character in text.chars() {
+            if matches!(character, '|' | '\\') {
+                self.text.push('\\');
+            }
+            self.text.push(character);
+        }
+    }
+
+    /// What is in it.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.text.clear();
+        self.items = 0;
+    }
+}
+
+impl Record for Event {
+    fn fill(&self, column: &str, cell: &mut Cell) {
+        let Some(field) = Field::from_name(column) else {
+            return;
+        };
+        match field.kind() {
+            Kind::One => self.each(field, &mut |value| cell.value(&value.text())),
+            Kind::Many => self.each(field, &mut |value| cell.item(&value.text())),
+        }
+    }
+}
+
+/// An event with the rule that it matched.
+#[derive(Clone, Copy, Debug)]
+pub struct HitRecord<'a> {
+    /// The rule's name.
+    pub rule: &'a str,
+    /// The event.
+    pub event: &'a Event,
+}
+
+impl Serialize for HitRecord<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("rule", self.rule)?;
+        self.event.serialize_into(&mut map)?;
+        map.end()
+    }
+}
+
+impl Record for HitRecord<'_> {
+    fn fill(&self, column: &str, cell: &mut Cell) {
+        if column == "rule" {
+            cell.value(self.rule);
+        } else {
+            self.event.fill(column, cell);
+        }
+    }
+}
+
+/// The record with the stream's name in front, for streams that share standard output.
+#[derive(serde::Serialize)]
+pub(super) struct Named<'a, R> {
+    pub(super) stream: &'static str,
+    #[serde(flatten)]
+    pub(super) record: &'a R,
+}
+
+/// The text with every character escaped that could drive a terminal or reorder its line.
+pub(super) fn printable(text: &str) -> Cow<'_, str> {
+    let harmless = |character: char| {
+        !character.is_control()
+            && !matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    };
+    if text.chars().all(harmless) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if harmless(character) {
+            escaped.push(character);
+        } else {
+            escaped.extend(character.escape_default());
+        }
+    }
+    Cow::Owned(escaped)
+}

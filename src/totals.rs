@@ -1,0 +1,334 @@
+//! What is said on standard error at the end of a run: what was found, and what could be seen at all. *No rows* must never
+//! look like *nothing was there*.
+
+use std::fmt::Write;
+
+use crate::pipeline::Report;
+use crate::stats::Stats;
+
+/// The totals in a few lines; all counters too where `verbose`.
+#[must_use]
+pub fn totals(report: &Report, verbose: bool) -> String {
+    let stats = &report.stats;
+    let mut text = String::new();
+    let mut line = |words: String| {
+        text.push_str(&words);
+        text.push('\n');
+    };
+    line(found(report));
+    for words in visible(stats) {
+        line(words);
+    }
+    if verbose {
+        line(counters(stats));
+    }
+    text
+}
+
+/// `2 sources, 15 lookups of 48,211 by 112 clients in 8 h; 99.2 % answered; 0 packets dropped, 31 copies counted once.`
+fn found(report: &Report) -> String {
+    let stats = &report.stats;
+    let transactions = &stats.transactions;
+    let lookups = transactions.answered
+        + transactions.unanswered
+        + transactions.response_only
+        + transactions.multicast;
+    let span = match (stats.capture.first, stats.capture.last) {
+        (Some(first), Some(last)) => format!(" in {}", duration(last.since(first))),
+        _ => String::new(),
+    };
+    let asked = transactions.answered + transactions.unanswered;
+    let answered = if asked == 0 {
+        String::new()
+    } else {
+        format!(" {} answered;", percent(transactions.answered, asked))
+    };
+    let dropped = stats.capture.kernel_dropped + stats.capture.interface_dropped;
+    let copies = stats.messages.query_copy
+        + stats.messages.response_copy
+        + transactions.multicast_copy
+        + stats.segments.copy;
+    format!(
+        "{}, {} of {} by {}{}{span};{answered} {} dropped, {} counted once.",
+        counted(report.sources_with_hits, "source"),
+        counted(stats.rows.events_matched, "lookup"),
+        thousands(lookups),
+        if stats.hosts.more { "more than " } else { "" },
+        counted(stats.hosts.clients, "client"),
+        counted(dropped, "packet"),
+        if copies == 1 {
+            "1 copy".to_owned()
+        } else {
+            format!("{} copies", thousands(copies))
+        },
+    )
+}
+
+/// What a reader of *no rows* has to know: what was there to be seen, and what was not.
+fn visible(stats: &Stats) -> Vec<String> {
+    let mut lines = Vec::new();
+    let (capture, packets, messages, transactions) = (
+        &stats.capture,
+        &stats.packets,
+        &stats.messages,
+        &stats.transactions,
+    );
+    let mut warn = |condition: bool, words: String| {
+        if condition {
+            lines.push(format!("warning: {words}"));
+        }
+    };
+    let heard = messages.total() - messages.not_dns;
+    warn(
+        capture.received == 0,
+        "no packet was seen: is this the right interface, or an empty file?".to_owned(),
+    );
+    warn(
+        capture.received > 0 && heard == 0,
+        format!(
+            "no DNS message was seen in {}: {}",
+            counted(capture.received, "packet"),
+            instead(stats)
+        ),
+    );
+    let queries = messages.query + messages.query_retransmitted + messages.query_copy;
+    let responses = messages.response + messages.response_unmatched + messages.response_differing;
+    warn(
+        queries > 10 && responses == 0,
+        "one direction only: queries, and not one response. Mirror both directions, or answers and outcomes stay unknown".to_owned(),
+    );
+    warn(
+        responses > 10 && queries == 0,
+        "one direction only: responses, and not one query. Mirror both directions, or unanswered lookups go unseen".to_owned(),
+    );
+    let asked = transactions.answered + transactions.unanswered;
+    warn(
+        responses > 0 && asked > 20 && transactions.answered * 2 < asked,
+        format!(
+            "only {} of the queries have a response: part of the traffic does not pass here",
+            percent(transactions.answered, asked)
+        ),
+    );
+    let dropped = capture.kernel_dropped + capture.interface_dropped;
+    warn(
+        dropped > 0,
+        format!(
+            "{} dropped before it was seen ({} by the kernel, {} by the interface): lookups are missing. A larger --buffer-size helps",
+            counted(dropped, "packet"),
+            thousands(capture.kernel_dropped),
+            thousands(capture.interface_dropped)
+        ),
+    );
+    let unseen = [
+        (packets.tunnel, "in tunnels that are not followed"),
+        (packets.fragment, "fragments that are not joined"),
+        (
+            packets.unsupported_link,
+            "of link types that are not followed",
+        ),
+        (packets.malformed, "with malformed headers"),
+        (packets.snaplen, "cut off within their headers"),
+        (stats.segments.dropped, "TCP segments that fit no stream"),
+    ];
+    let list: Vec<String> = unseen
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{} {what}", thousands(*count)))
+        .collect();
+    warn(
+        !list.is_empty(),
+        format!("packets that could not be looked into: {}", list.join(", ")),
+    );
+    warn(
+        stats.streams.lost_bytes > 0,
+        format!(
+            "{} of TCP streams were lost in {}",
+            counted(stats.streams.lost_bytes, "byte"),
+            counted(stats.streams.gaps, "hole")
+        ),
+    );
+    warn(
+        stats.events.evicted > 0,
+        format!(
+            "{} closed early, because too many were open",
+            counted(stats.events.evicted, "transaction")
+        ),
+    );
+    let broken: Vec<String> = stats
+        .identities
+        .iter()
+        .filter(|identity| !identity.holds)
+        .map(|identity| {
+            format!(
+                "{} ({} is not {})",
+                identity.says, identity.left, identity.right
+            )
+        })
+        .collect();
+    if broken.is_empty() {
+        lines.push(format!(
+            "{} received, every one accounted for: {}.",
+            counted(capture.received, "packet"),
+            account(stats)
+        ));
+    } else {
+        lines.push(format!(
+            "error: the counters do not add up: {}",
+            broken.join("; ")
+        ));
+    }
+    lines
+}
+
+/// What the packets were that held no DNS.
+fn instead(stats: &Stats) -> String {
+    let packets = &stats.packets;
+    let list: Vec<String> = [
+        (
+            stats.capture.other_port + packets.other_port,
+            "on other ports",
+        ),
+        (packets.other_protocol, "of other protocols"),
+        (packets.not_ip, "not IP"),
+        (packets.fragment, "fragments"),
+        (packets.tunnel, "in tunnels"),
+        (
+            packets.unsupported_link,
+            "of a link type that is not followed",
+        ),
+        (packets.malformed + packets.snaplen, "malformed or cut"),
+        (packets.tcp, "TCP on DNS ports without a message"),
+        (stats.messages.not_dns, "on DNS ports that are not DNS"),
+        (stats.capture.outside_time, "outside --since and --until"),
+    ]
+    .iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, what)| format!("{} {what}", thousands(*count)))
+    .collect();
+    list.join(", ")
+}
+
+/// The packets by what became of them.
+fn account(stats: &Stats) -> String {
+    let mut packets = stats.packets;
+    packets.other_port += stats.capture.other_port;
+    let mut list: Vec<String> = packets
+        .named()
+        .filter(|(_, count)| *count > 0)
+        .map(|(name, count)| format!("{} {name}", thousands(count)))
+        .collect();
+    if stats.capture.outside_time > 0 {
+        list.push(format!(
+            "{} outside_time",
+            thousands(stats.capture.outside_time)
+        ));
+    }
+    if list.is_empty() {
+        "none".to_owned()
+    } else {
+        list.join(", ")
+    }
+}
+
+/// Every counter that is not zero, a line for each section.
+fn counters(stats: &Stats) -> String {
+    let mut text = String::new();
+    let mut section = |name: &str, counters: Vec<(&'static str, u64)>| {
+        let list: Vec<String> = counters
+            .iter()
+            .filter(|(_, count)| *count > 0)
+            .map(|(name, count)| format!("{name} {}", thousands(*count)))
+            .collect();
+        // Writing to a string does not fail.
+        writeln!(
+            text,
+            "{name}: {}",
+            if list.is_empty() {
+                "-".to_owned()
+            } else {
+                list.join(", ")
+            }
+        )
+        .ok();
+    };
+    section("packets", stats.packets.named().collect());
+    section("segments", stats.segments.named().collect());
+    section("streams", stats.streams.named().collect());
+    section("messages", stats.messages.named().collect());
+    section("transactions", stats.transactions.named().collect());
+    section(
+        "events",
+        vec![
+            ("made", stats.events.made),
+            ("not_looked_into", stats.events.not_looked_into),
+            ("outside_time", stats.events.outside_time),
+            ("evicted", stats.events.evicted),
+        ],
+    );
+    section("rows", stats.rows.named().collect());
+    for identity in &stats.identities {
+        writeln!(
+            text,
+            "{}: {} = {}",
+            identity.says, identity.left, identity.right
+        )
+        .ok();
+    }
+    text.trim_end().to_owned()
+}
+
+/// `1 client`, `112 clients`.
+fn counted(count: u64, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", thousands(count))
+}
+
+/// `48,211`.
+fn thousands(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `99.2 %`. What is not all is never shown as 100.0.
+fn percent(part: u64, whole: u64) -> String {
+    let tenths = u128::from(part) * 1000 / u128::from(whole.max(1));
+    format!("{}.{} %", tenths / 10, tenths % 10)
+}
+
+/// `8 h`, `31 min`, `12 s`, `0.4 s`.
+fn duration(span: std::time::Duration) -> String {
+    let seconds = span.as_secs();
+    match seconds {
+        0..10 => format!("{:.1} s", span.as_secs_f64()),
+        10..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn numbers_as_people_read_them() {
+        assert_eq!(thousands(0), "0");
+        assert_eq!(thousands(999), "999");
+        assert_eq!(thousands(48_211), "48,211");
+        assert_eq!(thousands(1_000_000), "1,000,000");
+        assert_eq!(percent(1, 1), "100.0 %");
+        assert_eq!(percent(999_999, 1_000_000), "99.9 %");
+        assert_eq!(counted(1, "client"), "1 client");
+        assert_eq!(duration(Duration::from_millis(400)), "0.4 s");
+        assert_eq!(duration(Duration::from_secs(8 * 3600 + 59)), "8 h");
+    }
+}

@@ -1,0 +1,676 @@
+//! Queries meet responses.
+//!
+//! A transaction is an identity: client, resolver, ports, transport, ID and question. A query opens it, the response
+//! closes it; it lingers for a timeout, so that what comes again is told from what is new. What became of it depends on
+//! the packets' times alone, never on when the table was swept.
+
+mod table;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::frame::{Layers, Transport};
+use crate::message::{Envelope, Header, Question};
+use crate::stats::{Hosts, Messages, Transactions as Counters};
+use crate::time::Timestamp;
+use table::{Key, Link, Slot, State, Table};
+
+/// Asked with the question in place: does anybody want this transaction? Implemented by those who know the rules and
+/// the streams that were asked for.
+pub trait Interest: Send {
+    /// `name` is the question's in presentation form and lower case, empty where there is none.
+    fn wants(&self, name: &[u8]) -> bool;
+}
+
+/// The ports of multicast DNS (RFC 6762) and of LLMNR (RFC 4795).
+const MDNS_PORT: u16 = 5353;
+const LLMNR_PORT: u16 = 5355;
+
+/// How the pairing waits, and how much it keeps.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// A query without a response for so long is unanswered; an answered transaction lingers for as long.
+    pub timeout: Duration,
+    /// The most transactions kept; beyond it the one that was quiet for longest is closed.
+    pub entries: usize,
+    /// The most hosts of which it is remembered whether they asked or answered.
+    pub hosts: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(10),
+            entries: 1 << 20,
+            hosts: 1 << 20,
+        }
+    }
+}
+
+/// Packets that a mirror delivers again come within this time.
+const COPY: Duration = Duration::from_millis(50);
+/// A response that the mirror delivered before its query waits so long for it.
+const RESPONSE_FIRST: Duration = Duration::from_millis(500);
+/// A transaction whose query is repeated again and again is closed after this many timeouts.
+const REPEATED_TIMEOUTS: u32 = 6;
+/// The table is swept this much later than a timeout says, so that packets a little out of order still meet.
+const SWEEP_DELAY: Duration = Duration::from_secs(1);
+/// Time that goes back by more than this is another capture: what is open is closed.
+const JUMP_BACK: Duration = Duration::from_secs(60);
+/// The most transactions of the same addresses, ports and ID, whatever they ask.
+const SAME_ID_MAX: usize = 32;
+
+/// Whether the source of a lookup is known to answer lookups itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// A host that asks.
+    #[default]
+    Client,
+    /// A host that answers others, or asks without RD: the client hides behind it.
+    Resolver,
+}
+
+impl Role {
+    /// `client` or `resolver`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Resolver => "resolver",
+        }
+    }
+}
+
+/// One message of a transaction and where it lies.
+#[derive(Clone, Copy, Debug)]
+pub struct Side<'a> {
+    /// Capture time of the packet that completed it.
+    pub time: Timestamp,
+    /// That packet's input.
+    pub input: u16,
+    /// That packet's number.
+    pub number: u64,
+    /// The message.
+    pub bytes: &'a [u8],
+    /// How many of its bytes the capture did not keep.
+    pub missing: u32,
+    /// The layers around that packet.
+    pub layers: &'a Layers,
+}
+
+/// How a message was sent to many, where it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Multicast {
+    /// Multicast DNS.
+    Mdns,
+    /// Link-Local Multicast Name Resolution.
+    Llmnr,
+}
+
+/// One transaction as it is given on: at its response, when nobody answered, or when it is closed early.
+#[derive(Clone, Copy, Debug)]
+pub struct Transaction<'a> {
+    /// Who asked.
+    pub client: IpAddr,
+    /// The port it asked from.
+    pub client_port: u16,
+    /// Who was asked.
+    pub resolver: IpAddr,
+    /// The port it was asked on.
+    pub resolver_port: u16,
+    /// UDP or TCP.
+    pub transport: Transport,
+    /// The message ID.
+    pub id: u16,
+    /// The query.
+    pub query: Option<Side<'a>>,
+    /// The response.
+    pub response: Option<Side<'a>>,
+    /// How often the query was repeated before now.
+    pub retransmitted: u32,
+    /// The response came after the transaction was given up.
+    pub is_late: bool,
+    /// Another response came before, and said something else.
+    pub is_differing: bool,
+    /// The response was captured before its query.
+    pub is_response_first: bool,
+    /// QR and ports contradict each other.
+    pub is_port_mismatch: bool,
+    /// Multicast, never paired.
+    pub multicast: Option<Multicast>,
+    /// How many events this identity gave before.
+    pub occurrence: u32,
+    /// Whether the client is known to answer others.
+    pub role: Role,
+}
+
+/// The open and lingering transactions.
+#[derive(Debug)]
+pub struct Pairing {
+    limits: Limits,
+    table: Table,
+    question: Question,
+    hosts: hashbrown::HashMap<IpAddr, HostFlags, ahash::RandomState>,
+    now: Timestamp,
+    /// What became of the messages.
+    pub messages: Messages,
+    /// What became of the transactions.
+    pub transactions: Counters,
+    /// Transactions that nobody wanted.
+    pub not_looked_into: u64,
+    /// Transactions closed early because there were too many.
+    pub evicted: u64,
+    /// What was seen of the hosts.
+    pub seen: Hosts,
+}
+
+/// What a host was seen doing.
+#[derive(Clone, Copy, Debug, Default)]
+struct HostFlags {
+    asked: bool,
+    answered: bool,
+}
+
+/// What is known of a message when it comes to the table.
+struct Arrival<'a> {
+    envelope: Envelope<'a>,
+    bytes: &'a [u8],
+    header: Header,
+    key: Key,
+    payload: u64,
+    wanted: bool,
+    port_mismatch: bool,
+}
+
+impl Arrival<'_> {
+    fn side(&self) -> Side<'_> {
+        Side {
+            time: self.envelope.time,
+            input: self.envelope.input,
+            number: self.envelope.number,
+            bytes: self.bytes,
+            missing: self.envelope.missing,
+            layers: self.envelope.layers,
+        }
+    }
+
+    fn link(&self) -> Link {
+        Link {
+            time: self.envelope.time,
+            payload: self.payload,
+            ip_id: self.envelope.ip_id,
+            is_stream: self.envelope.transport == Transport::Tcp,
+        }
+    }
+}
+
+impl Pairing {
+    /// The longest that a transaction with such a timeout can take from its first query to its event.
+    #[must_use]
+    pub const fn longest(timeout: Duration) -> Duration {
+        timeout
+            .saturating_mul(REPEATED_TIMEOUTS + 1)
+            .saturating_add(SWEEP_DELAY)
+    }
+
+    /// An empty table.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            table: Table::default(),
+            question: Question::default(),
+            hosts: hashbrown::HashMap::default(),
+            now: Timestamp::MIN,
+            messages: Messages::default(),
+            transactions: Counters::default(),
+            not_looked_into: 0,
+            evicted: 0,
+            seen: Hosts::default(),
+        }
+    }
+
+    /// Takes a message; `give` gets each transaction that it completes and that somebody wants.
+    pub fn push(
+        &mut self,
+        envelope: Envelope<'_>,
+        bytes: &[u8],
+        interest: &dyn Interest,
+        give: &mut dyn FnMut(&Transaction<'_>),
+    ) {
+        let Some(header) = Header::read(bytes) else {
+            self.messages.not_dns += 1;
+            return;
+        };
+        self.question.read(bytes, &header);
+        let from_client = !header.is_response();
+        let (client, client_port, resolver, resolver_port) = if from_client {
+            (
+                envelope.src,
+                envelope.src_port,
+                envelope.dst,
+                envelope.dst_port,
+            )
+        } else {
+            (
+                envelope.dst,
+                envelope.dst_port,
+                envelope.src,
+                envelope.src_port,
+            )
+        };
+        let question = self.question.is_present().then(|| {
+            let (record_type, class) = self.question.type_and_class();
+            self.table
+                .hash_question(self.question.name(), record_type, class)
+        });
+        let mut arrival = Arrival {
+            envelope,
+            bytes,
+            header,
+            key: Key {
+                client,
+                resolver,
+                client_port,
+                resolver_port,
+                transport: envelope.transport,
+                id: header.id,
+                multicast_response: false,
+                question,
+            },
+            payload: self.table.hash_payload(bytes),
+            wanted: header.questions > 1 || interest.wants(self.question.name_or_unknown()),
+            port_mismatch: resolver_port != 53 && client_port == 53,
+        };
+        match multicast(&envelope) {
+            Some(multicast) => {
+                arrival.key.multicast_response = !from_client;
+                self.multicast(&arrival, multicast, give);
+            }
+            None if from_client => self.query(&arrival, give),
+            None => self.response(&arrival, give),
+        }
+    }
+
+    /// Moves packet time on and closes what has waited long enough. Time that jumps back closes everything.
+    pub fn advance(&mut self, now: Timestamp, give: &mut dyn FnMut(&Transaction<'_>)) {
+        if now < self.now {
+            if self.now.since(now) > JUMP_BACK {
+                self.close(give);
+                self.now = now;
+            }
+            return;
+        }
+        self.now = now;
+        let limits = self.limits;
+        while let Some(index) = self.table.next_due(now, &limits) {
+            self.expire(index, give);
+        }
+    }
+
+    /// Closes everything: the capture is over.
+    pub fn close(&mut self, give: &mut dyn FnMut(&Transaction<'_>)) {
+        while let Some(index) = self.table.next_due(Timestamp::MAX, &self.limits) {
+            if let Some(slot) = self.table.remove(index) {
+                self.end(&slot, give);
+            }
+        }
+        self.now = Timestamp::MIN;
+    }
+
+    fn query(&mut self, arrival: &Arrival<'_>, give: &mut dyn FnMut(&Transaction<'_>)) {
+        self.host(arrival.key.client, |flags| flags.asked = true);
+        let now = arrival.envelope.time;
+        if let Some(index) = self.table.find(&arrival.key)
+            && let Some(slot) = self.table.get_mut(index)
+        {
+            match slot.state {
+                State::Open | State::Answered => {
+                    if slot.query.is_copy(&arrival.link()) {
+                        self.messages.query_copy += 1;
+                        return;
+                    }
+                    let quiet = now.since(slot.latest) <= self.limits.timeout;
+                    let repeated = now.since(slot.first)
+                        <= self.limits.timeout.saturating_mul(REPEATED_TIMEOUTS);
+                    if quiet && (repeated || slot.state == State::Answered) {
+                        self.messages.query_retransmitted += 1;
+                        slot.retransmitted = slot.retransmitted.saturating_add(1);
+                        slot.query = arrival.link();
+                        if slot.state == State::Open {
+                            slot.latest = slot.latest.max(now);
+                            self.table.touch(index);
+                        }
+                        return;
+                    }
+                    if let Some(slot) = self.table.remove(index) {
+                        self.end(&slot, give);
+                    }
+                }
+                State::ResponseOnly => {
+                    if slot.latest.since(now) <= RESPONSE_FIRST
+                        && now.since(slot.latest) <= RESPONSE_FIRST
+                    {
+                        self.response_was_first(index, arrival, give);
+                        return;
+                    }
+                    if let Some(slot) = self.table.remove(index) {
+                        self.end(&slot, give);
+                    }
+                }
+                State::GivenUp | State::Multicast => {
+                    self.table.remove(index);
+                }
+            }
+        }
+        self.messages.query += 1;
+        self.insert(arrival, State::Open, give);
+    }
+
+    fn response(&mut self, arrival: &Arrival<'_>, give: &mut dyn FnMut(&Transaction<'_>)) {
+        self.host(arrival.key.resolver, |flags| flags.answered = true);
+        let now = arrival.envelope.time;
+        let timeout = self.limits.timeout;
+        if let Some(index) = self.table.find_for_response(&arrival.key) {
+            let role = self.role(arrival.key.client);
+            let Some(slot) = self.table.get_mut(index) else {
+                return;
+            };
+            match slot.state {
+                State::Open if now.since(slot.latest) <= timeout => {
+                    self.messages.response += 1;
+                    self.transactions.answered += 1;
+                    slot.state = State::Answered;
+                    slot.response = arrival.link();
+                    slot.latest = now;
+                    if let Some(wanted) = slot.wanted.take() {
+                        give(&Transaction {
+                            query: Some(wanted.side()),
+                            response: Some(arrival.side()),
+                            is_port_mismatch: arrival.port_mismatch,
+                            ..slot.transaction(role_of(role, &wanted.bytes))
+                        });
+                        slot.events += 1;
+                        slot.was_wanted = true;
+                    } else {
+                        self.not_looked_into += 1;
+                    }
+                    self.table.touch(index);
+                    return;
+                }
+                State::Answered if slot.response.is_copy(&arrival.link()) => {
+                    self.messages.response_copy += 1;
+                    return;
+                }
+                State::ResponseOnly if slot.response.is_copy(&arrival.link()) => {
+                    self.messages.response_copy += 1;
+                    return;
+                }
+                State::Answered | State::ResponseOnly
+                    if slot.response.payload == arrival.payload =>
+                {
+                    self.messages.response_repeated += 1;
+                    slot.response = arrival.link();
+                    return;
+                }
+                State::Answered => {
+                    self.messages.response_differing += 1;
+                    self.transactions.response_only += 1;
+                    slot.response = arrival.link();
+                    if arrival.wanted || slot.was_wanted {
+                        give(&Transaction {
+                            response: Some(arrival.side()),
+                            is_differing: true,
+                            is_port_mismatch: arrival.port_mismatch,
+                            ..slot.transaction(role)
+                        });
+                        slot.events += 1;
+                    } else {
+                        self.not_looked_into += 1;
+                    }
+                    return;
+                }
+                State::Open | State::GivenUp => {
+                    // Nobody answered in time; this response is another event, and the last one.
+                    let occurrence = slot.events;
+                    if let Some(slot) = self.table.remove(index) {
+                        let was_open = slot.state == State::Open;
+                        self.end(&slot, give);
+                        self.messages.response_unmatched += 1;
+                        self.transactions.response_only += 1;
+                        if arrival.wanted || slot.was_wanted {
+                            give(&Transaction {
+                                response: Some(arrival.side()),
+                                is_late: true,
+                                is_port_mismatch: arrival.port_mismatch,
+                                retransmitted: 0,
+                                occurrence: occurrence + u32::from(was_open),
+                                ..slot.transaction(role)
+                            });
+                        } else {
+                            self.not_looked_into += 1;
+                        }
+                    }
+                    self.insert(arrival, State::Answered, give);
+                    return;
+                }
+                State::ResponseOnly | State::Multicast => {
+                    if let Some(slot) = self.table.remove(index) {
+                        self.end(&slot, give);
+                    }
+                }
+            }
+        }
+        self.messages.response_unmatched += 1;
+        self.insert(arrival, State::ResponseOnly, give);
+    }
+
+    /// A query that was captured after its response.
+    fn response_was_first(
+        &mut self,
+        index: u32,
+        arrival: &Arrival<'_>,
+        give: &mut dyn FnMut(&Transaction<'_>),
+    ) {
+        let role = role_of(self.role(arrival.key.client), arrival.bytes);
+        let Some(slot) = self.table.get_mut(index) else {
+            return;
+        };
+        self.messages.query += 1;
+        self.messages.response += 1;
+        self.messages.response_unmatched -= 1;
+        self.transactions.answered += 1;
+        slot.state = State::Answered;
+        slot.query = arrival.link();
+        slot.first = arrival.envelope.time;
+        match slot.wanted.take() {
+            Some(wanted) => {
+                give(&Transaction {
+                    query: Some(arrival.side()),
+                    response: Some(wanted.side()),
+                    is_response_first: true,
+                    ..slot.transaction(role)
+                });
+                slot.events += 1;
+                slot.was_wanted = true;
+            }
+            None => self.not_looked_into += 1,
+        }
+        self.table.touch(index);
+    }
+
+    /// A multicast message is an event of its own; only its copies are not.
+    fn multicast(
+        &mut self,
+        arrival: &Arrival<'_>,
+        multicast: Multicast,
+        give: &mut dyn FnMut(&Transaction<'_>),
+    ) {
+        match multicast {
+            Multicast::Mdns => self.messages.mdns += 1,
+            Multicast::Llmnr => self.messages.llmnr += 1,
+        }
+        let mut occurrence = 0;
+        if let Some(index) = self.table.find(&arrival.key)
+            && let Some(slot) = self.table.get_mut(index)
+        {
+            if slot.query.is_copy(&arrival.link()) {
+                self.transactions.multicast_copy += 1;
+                return;
+            }
+            if slot.first == arrival.envelope.time {
+                occurrence = slot.events;
+            }
+            self.table.remove(index);
+        }
+        self.transactions.multicast += 1;
+        if arrival.wanted {
+            let side = Some(arrival.side());
+            let (query, response) = if arrival.header.is_response() {
+                (None, side)
+            } else {
+                (side, None)
+            };
+            give(&Transaction {
+                query,
+                response,
+                multicast: Some(multicast),
+                occurrence,
+                ..Slot::new(arrival.key, arrival.link(), State::Multicast).transaction(Role::Client)
+            });
+        } else {
+            self.not_looked_into += 1;
+        }
+        if let Some(index) = self.insert(arrival, State::Multicast, give)
+            && let Some(slot) = self.table.get_mut(index)
+        {
+            slot.events = occurrence.saturating_add(1);
+        }
+    }
+
+    /// Puts a new transaction into the table; makes room where there is none.
+    fn insert(
+        &mut self,
+        arrival: &Arrival<'_>,
+        state: State,
+        give: &mut dyn FnMut(&Transaction<'_>),
+    ) -> Option<u32> {
+        let crowded = self.table.crowded(&arrival.key, SAME_ID_MAX);
+        let full = (self.table.len() >= self.limits.entries)
+            .then(|| self.table.next_due(Timestamp::MAX, &self.limits))
+            .flatten();
+        for index in [crowded, full].into_iter().flatten() {
+            if let Some(slot) = self.table.remove(index) {
+                if matches!(slot.state, State::Open | State::ResponseOnly) {
+                    self.evicted += 1;
+                }
+                self.end(&slot, give);
+            }
+        }
+        let mut slot = Slot::new(arrival.key, arrival.link(), state);
+        slot.port_mismatch = arrival.port_mismatch;
+        if arrival.wanted && matches!(state, State::Open | State::ResponseOnly) {
+            slot.keep(&arrival.side());
+        }
+        self.table.insert(slot)
+    }
+
+    /// A slot whose time has come: what is open becomes an event and lingers, what lingers is forgotten.
+    fn expire(&mut self, index: u32, give: &mut dyn FnMut(&Transaction<'_>)) {
+        let Some(slot) = self.table.get_mut(index) else {
+            return;
+        };
+        if slot.state != State::Open {
+            if let Some(slot) = self.table.remove(index) {
+                self.end(&slot, give);
+            }
+            return;
+        }
+        let given_up = Slot {
+            events: slot.events.saturating_add(1),
+            was_wanted: slot.was_wanted,
+            latest: slot.latest.plus(self.limits.timeout),
+            ..Slot::new(slot.key, slot.query, State::GivenUp)
+        };
+        let open = std::mem::replace(slot, given_up);
+        self.table.touch(index);
+        self.end(&open, give);
+    }
+
+    /// Gives on what a slot still holds.
+    fn end(&mut self, slot: &Slot, give: &mut dyn FnMut(&Transaction<'_>)) {
+        let is_query = match slot.state {
+            State::Open => true,
+            State::ResponseOnly => false,
+            State::Answered | State::GivenUp | State::Multicast => return,
+        };
+        if is_query {
+            self.transactions.unanswered += 1;
+        } else {
+            self.transactions.response_only += 1;
+        }
+        let Some(wanted) = &slot.wanted else {
+            self.not_looked_into += 1;
+            return;
+        };
+        let role = self.role(slot.key.client);
+        let (query, response, role) = if is_query {
+            (Some(wanted.side()), None, role_of(role, &wanted.bytes))
+        } else {
+            (None, Some(wanted.side()), role)
+        };
+        give(&Transaction {
+            query,
+            response,
+            ..slot.transaction(role)
+        });
+    }
+
+    /// Remembers what a host was seen doing.
+    fn host(&mut self, address: IpAddr, note: impl Fn(&mut HostFlags)) {
+        if let Some(flags) = self.hosts.get_mut(&address) {
+            let before = *flags;
+            note(flags);
+            self.seen.clients += u64::from(flags.asked && !before.asked);
+            self.seen.resolvers += u64::from(flags.answered && !before.answered);
+        } else if self.hosts.len() < self.limits.hosts {
+            let mut flags = HostFlags::default();
+            note(&mut flags);
+            self.seen.clients += u64::from(flags.asked);
+            self.seen.resolvers += u64::from(flags.answered);
+            self.hosts.insert(address, flags);
+        } else {
+            self.seen.more = true;
+        }
+    }
+
+    /// Whether an address answered somebody before.
+    fn role(&self, address: IpAddr) -> Role {
+        match self.hosts.get(&address) {
+            Some(flags) if flags.answered => Role::Resolver,
+            _ => Role::Client,
+        }
+    }
+}
+
+/// Who asks without RD walks the tree itself: a resolver.
+fn role_of(role: Role, query: &[u8]) -> Role {
+    match Header::read(query) {
+        Some(header) if !header.recursion_desired() && header.opcode() == 0 => Role::Resolver,
+        _ => role,
+    }
+}
+
+/// Whether a message is multicast DNS or LLMNR, by its ports.
+fn multicast(envelope: &Envelope<'_>) -> Option<Multicast> {
+    let has = |port| envelope.src_port == port || envelope.dst_port == port;
+    if has(53) {
+        None
+    } else if has(MDNS_PORT) {
+        Some(Multicast::Mdns)
+    } else if has(LLMNR_PORT) {
+        Some(Multicast::Llmnr)
+    } else {
+        None
+    }
+}
