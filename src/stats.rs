@@ -362,53 +362,57 @@ mod tests {
 
     /// Counters of a run in which everything adds up.
     fn sound() -> Stats {
-        let mut stats = Stats::default();
-        stats.capture = Capture {
-            received: 10,
-            other_port: 2,
-            outside_time: 1,
-            handed_on: 7,
-            ..Capture::default()
-        };
-        stats.packets = Packets {
-            udp: 4,
-            tcp: 2,
-            not_ip: 1,
-            ..Packets::default()
-        };
-        stats.segments = Segments {
-            empty: 1,
-            in_order: 1,
-            ..Segments::default()
-        };
-        stats.streams.messages = 1;
-        stats.messages = Messages {
-            query: 2,
-            response: 1,
-            response_unmatched: 1,
-            mdns: 1,
-            ..Messages::default()
-        };
-        stats.transactions = Transactions {
-            answered: 1,
-            unanswered: 1,
-            response_only: 1,
-            multicast: 1,
-            ..Transactions::default()
-        };
-        stats.events = Events {
-            made: 3,
-            not_looked_into: 1,
-            outside_time: 1,
-            ..Events::default()
-        };
-        stats.rows = Rows {
-            events: 2,
-            additions: 3,
-            counted: 3,
-            ..Rows::default()
-        };
-        stats
+        Stats {
+            capture: Capture {
+                received: 10,
+                other_port: 2,
+                outside_time: 1,
+                handed_on: 7,
+                ..Capture::default()
+            },
+            packets: Packets {
+                udp: 4,
+                tcp: 2,
+                not_ip: 1,
+                ..Packets::default()
+            },
+            segments: Segments {
+                empty: 1,
+                in_order: 1,
+                ..Segments::default()
+            },
+            streams: Streams {
+                messages: 1,
+                ..Streams::default()
+            },
+            messages: Messages {
+                query: 2,
+                response: 1,
+                response_unmatched: 1,
+                mdns: 1,
+                ..Messages::default()
+            },
+            transactions: Transactions {
+                answered: 1,
+                unanswered: 1,
+                response_only: 1,
+                multicast: 1,
+                ..Transactions::default()
+            },
+            events: Events {
+                made: 3,
+                not_looked_into: 1,
+                outside_time: 1,
+                ..Events::default()
+            },
+            rows: Rows {
+                events: 2,
+                additions: 3,
+                counted: 3,
+                ..Rows::default()
+            },
+            ..Stats::default()
+        }
     }
 
     #[test]

@@ -370,99 +370,86 @@ impl Pairing {
     fn response(&mut self, arrival: &Arrival<'_>, give: &mut dyn FnMut(&Transaction<'_>)) {
         self.host(arrival.key.resolver, |flags| flags.answered = true);
         let now = arrival.envelope.time;
-        let timeout = self.limits.timeout;
-        if let Some(index) = self.table.find_for_response(&arrival.key) {
-            let role = self.role(arrival.key.client);
-            let Some(slot) = self.table.get_mut(index) else {
-                return;
-            };
-            match slot.state {
-                State::Open if now.since(slot.latest) <= timeout => {
-                    self.messages.response += 1;
-                    self.transactions.answered += 1;
-                    slot.state = State::Answered;
-                    slot.response = arrival.link();
-                    slot.latest = now;
-                    if let Some(wanted) = slot.wanted.take() {
-                        give(&Transaction {
-                            query: Some(wanted.side()),
-                            response: Some(arrival.side()),
-                            is_port_mismatch: arrival.port_mismatch,
-                            ..slot.transaction(role_of(role, &wanted.bytes))
-                        });
-                        slot.events += 1;
-                        slot.was_wanted = true;
-                    } else {
-                        self.not_looked_into += 1;
-                    }
+        let limits = self.limits;
+        let is_over = |slot: &Slot| now.since(slot.latest) > slot.wait(&limits);
+        let role = self.role(arrival.key.client);
+        let found = self.table.find_for_response(&arrival.key);
+        if let Some(index) = found
+            && self
+                .table
+                .get_mut(index)
+                .is_some_and(|slot| slot.state == State::Open && is_over(slot))
+        {
+            self.expire(index, give);
+        }
+        let slot = found
+            .and_then(|index| self.table.get_mut(index))
+            .filter(|slot| !is_over(slot));
+        match slot.map(|slot| (slot.state, slot)) {
+            Some((State::Open, slot)) => {
+                self.messages.response += 1;
+                self.transactions.answered += 1;
+                slot.state = State::Answered;
+                slot.response = arrival.link();
+                slot.latest = now;
+                if let Some(wanted) = slot.wanted.take() {
+                    give(&Transaction {
+                        query: Some(wanted.side()),
+                        response: Some(arrival.side()),
+                        is_port_mismatch: arrival.port_mismatch,
+                        ..slot.transaction(role_of(role, &wanted.bytes))
+                    });
+                    slot.events += 1;
+                } else {
+                    self.not_looked_into += 1;
+                }
+                if let Some(index) = found {
                     self.table.touch(index);
-                    return;
-                }
-                State::Answered if slot.response.is_copy(&arrival.link()) => {
-                    self.messages.response_copy += 1;
-                    return;
-                }
-                State::ResponseOnly if slot.response.is_copy(&arrival.link()) => {
-                    self.messages.response_copy += 1;
-                    return;
-                }
-                State::Answered | State::ResponseOnly
-                    if slot.response.payload == arrival.payload =>
-                {
-                    self.messages.response_repeated += 1;
-                    slot.response = arrival.link();
-                    return;
-                }
-                State::Answered => {
-                    self.messages.response_differing += 1;
-                    self.transactions.response_only += 1;
-                    slot.response = arrival.link();
-                    if arrival.wanted || slot.was_wanted {
-                        give(&Transaction {
-                            response: Some(arrival.side()),
-                            is_differing: true,
-                            is_port_mismatch: arrival.port_mismatch,
-                            ..slot.transaction(role)
-                        });
-                        slot.events += 1;
-                    } else {
-                        self.not_looked_into += 1;
-                    }
-                    return;
-                }
-                State::Open | State::GivenUp => {
-                    // Nobody answered in time; this response is another event, and the last one.
-                    let occurrence = slot.events;
-                    if let Some(slot) = self.table.remove(index) {
-                        let was_open = slot.state == State::Open;
-                        self.end(&slot, give);
-                        self.messages.response_unmatched += 1;
-                        self.transactions.response_only += 1;
-                        if arrival.wanted || slot.was_wanted {
-                            give(&Transaction {
-                                response: Some(arrival.side()),
-                                is_late: true,
-                                is_port_mismatch: arrival.port_mismatch,
-                                retransmitted: 0,
-                                occurrence: occurrence + u32::from(was_open),
-                                ..slot.transaction(role)
-                            });
-                        } else {
-                            self.not_looked_into += 1;
-                        }
-                    }
-                    self.insert(arrival, State::Answered, give);
-                    return;
-                }
-                State::ResponseOnly | State::Multicast => {
-                    if let Some(slot) = self.table.remove(index) {
-                        self.end(&slot, give);
-                    }
                 }
             }
+            Some((State::Answered | State::ResponseOnly | State::GivenUp, slot))
+                if slot.response.is_copy(&arrival.link()) =>
+            {
+                self.messages.response_copy += 1;
+            }
+            Some((State::Answered | State::ResponseOnly | State::GivenUp, slot))
+                if slot.response.payload == arrival.payload =>
+            {
+                self.messages.response_repeated += 1;
+                slot.response = arrival.link();
+            }
+            Some((state @ (State::Answered | State::GivenUp), slot)) => {
+                // A response too many, or too late: an event of its own.
+                let is_late = state == State::GivenUp;
+                if is_late {
+                    self.messages.response_unmatched += 1;
+                } else {
+                    self.messages.response_differing += 1;
+                }
+                self.transactions.response_only += 1;
+                slot.response = arrival.link();
+                if arrival.wanted || slot.was_wanted {
+                    give(&Transaction {
+                        response: Some(arrival.side()),
+                        retransmitted: 0,
+                        is_late,
+                        is_differing: !is_late,
+                        is_port_mismatch: arrival.port_mismatch,
+                        ..slot.transaction(role)
+                    });
+                    slot.events += 1;
+                } else {
+                    self.not_looked_into += 1;
+                }
+            }
+            _ => {
+                if let Some(slot) = found.and_then(|index| self.table.remove(index)) {
+                    self.end(&slot, give);
+                }
+                self.messages.response_unmatched += 1;
+                self.insert(arrival, State::ResponseOnly, give);
+            }
         }
-        self.messages.response_unmatched += 1;
-        self.insert(arrival, State::ResponseOnly, give);
     }
 
     /// A query that was captured after its response.
@@ -674,3 +661,6 @@ fn multicast(envelope: &Envelope<'_>) -> Option<Multicast> {
         None
     }
 }
+
+#[cfg(test)]
+mod tests;

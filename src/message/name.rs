@@ -120,6 +120,10 @@ enum Class {
 }
 
 /// The class of each byte. A space is escaped too: unquoted it would end the name in a zone file.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "the table is made, and the index checked, when this is compiled"
+)]
 const CLASS: [Class; 256] = {
     let mut table = [Class::Escape; 256];
     let mut byte = 0x21;

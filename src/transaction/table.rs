@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use hashbrown::HashTable;
 
@@ -172,14 +173,19 @@ impl Slot {
         }
     }
 
-    /// When it is to be closed.
-    fn due(&self, limits: &Limits) -> Timestamp {
-        let wait = match self.state {
+    /// How long after `latest` it still takes messages.
+    pub(super) fn wait(&self, limits: &Limits) -> Duration {
+        match self.state {
             State::Open | State::Answered | State::GivenUp => limits.timeout,
             State::ResponseOnly => RESPONSE_FIRST,
             State::Multicast => COPY,
-        };
-        self.latest.plus(wait.saturating_add(SWEEP_DELAY))
+        }
+    }
+
+    /// When it is swept away.
+    fn due(&self, limits: &Limits) -> Timestamp {
+        self.latest
+            .plus(self.wait(limits).saturating_add(SWEEP_DELAY))
     }
 
     fn is_short(&self) -> bool {
@@ -295,9 +301,7 @@ impl Table {
     /// The first of the transactions with the same addresses, ports and ID, where there are `most` of them or more.
     pub(super) fn crowded(&self, key: &Key, most: usize) -> Option<u32> {
         let hash = self.hash(key);
-        if self.index.iter_hash(hash).nth(most).is_none() {
-            return None;
-        }
+        self.index.iter_hash(hash).nth(most)?;
         self.index
             .iter_hash(hash)
             .copied()

@@ -1,0 +1,577 @@
+//! Pairing: in time, late, response first, without a question, repeated, copied, flushed; and a naive model.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+const RESOLVER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 53));
+
+struct Everything;
+impl Interest for Everything {
+    fn wants(&self, _: &[u8]) -> bool {
+        true
+    }
+}
+
+/// One message on its way.
+#[derive(Clone, Debug)]
+struct Sent {
+    at_ms: i64,
+    response: bool,
+    client: IpAddr,
+    port: u16,
+    id: u16,
+    name: Option<&'static str>,
+    answers: u16,
+    ip_id: u16,
+}
+
+impl Sent {
+    fn query(at_ms: i64, name: &'static str) -> Self {
+        Self {
+            at_ms,
+            response: false,
+            client: CLIENT,
+            port: 40_000,
+            id: 7,
+            name: Some(name),
+            answers: 0,
+            ip_id: at_ms as u16,
+        }
+    }
+
+    fn response(at_ms: i64, name: &'static str) -> Self {
+        Self {
+            response: true,
+            ..Self::query(at_ms, name)
+        }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        bytes.extend(self.id.to_be_bytes());
+        bytes.extend(if self.response {
+            [0x81, 0x80]
+        } else {
+            [0x01, 0x00]
+        });
+        bytes.extend(u16::from(self.name.is_some()).to_be_bytes());
+        // The count alone makes the payloads differ; the records are not needed here.
+        bytes.extend(self.answers.to_be_bytes());
+        bytes.extend([0; 4]);
+        if let Some(name) = self.name {
+            for label in name.split('.') {
+                bytes.push(label.len() as u8);
+                bytes.extend(label.as_bytes());
+            }
+            bytes.extend([0, 0, 1, 0, 1]);
+        }
+        bytes
+    }
+}
+
+/// What a transaction is, for comparison.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Got {
+    query_ms: Option<i64>,
+    response_ms: Option<i64>,
+    retransmitted: u32,
+    odd: &'static str,
+}
+
+fn got(transaction: &Transaction<'_>) -> Got {
+    let ms = |side: &Side<'_>| side.time.as_nanos() / 1_000_000;
+    Got {
+        query_ms: transaction.query.as_ref().map(ms),
+        response_ms: transaction.response.as_ref().map(ms),
+        retransmitted: transaction.retransmitted,
+        odd: match transaction {
+            Transaction { is_late: true, .. } => "late",
+            Transaction {
+                is_differing: true, ..
+            } => "differing",
+            Transaction {
+                is_response_first: true,
+                ..
+            } => "response first",
+            _ => "",
+        },
+    }
+}
+
+fn push(pairing: &mut Pairing, sent: &Sent, list: &mut Vec<Got>) {
+    let layers = Layers::default();
+    let time = Timestamp::from_nanos(sent.at_ms * 1_000_000);
+    let (client, resolver) = ((sent.client, sent.port), (RESOLVER, 53));
+    let ((src, src_port), (dst, dst_port)) = if sent.response {
+        (resolver, client)
+    } else {
+        (client, resolver)
+    };
+    let envelope = Envelope {
+        time,
+        input: 0,
+        number: 1,
+        src,
+        dst,
+        src_port,
+        dst_port,
+        transport: Transport::Udp,
+        ip_id: Some(sent.ip_id),
+        layers: &layers,
+        missing: 0,
+    };
+    pairing.advance(time, &mut |transaction| list.push(got(transaction)));
+    pairing.push(envelope, &sent.bytes(), &Everything, &mut |transaction| {
+        list.push(got(transaction))
+    });
+}
+
+fn run(messages: &[Sent]) -> (Vec<Got>, Pairing) {
+    let mut pairing = Pairing::new(Limits::default());
+    let mut list = Vec::new();
+    for sent in messages {
+        push(&mut pairing, sent, &mut list);
+    }
+    pairing.close(&mut |transaction| list.push(got(transaction)));
+    (list, pairing)
+}
+
+fn is(
+    query_ms: Option<i64>,
+    response_ms: Option<i64>,
+    retransmitted: u32,
+    odd: &'static str,
+) -> Got {
+    Got {
+        query_ms,
+        response_ms,
+        retransmitted,
+        odd,
+    }
+}
+
+#[test]
+fn in_time_and_out_of_it() {
+    assert_eq!(
+        run(&[Sent::query(0, "a"), Sent::response(10, "a")]).0,
+        [is(Some(0), Some(10), 0, "")]
+    );
+    assert_eq!(
+        run(&[Sent::query(0, "a"), Sent::response(10_000, "a")]).0,
+        [is(Some(0), Some(10_000), 0, "")],
+        "exactly the timeout is in time"
+    );
+    assert_eq!(
+        run(&[Sent::query(0, "a"), Sent::response(10_001, "a")]).0,
+        [is(Some(0), None, 0, ""), is(None, Some(10_001), 0, "late")]
+    );
+    // The same where a sweep came between: the outcome does not depend on it.
+    assert_eq!(
+        run(&[
+            Sent::query(0, "a"),
+            Sent {
+                port: 1,
+                ..Sent::query(11_500, "b")
+            },
+            Sent::response(12_000, "a")
+        ])
+        .0,
+        [
+            is(Some(0), None, 0, ""),
+            is(None, Some(12_000), 0, "late"),
+            is(Some(11_500), None, 0, "")
+        ]
+    );
+}
+
+#[test]
+fn what_nobody_answers_comes_at_its_timeout_or_at_the_end() {
+    assert_eq!(run(&[Sent::query(0, "a")]).0, [is(Some(0), None, 0, "")]);
+    let (list, pairing) = run(&[
+        Sent::query(0, "a"),
+        Sent {
+            port: 1,
+            ..Sent::query(20_000, "b")
+        },
+    ]);
+    assert_eq!(
+        list,
+        [is(Some(0), None, 0, ""), is(Some(20_000), None, 0, "")]
+    );
+    assert_eq!(pairing.transactions.unanswered, 2);
+}
+
+#[test]
+fn a_response_alone_and_a_response_first() {
+    assert_eq!(run(&[Sent::response(5, "a")]).0, [is(None, Some(5), 0, "")]);
+    assert_eq!(
+        run(&[Sent::response(5, "a"), Sent::query(6, "a")]).0,
+        [is(Some(6), Some(5), 0, "response first")]
+    );
+    assert_eq!(
+        run(&[Sent::response(5, "a"), Sent::query(600, "a")]).0,
+        [is(None, Some(5), 0, ""), is(Some(600), None, 0, "")]
+    );
+}
+
+#[test]
+fn repetitions_and_copies() {
+    let (list, pairing) = run(&[
+        Sent::query(0, "a"),
+        Sent::query(5_000, "a"),
+        Sent::response(12_000, "a"),
+    ]);
+    assert_eq!(
+        list,
+        [is(Some(0), Some(12_000), 1, "")],
+        "the time counts from the last repetition"
+    );
+    assert_eq!(pairing.messages.query_retransmitted, 1);
+
+    let copy = |sent: Sent, at_ms| Sent { at_ms, ..sent };
+    let (list, pairing) = run(&[
+        Sent::query(0, "a"),
+        copy(Sent::query(0, "a"), 49),
+        Sent::response(60, "a"),
+        copy(Sent::response(60, "a"), 61),
+        copy(Sent::query(0, "a"), 50),
+    ]);
+    assert_eq!(list, [is(Some(0), Some(60), 0, "")]);
+    assert_eq!(
+        (pairing.messages.query_copy, pairing.messages.response_copy),
+        (2, 1)
+    );
+
+    // More than 50 ms apart, or another IP identification: a repetition.
+    let (_, pairing) = run(&[Sent::query(0, "a"), copy(Sent::query(0, "a"), 51)]);
+    assert_eq!(
+        (
+            pairing.messages.query_copy,
+            pairing.messages.query_retransmitted
+        ),
+        (0, 1)
+    );
+    let (_, pairing) = run(&[
+        Sent::query(0, "a"),
+        Sent {
+            ip_id: 9,
+            ..Sent::query(1, "a")
+        },
+    ]);
+    assert_eq!(
+        (
+            pairing.messages.query_copy,
+            pairing.messages.query_retransmitted
+        ),
+        (0, 1)
+    );
+}
+
+#[test]
+fn a_query_that_never_stops_is_closed_all_the_same() {
+    let messages: Vec<Sent> = (0..30).map(|n| Sent::query(n * 5_000, "a")).collect();
+    let (list, _) = run(&messages);
+    assert!(list.len() >= 2, "{list:?}");
+    assert_eq!(
+        list.iter().map(|got| got.retransmitted + 1).sum::<u32>(),
+        30
+    );
+}
+
+#[test]
+fn second_responses() {
+    let again = Sent {
+        ip_id: 99,
+        ..Sent::response(20, "a")
+    };
+    let (list, pairing) = run(&[Sent::query(0, "a"), Sent::response(10, "a"), again]);
+    assert_eq!(list, [is(Some(0), Some(10), 0, "")]);
+    assert_eq!(pairing.messages.response_repeated, 1);
+    let other = Sent {
+        answers: 3,
+        ..Sent::response(20, "a")
+    };
+    let (list, _) = run(&[Sent::query(0, "a"), Sent::response(10, "a"), other]);
+    assert_eq!(
+        list,
+        [
+            is(Some(0), Some(10), 0, ""),
+            is(None, Some(20), 0, "differing")
+        ]
+    );
+}
+
+#[test]
+fn what_differs_does_not_pair() {
+    for other in [
+        Sent::response(10, "b"),
+        Sent {
+            id: 8,
+            ..Sent::response(10, "a")
+        },
+        Sent {
+            port: 1,
+            ..Sent::response(10, "a")
+        },
+        Sent {
+            client: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)),
+            ..Sent::response(10, "a")
+        },
+    ] {
+        let (list, _) = run(&[Sent::query(0, "a"), other.clone()]);
+        assert_eq!(list.len(), 2, "{other:?}");
+        assert!(
+            list.iter()
+                .all(|got| got.query_ms.is_none() || got.response_ms.is_none())
+        );
+    }
+    // The same ID again for another question.
+    let (list, _) = run(&[
+        Sent::query(0, "a"),
+        Sent::query(1, "b"),
+        Sent::response(2, "b"),
+        Sent::response(3, "a"),
+    ]);
+    assert_eq!(
+        list,
+        [is(Some(1), Some(2), 0, ""), is(Some(0), Some(3), 0, "")]
+    );
+}
+
+#[test]
+fn without_a_question_by_addresses_ports_and_id() {
+    let bare = |at_ms| Sent {
+        name: None,
+        ..Sent::response(at_ms, "a")
+    };
+    let (list, pairing) = run(&[
+        Sent::query(0, "a"),
+        bare(10),
+        Sent {
+            ip_id: 3,
+            ..bare(20)
+        },
+    ]);
+    assert_eq!(list, [is(Some(0), Some(10), 0, "")]);
+    assert_eq!(pairing.messages.response_repeated, 1);
+    let (list, _) = run(&[
+        Sent {
+            name: None,
+            ..Sent::query(0, "a")
+        },
+        Sent::response(10, "a"),
+    ]);
+    assert_eq!(list, [is(Some(0), Some(10), 0, "")]);
+}
+
+#[test]
+fn many_questions_with_one_id_do_not_pile_up() {
+    let names: Vec<&'static str> = (0..100)
+        .map(|n| &*Box::leak(format!("n{n}").into_boxed_str()))
+        .collect();
+    let messages: Vec<Sent> = names
+        .iter()
+        .enumerate()
+        .map(|(at, name)| Sent::query(at as i64, name))
+        .collect();
+    let (list, pairing) = run(&messages);
+    assert_eq!(list.len(), 100);
+    assert!(pairing.evicted >= 60, "{}", pairing.evicted);
+}
+
+#[test]
+fn a_full_table_gives_on_what_it_closes() {
+    let mut pairing = Pairing::new(Limits {
+        entries: 10,
+        ..Limits::default()
+    });
+    let mut list = Vec::new();
+    for port in 0..100 {
+        push(
+            &mut pairing,
+            &Sent {
+                port,
+                ..Sent::query(i64::from(port), "a")
+            },
+            &mut list,
+        );
+    }
+    assert_eq!((list.len(), pairing.evicted), (90, 90));
+    assert_eq!(list[0], is(Some(0), None, 0, ""), "the oldest first");
+    pairing.close(&mut |transaction| list.push(got(transaction)));
+    assert_eq!(list.len(), 100);
+}
+
+#[test]
+fn time_that_jumps_back_closes_what_is_open() {
+    let (list, pairing) = run(&[
+        Sent::query(1_000_000, "a"),
+        Sent::query(0, "a"),
+        Sent::response(10, "a"),
+    ]);
+    assert_eq!(
+        list,
+        [
+            is(Some(1_000_000), None, 0, ""),
+            is(Some(0), Some(10), 0, "")
+        ]
+    );
+    assert_eq!(pairing.messages.query_retransmitted, 0);
+}
+
+#[test]
+fn roles_are_learnt() {
+    let mut pairing = Pairing::new(Limits::default());
+    let mut list = Vec::new();
+    push(&mut pairing, &Sent::query(0, "a"), &mut list);
+    push(&mut pairing, &Sent::response(1, "a"), &mut list);
+    assert_eq!(pairing.role(RESOLVER), Role::Resolver);
+    assert_eq!(pairing.role(CLIENT), Role::Client);
+    assert_eq!((pairing.seen.clients, pairing.seen.resolvers), (1, 1));
+    assert_eq!(
+        role_of(Role::Client, &[0, 7, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]),
+        Role::Resolver,
+        "no RD"
+    );
+}
+
+/// A transaction as the model tells it: times of the query and of the response.
+type Pair = (Option<i64>, Option<i64>);
+
+/// The naive model: a list of all transactions, searched from its end. No copies, no response before its query.
+fn model(messages: &[Sent]) -> Vec<Pair> {
+    struct Known {
+        key: (u16, u16, &'static str),
+        query: Option<i64>,
+        last: i64,
+        response: Option<(i64, Vec<u8>)>,
+        late: Option<Vec<u8>>,
+    }
+    let mut all: Vec<Known> = Vec::new();
+    let mut extra: Vec<Pair> = Vec::new();
+    for sent in messages {
+        let key = (sent.port, sent.id, sent.name.unwrap_or(""));
+        let known = all
+            .iter_mut()
+            .rev()
+            .find(|known| known.key == key && known.query.is_some());
+        if sent.response {
+            match known {
+                Some(known) if known.response.is_none() && sent.at_ms - known.last <= 10_000 => {
+                    known.response = Some((sent.at_ms, sent.bytes()));
+                    known.last = sent.at_ms;
+                }
+                Some(Known {
+                    response: Some((_, bytes)),
+                    last,
+                    ..
+                }) if sent.at_ms - *last <= 10_000 => {
+                    if *bytes != sent.bytes() {
+                        extra.push((None, Some(sent.at_ms)));
+                        *bytes = sent.bytes();
+                    }
+                }
+                // Too late: an event of its own, once.
+                Some(known) if known.response.is_none() && sent.at_ms - known.last <= 20_000 => {
+                    if known.late.replace(sent.bytes()) != Some(sent.bytes()) {
+                        extra.push((None, Some(sent.at_ms)));
+                    }
+                }
+                _ => all.push(Known {
+                    key,
+                    query: None,
+                    last: sent.at_ms,
+                    response: Some((sent.at_ms, sent.bytes())),
+                    late: None,
+                }),
+            }
+        } else {
+            match known {
+                Some(known) if known.late.is_none() && sent.at_ms - known.last <= 10_000 => {
+                    if known.response.is_none() {
+                        known.last = sent.at_ms;
+                    }
+                }
+                _ => all.push(Known {
+                    key,
+                    query: Some(sent.at_ms),
+                    last: sent.at_ms,
+                    response: None,
+                    late: None,
+                }),
+            }
+        }
+    }
+    let mut pairs: Vec<Pair> = all
+        .into_iter()
+        .map(|known| (known.query, known.response.map(|(at, _)| at)))
+        .collect();
+    pairs.extend(extra);
+    pairs.sort_unstable();
+    pairs
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// Every message is in exactly one event or counted, and no two transactions are ever joined: what pairs has the same
+    /// identity, and is not further apart than the timeout.
+    #[test]
+    fn never_joins_two_transactions(
+        steps in prop::collection::vec(
+            (0_i64..9_000, any::<bool>(), 0_u16..2, 0_u16..2, 0_usize..3, 0_u16..2), 0..60)
+    ) {
+        let mut at_ms = 0;
+        let messages: Vec<Sent> = steps.iter().map(|&(wait, response, port, id, name, answers)| {
+            at_ms += wait;
+            let name = ["a.example", "b.example", "c.example"][name];
+            Sent { port, id, response, answers: if response { answers } else { 0 }, ..Sent::query(at_ms, name) }
+        }).collect();
+        let (list, pairing) = run(&messages);
+        let by_time: BTreeMap<i64, &Sent> = messages.iter().map(|sent| (sent.at_ms, sent)).collect();
+        if by_time.len() == messages.len() {
+            for got in &list {
+                if let (Some(query), Some(response)) = (got.query_ms, got.response_ms) {
+                    let (query, response) = (by_time[&query], by_time[&response]);
+                    prop_assert!(!query.response && response.response);
+                    prop_assert_eq!((query.port, query.id, query.name), (response.port, response.id, response.name));
+                }
+            }
+        }
+        let messages_counted = pairing.messages.total();
+        prop_assert_eq!(messages_counted, messages.len() as u64);
+        let transactions = &pairing.transactions;
+        prop_assert_eq!(pairing.messages.query, transactions.answered + transactions.unanswered);
+        prop_assert_eq!(pairing.messages.response, transactions.answered);
+        prop_assert_eq!(list.len() as u64, transactions.answered + transactions.unanswered + transactions.response_only);
+    }
+
+    /// For exchanges that are not odd (waits of a tenth of a second and more, so neither copies nor responses before
+    /// their queries), the naive model says the same.
+    #[test]
+    fn as_the_naive_model_says(
+        steps in prop::collection::vec((1_000_i64..6_000, any::<bool>(), 0_u16..2, 0_usize..2, 0_u16..2), 0..14)
+    ) {
+        let mut at_ms = 0;
+        let messages: Vec<Sent> = steps.iter().map(|&(wait, response, port, name, answers)| {
+            at_ms += wait;
+            let name = ["a.example", "b.example"][name];
+            Sent { port, response, answers: if response { answers } else { 0 }, ..Sent::query(at_ms, name) }
+        }).collect();
+        let (list, _) = run(&messages);
+        let mut pairs: Vec<Pair> = list.iter().map(|got| (got.query_ms, got.response_ms)).collect();
+        pairs.sort_unstable();
+        prop_assert_eq!(pairs, model(&messages));
+    }
+}
+
+#[test]
+fn the_longest_is_longer_than_any() {
+    assert!(Pairing::longest(Duration::from_secs(10)) >= Duration::from_secs(70));
+}
