@@ -6,21 +6,45 @@
 //! | capture thread |       decoder thread             |     matcher thread     |
 //! ```
 //!
-//! The modules stand in the order of the flow. Each imports only those above it; `pipeline` alone knows threads.
+//! The modules stand in the order of the flow. Each imports only those above it, and [`pipeline`] alone knows threads.
+//! Read them from top to bottom and you have followed a packet:
+//!
+//! - [`time`] is packet time, [`stats`] what was counted: the two that every stage may use.
+//! - [`packet`] is what a capture gives, in batches; [`capture`] reads files, standard input and interfaces.
+//! - [`frame`] takes the layers off; [`stream`] turns TCP segments into messages.
+//! - [`message`] walks a DNS message; [`transaction`] pairs queries with responses; [`event`] says it in the words of the
+//!   Network_Resolution data model.
+//! - [`rule`] decides which events matter; [`aggregate`] groups them to rows; [`sink`] writes records to places.
+//! - [`pipeline`] joins them.
+//!
+//! Around the flow stand the command line ([`cli`]), what becomes of it ([`config`], [`privilege`], [`rules_command`]), what
+//! is said at the end ([`totals`]) and what can go wrong ([`error`]).
+
+pub mod time;
+
+pub mod stats;
+
+pub mod packet;
+
+pub mod capture;
+
+pub mod frame;
+
+pub mod stream;
+
+pub mod message;
+
+pub mod transaction;
+
+pub mod event;
+
+pub mod rule;
 
 pub mod aggregate;
-pub mod capture;
-pub mod event;
-pub mod frame;
-pub mod message;
-pub mod packet;
-pub mod pipeline;
-pub mod rule;
+
 pub mod sink;
-pub mod stats;
-pub mod stream;
-pub mod time;
-pub mod transaction;
+
+pub mod pipeline;
 
 pub mod cli;
 pub mod config;
