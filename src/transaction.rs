@@ -13,7 +13,7 @@ use crate::frame::{Layers, Transport};
 use crate::message::{Envelope, Header, Question};
 use crate::stats::{Hosts, Messages, Transactions as Counters};
 use crate::time::Timestamp;
-use table::{Key, Link, Slot, State, Table};
+use table::{Key, Link, QuestionHash, Slot, State, Table};
 
 /// Asked with the question in place: does anybody want this transaction? Implemented by those who know the rules and
 /// the streams that were asked for.
@@ -177,7 +177,8 @@ struct Arrival<'a> {
     bytes: &'a [u8],
     header: Header,
     key: Key,
-    payload: u64,
+    question: QuestionHash,
+    payload: u32,
     wanted: bool,
     port_mismatch: bool,
 }
@@ -199,7 +200,6 @@ impl Arrival<'_> {
             time: self.envelope.time,
             payload: self.payload,
             ip_id: self.envelope.ip_id,
-            is_stream: self.envelope.transport == Transport::Tcp,
         }
     }
 }
@@ -259,36 +259,34 @@ impl Pairing {
                 envelope.src_port,
             )
         };
-        let question = self.question.is_present().then(|| {
+        let question = if self.question.is_present() {
             let (record_type, class) = self.question.type_and_class();
             self.table
                 .hash_question(self.question.name(), record_type, class)
-        });
-        let mut arrival = Arrival {
+        } else {
+            None
+        };
+        let multicast = multicast(&envelope);
+        let arrival = Arrival {
             envelope,
             bytes,
             header,
-            key: Key {
-                client,
-                resolver,
-                client_port,
-                resolver_port,
-                transport: envelope.transport,
-                id: header.id,
-                multicast_response: false,
-                question,
-            },
+            key: Key::new(
+                (client, client_port),
+                (resolver, resolver_port),
+                envelope.transport,
+                header.id,
+                multicast.is_some() && !from_client,
+            ),
+            question,
             payload: self.table.hash_payload(bytes),
             wanted: header.questions > 1 || interest.wants(self.question.name_or_unknown()),
             port_mismatch: resolver_port != 53 && client_port == 53,
         };
-        match multicast(&envelope) {
-            Some(multicast) => {
-                arrival.key.multicast_response = !from_client;
-                self.multicast(&arrival, multicast, give);
-            }
-            None if from_client => self.query(&arrival, give),
-            None => self.response(&arrival, give),
+        match multicast {
+            Some(multicast) => self.multicast(&arrival, multicast, give),
+            None if from_client => self.query(&arrival, client, give),
+            None => self.response(&arrival, (client, resolver), give),
         }
     }
 
@@ -318,15 +316,20 @@ impl Pairing {
         self.now = Timestamp::MIN;
     }
 
-    fn query(&mut self, arrival: &Arrival<'_>, give: &mut dyn FnMut(&Transaction<'_>)) {
-        self.host(arrival.key.client, |flags| flags.asked = true);
+    fn query(
+        &mut self,
+        arrival: &Arrival<'_>,
+        client: IpAddr,
+        give: &mut dyn FnMut(&Transaction<'_>),
+    ) {
+        self.host(client, |flags| flags.asked = true);
         let now = arrival.envelope.time;
-        if let Some(index) = self.table.find(&arrival.key)
+        if let Some(index) = self.table.find(&arrival.key, arrival.question)
             && let Some(slot) = self.table.get_mut(index)
         {
             match slot.state {
                 State::Open | State::Answered => {
-                    if slot.query.is_copy(&arrival.link()) {
+                    if slot.is_query_copy(&arrival.link()) {
                         self.messages.query_copy += 1;
                         return;
                     }
@@ -367,13 +370,18 @@ impl Pairing {
         self.insert(arrival, State::Open, give);
     }
 
-    fn response(&mut self, arrival: &Arrival<'_>, give: &mut dyn FnMut(&Transaction<'_>)) {
-        self.host(arrival.key.resolver, |flags| flags.answered = true);
+    fn response(
+        &mut self,
+        arrival: &Arrival<'_>,
+        (client, resolver): (IpAddr, IpAddr),
+        give: &mut dyn FnMut(&Transaction<'_>),
+    ) {
+        self.host(resolver, |flags| flags.answered = true);
         let now = arrival.envelope.time;
         let limits = self.limits;
         let is_over = |slot: &Slot| now.since(slot.latest) > slot.wait(&limits);
-        let role = self.role(arrival.key.client);
-        let found = self.table.find_for_response(&arrival.key);
+        let role = self.role(client);
+        let found = self.table.find_for_response(&arrival.key, arrival.question);
         if let Some(index) = found
             && self
                 .table
@@ -408,7 +416,7 @@ impl Pairing {
                 }
             }
             Some((State::Answered | State::ResponseOnly | State::GivenUp, slot))
-                if slot.response.is_copy(&arrival.link()) =>
+                if slot.is_response_copy(&arrival.link()) =>
             {
                 self.messages.response_copy += 1;
             }
@@ -459,7 +467,7 @@ impl Pairing {
         arrival: &Arrival<'_>,
         give: &mut dyn FnMut(&Transaction<'_>),
     ) {
-        let role = role_of(self.role(arrival.key.client), arrival.bytes);
+        let role = role_of(self.role(arrival.key.client()), arrival.bytes);
         let Some(slot) = self.table.get_mut(index) else {
             return;
         };
@@ -498,10 +506,10 @@ impl Pairing {
             Multicast::Llmnr => self.messages.llmnr += 1,
         }
         let mut occurrence = 0;
-        if let Some(index) = self.table.find(&arrival.key)
+        if let Some(index) = self.table.find(&arrival.key, arrival.question)
             && let Some(slot) = self.table.get_mut(index)
         {
-            if slot.query.is_copy(&arrival.link()) {
+            if slot.is_query_copy(&arrival.link()) {
                 self.transactions.multicast_copy += 1;
                 return;
             }
@@ -523,7 +531,13 @@ impl Pairing {
                 response,
                 multicast: Some(multicast),
                 occurrence,
-                ..Slot::new(arrival.key, arrival.link(), State::Multicast).transaction(Role::Client)
+                ..Slot::new(
+                    arrival.key,
+                    arrival.question,
+                    arrival.link(),
+                    State::Multicast,
+                )
+                .transaction(Role::Client)
             });
         } else {
             self.not_looked_into += 1;
@@ -554,7 +568,7 @@ impl Pairing {
                 self.end(&slot, give);
             }
         }
-        let mut slot = Slot::new(arrival.key, arrival.link(), state);
+        let mut slot = Slot::new(arrival.key, arrival.question, arrival.link(), state);
         slot.port_mismatch = arrival.port_mismatch;
         if arrival.wanted && matches!(state, State::Open | State::ResponseOnly) {
             slot.keep(&arrival.side());
@@ -567,17 +581,24 @@ impl Pairing {
         let Some(slot) = self.table.get_mut(index) else {
             return;
         };
-        if slot.state != State::Open {
-            if let Some(slot) = self.table.remove(index) {
-                self.end(&slot, give);
+        match slot.state {
+            State::Open => {}
+            State::ResponseOnly => {
+                if let Some(slot) = self.table.remove(index) {
+                    self.end(&slot, give);
+                }
+                return;
             }
-            return;
+            State::Answered | State::GivenUp | State::Multicast => {
+                self.table.forget(index);
+                return;
+            }
         }
         let given_up = Slot {
             events: slot.events.saturating_add(1),
             was_wanted: slot.was_wanted,
             latest: slot.latest.plus(self.limits.timeout),
-            ..Slot::new(slot.key, slot.query, State::GivenUp)
+            ..Slot::new(slot.key, slot.question, slot.query, State::GivenUp)
         };
         let open = std::mem::replace(slot, given_up);
         self.table.touch(index);
@@ -600,7 +621,7 @@ impl Pairing {
             self.not_looked_into += 1;
             return;
         };
-        let role = self.role(slot.key.client);
+        let role = self.role(slot.key.client());
         let (query, response, role) = if is_query {
             (Some(wanted.side()), None, role_of(role, &wanted.bytes))
         } else {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher};
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use hashbrown::HashTable;
@@ -11,50 +12,106 @@ use super::{COPY, Limits, RESPONSE_FIRST, Role, SWEEP_DELAY, Side, Transaction};
 use crate::frame::{Layers, Transport};
 use crate::time::Timestamp;
 
-/// What makes a transaction the same one.
+/// What makes a transaction the same one, packed: the table is as large as it is often looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub(super) struct Key {
-    pub(super) client: IpAddr,
-    pub(super) resolver: IpAddr,
-    pub(super) client_port: u16,
-    pub(super) resolver_port: u16,
-    pub(super) transport: Transport,
-    pub(super) id: u16,
-    /// Multicast responses are events of their own, and not those of the queries.
-    pub(super) multicast_response: bool,
-    /// A keyed hash of name, type and class; `None` where there is no whole question.
-    pub(super) question: Option<u64>,
+    client: [u8; 16],
+    resolver: [u8; 16],
+    client_port: [u8; 2],
+    resolver_port: [u8; 2],
+    id: [u8; 2],
+    flags: u8,
 }
 
+/// Bits of a key's flags.
+const CLIENT_V6: u8 = 1;
+const RESOLVER_V6: u8 = 2;
+const TCP: u8 = 4;
+/// Multicast responses are events of their own, and not those of the queries.
+const MULTICAST_RESPONSE: u8 = 8;
+
 impl Key {
-    /// Whether all but the question is the same.
-    fn same_but_question(&self, other: &Self) -> bool {
+    pub(super) fn new(
+        (client, client_port): (IpAddr, u16),
+        (resolver, resolver_port): (IpAddr, u16),
+        transport: Transport,
+        id: u16,
+        multicast_response: bool,
+    ) -> Self {
+        let (client, client_v6) = packed(client);
+        let (resolver, resolver_v6) = packed(resolver);
+        let flag = |set: bool, flag: u8| if set { flag } else { 0 };
         Self {
-            question: None,
-            ..*self
-        } == Self {
-            question: None,
-            ..*other
+            client,
+            resolver,
+            client_port: client_port.to_be_bytes(),
+            resolver_port: resolver_port.to_be_bytes(),
+            id: id.to_be_bytes(),
+            flags: flag(client_v6, CLIENT_V6)
+                | flag(resolver_v6, RESOLVER_V6)
+                | flag(transport == Transport::Tcp, TCP)
+                | flag(multicast_response, MULTICAST_RESPONSE),
+        }
+    }
+
+    fn is(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    pub(super) fn client(&self) -> IpAddr {
+        unpacked(&self.client, self.is(CLIENT_V6))
+    }
+
+    pub(super) fn resolver(&self) -> IpAddr {
+        unpacked(&self.resolver, self.is(RESOLVER_V6))
+    }
+
+    fn transport(&self) -> Transport {
+        if self.is(TCP) {
+            Transport::Tcp
+        } else {
+            Transport::Udp
         }
     }
 }
+
+/// An address in sixteen bytes, and whether it needs them all.
+fn packed(address: IpAddr) -> ([u8; 16], bool) {
+    match address {
+        IpAddr::V6(address) => (address.octets(), true),
+        IpAddr::V4(address) => {
+            let [a, b, c, d] = address.octets();
+            ([a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], false)
+        }
+    }
+}
+
+fn unpacked(bytes: &[u8; 16], v6: bool) -> IpAddr {
+    if v6 {
+        return IpAddr::from(*bytes);
+    }
+    let &[a, b, c, d, ..] = bytes;
+    IpAddr::from([a, b, c, d])
+}
+
+/// A keyed hash of name, type and class; `None` where there is no whole question.
+pub(super) type QuestionHash = Option<NonZeroU64>;
 
 /// What tells a packet that came again from another one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Link {
     pub(super) time: Timestamp,
-    pub(super) payload: u64,
+    /// A keyed hash of the message.
+    pub(super) payload: u32,
     pub(super) ip_id: Option<u16>,
-    /// A stream gives no message twice, so what it repeats is no copy.
-    pub(super) is_stream: bool,
 }
 
 impl Link {
     /// The same packet delivered again by a mirror.
-    pub(super) fn is_copy(&self, other: &Self) -> bool {
+    fn is_copy(&self, other: &Self) -> bool {
         self.payload == other.payload
             && self.ip_id == other.ip_id
-            && !self.is_stream
             && other.time.since(self.time) <= COPY
             && self.time.since(other.time) <= COPY
     }
@@ -99,15 +156,18 @@ impl Kept {
     }
 }
 
-/// One transaction in the table.
+/// One transaction in the table. The first 64 bytes are all that finding and forgetting it looks at.
 #[derive(Clone, Debug)]
+#[repr(C, align(64))]
 pub(super) struct Slot {
     pub(super) key: Key,
     pub(super) state: State,
-    /// Time of the first message.
-    pub(super) first: Timestamp,
+    pub(super) question: QuestionHash,
     /// Time from which the waiting counts.
     pub(super) latest: Timestamp,
+    pub(super) wanted: Option<Box<Kept>>,
+    /// Time of the first message.
+    pub(super) first: Timestamp,
     /// The latest query that was no copy.
     pub(super) query: Link,
     /// The latest response that was no copy.
@@ -118,23 +178,25 @@ pub(super) struct Slot {
     /// Whether somebody wanted it, also after it was given on.
     pub(super) was_wanted: bool,
     pub(super) port_mismatch: bool,
-    pub(super) wanted: Option<Box<Kept>>,
 }
 
+const _: () = assert!(size_of::<Option<Slot>>() == 128, "two cache lines");
+
 impl Slot {
-    pub(super) fn new(key: Key, link: Link, state: State) -> Self {
+    pub(super) fn new(key: Key, question: QuestionHash, link: Link, state: State) -> Self {
         Self {
             key,
             state,
-            first: link.time,
+            question,
             latest: link.time,
+            wanted: None,
+            first: link.time,
             query: link,
             response: link,
             retransmitted: 0,
             events: 0,
             was_wanted: false,
             port_mismatch: false,
-            wanted: None,
         }
     }
 
@@ -154,12 +216,12 @@ impl Slot {
     /// The transaction without its messages.
     pub(super) fn transaction(&self, role: Role) -> Transaction<'static> {
         Transaction {
-            client: self.key.client,
-            client_port: self.key.client_port,
-            resolver: self.key.resolver,
-            resolver_port: self.key.resolver_port,
-            transport: self.key.transport,
-            id: self.key.id,
+            client: self.key.client(),
+            client_port: u16::from_be_bytes(self.key.client_port),
+            resolver: self.key.resolver(),
+            resolver_port: u16::from_be_bytes(self.key.resolver_port),
+            transport: self.key.transport(),
+            id: u16::from_be_bytes(self.key.id),
             query: None,
             response: None,
             retransmitted: self.retransmitted,
@@ -182,10 +244,25 @@ impl Slot {
         }
     }
 
-    /// When it is swept away.
-    fn due(&self, limits: &Limits) -> Timestamp {
-        self.latest
-            .plus(self.wait(limits).saturating_add(SWEEP_DELAY))
+    /// When what waits since `latest` is swept away. Multicast messages wait as long as lone responses: one queue has one
+    /// length.
+    fn due_at(latest: Timestamp, short: bool, limits: &Limits) -> Timestamp {
+        let wait = if short {
+            RESPONSE_FIRST
+        } else {
+            limits.timeout
+        };
+        latest.plus(wait.saturating_add(SWEEP_DELAY))
+    }
+
+    /// The latest query delivered again by a mirror. A stream gives no message twice, so what it repeats is no copy.
+    pub(super) fn is_query_copy(&self, link: &Link) -> bool {
+        !self.key.is(TCP) && self.query.is_copy(link)
+    }
+
+    /// The same of the latest response.
+    pub(super) fn is_response_copy(&self, link: &Link) -> bool {
+        !self.key.is(TCP) && self.response.is_copy(link)
     }
 
     fn is_short(&self) -> bool {
@@ -193,22 +270,19 @@ impl Slot {
     }
 }
 
-/// A place in the vector of slots; the stamp says whether what a queue says of it still holds.
-#[derive(Debug)]
-struct Place {
-    stamp: u32,
-    hash: u64,
-    slot: Option<Slot>,
-}
+/// A slot and the time for which it was put into a queue. Where the slot's time is another by now, it stands in the queue
+/// once more.
+type Queued = (u32, Timestamp);
 
 /// The slots, an index over them, and two queues by time: one for those that wait for a timeout, one for those that
 /// wait for a moment.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    places: Vec<Place>,
+    slots: Vec<Option<Slot>>,
     free: Vec<u32>,
     index: HashTable<u32>,
-    queues: [VecDeque<(u32, u32)>; 2],
+    long: VecDeque<Queued>,
+    short: VecDeque<Queued>,
     hasher: ahash::RandomState,
 }
 
@@ -219,76 +293,65 @@ impl Table {
     }
 
     /// A keyed hash of a question: names are chosen by attackers.
-    pub(super) fn hash_question(&self, name: &[u8], record_type: u16, class: u16) -> u64 {
+    pub(super) fn hash_question(&self, name: &[u8], record_type: u16, class: u16) -> QuestionHash {
         let mut hasher = self.hasher.build_hasher();
         hasher.write(name);
         hasher.write_u32(u32::from(record_type) << 16 | u32::from(class));
-        hasher.finish()
+        Some(NonZeroU64::new(hasher.finish()).unwrap_or(NonZeroU64::MAX))
     }
 
     /// A keyed hash of a message.
-    pub(super) fn hash_payload(&self, bytes: &[u8]) -> u64 {
+    pub(super) fn hash_payload(&self, bytes: &[u8]) -> u32 {
         let mut hasher = self.hasher.build_hasher();
         hasher.write(bytes);
-        hasher.finish()
+        hasher.finish() as u32
     }
 
     /// The question is left out, so that a response without one finds its query.
-    fn hash(&self, key: &Key) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
-        match (key.client, key.resolver) {
-            (IpAddr::V4(client), IpAddr::V4(resolver)) => {
-                hasher.write_u64(u64::from(client.to_bits()) << 32 | u64::from(resolver.to_bits()));
-            }
-            (client, resolver) => {
-                for address in [client, resolver] {
-                    match address {
-                        IpAddr::V4(address) => hasher.write_u32(address.to_bits()),
-                        IpAddr::V6(address) => hasher.write_u128(address.to_bits()),
-                    }
-                }
-            }
+    fn hash(hasher: &ahash::RandomState, key: &Key) -> u64 {
+        let mut hasher = hasher.build_hasher();
+        if key.is(CLIENT_V6 | RESOLVER_V6) {
+            hasher.write_u128(u128::from_ne_bytes(key.client));
+            hasher.write_u128(u128::from_ne_bytes(key.resolver));
+        } else {
+            let ([a, b, c, d, ..], [e, f, g, h, ..]) = (key.client, key.resolver);
+            hasher.write_u64(u64::from_ne_bytes([a, b, c, d, e, f, g, h]));
         }
-        hasher.write_u64(
-            u64::from(key.client_port) << 48
-                | u64::from(key.resolver_port) << 32
-                | u64::from(key.id) << 16
-                | u64::from(key.multicast_response) << 8
-                | key.transport as u64,
-        );
+        let ([a, b], [c, d], [e, f]) = (key.client_port, key.resolver_port, key.id);
+        hasher.write_u64(u64::from_ne_bytes([a, b, c, d, e, f, key.flags, 0]));
         hasher.finish()
     }
 
     fn slot(&self, index: u32) -> Option<&Slot> {
-        self.places.get(index as usize)?.slot.as_ref()
+        self.slots.get(index as usize)?.as_ref()
     }
 
     pub(super) fn get_mut(&mut self, index: u32) -> Option<&mut Slot> {
-        self.places.get_mut(index as usize)?.slot.as_mut()
+        self.slots.get_mut(index as usize)?.as_mut()
     }
 
-    /// The transaction with that key.
-    pub(super) fn find(&self, key: &Key) -> Option<u32> {
-        let hash = self.hash(key);
+    /// The transaction with that key and question.
+    pub(super) fn find(&self, key: &Key, question: QuestionHash) -> Option<u32> {
         self.index
-            .find(hash, |&index| {
-                self.slot(index).is_some_and(|slot| slot.key == *key)
+            .find(Self::hash(&self.hasher, key), |&index| {
+                self.slot(index)
+                    .is_some_and(|slot| slot.question == question && slot.key == *key)
             })
             .copied()
     }
 
-    /// The transaction of a response: that with its key, else one with the same addresses, ports and ID where one of the
-    /// two has no question; an open one first.
-    pub(super) fn find_for_response(&self, key: &Key) -> Option<u32> {
-        self.find(key).or_else(|| {
+    /// The transaction of a response: that with its key and question, else one with the same addresses, ports and ID where
+    /// one of the two has no question; an open one first.
+    pub(super) fn find_for_response(&self, key: &Key, question: QuestionHash) -> Option<u32> {
+        self.find(key, question).or_else(|| {
             self.index
-                .iter_hash(self.hash(key))
+                .iter_hash(Self::hash(&self.hasher, key))
                 .copied()
                 .filter(|&index| {
                     self.slot(index).is_some_and(|slot| {
                         matches!(slot.state, State::Open | State::Answered)
-                            && (key.question.is_none() || slot.key.question.is_none())
-                            && slot.key.same_but_question(key)
+                            && (question.is_none() || slot.question.is_none())
+                            && slot.key == *key
                     })
                 })
                 .min_by_key(|&index| {
@@ -300,103 +363,110 @@ impl Table {
 
     /// The first of the transactions with the same addresses, ports and ID, where there are `most` of them or more.
     pub(super) fn crowded(&self, key: &Key, most: usize) -> Option<u32> {
-        let hash = self.hash(key);
+        let hash = Self::hash(&self.hasher, key);
         self.index.iter_hash(hash).nth(most)?;
         self.index
             .iter_hash(hash)
             .copied()
-            .filter(|&index| {
-                self.slot(index)
-                    .is_some_and(|slot| slot.key.same_but_question(key))
-            })
+            .filter(|&index| self.slot(index).is_some_and(|slot| slot.key == *key))
             .min_by_key(|&index| self.slot(index).map(|slot| slot.first))
     }
 
     pub(super) fn insert(&mut self, slot: Slot) -> Option<u32> {
-        let hash = self.hash(&slot.key);
+        let hash = Self::hash(&self.hasher, &slot.key);
         let index = match self.free.pop() {
-            Some(index) => index,
+            Some(index) => {
+                *self.slots.get_mut(index as usize)? = Some(slot);
+                index
+            }
             None => {
-                let index = u32::try_from(self.places.len()).ok()?;
-                self.places.push(Place {
-                    stamp: 0,
-                    hash,
-                    slot: None,
-                });
+                let index = u32::try_from(self.slots.len()).ok()?;
+                self.slots.push(Some(slot));
                 index
             }
         };
-        let place = self.places.get_mut(index as usize)?;
-        place.hash = hash;
-        place.slot = Some(slot);
-        let places = &self.places;
+        let (slots, hasher) = (&self.slots, &self.hasher);
         self.index.insert_unique(hash, index, |&index| {
-            places.get(index as usize).map_or(0, |place| place.hash)
+            slots
+                .get(index as usize)
+                .and_then(Option::as_ref)
+                .map_or(0, |slot| Self::hash(hasher, &slot.key))
         });
         self.touch(index);
         Some(index)
     }
 
+    /// Takes a transaction out.
     pub(super) fn remove(&mut self, index: u32) -> Option<Slot> {
-        let place = self.places.get_mut(index as usize)?;
-        let slot = place.slot.take()?;
-        place.stamp = place.stamp.wrapping_add(1);
-        if let Ok(entry) = self.index.find_entry(place.hash, |&other| other == index) {
-            entry.remove();
-        }
-        self.free.push(index);
-        Some(slot)
+        self.unlink(index);
+        self.slots.get_mut(index as usize)?.take()
     }
 
-    /// Moves a transaction to the end of its queue: its time or its state has changed.
+    /// Forgets a transaction; the same as to remove it, without moving it.
+    pub(super) fn forget(&mut self, index: u32) {
+        self.unlink(index);
+        if let Some(slot) = self.slots.get_mut(index as usize) {
+            *slot = None;
+        }
+    }
+
+    fn unlink(&mut self, index: u32) {
+        let Some(slot) = self.slot(index) else {
+            return;
+        };
+        let hash = Self::hash(&self.hasher, &slot.key);
+        if let Ok(entry) = self.index.find_entry(hash, |&other| other == index) {
+            entry.remove();
+            self.free.push(index);
+        }
+    }
+
+    /// Puts a transaction at the end of its queue: its time or its state has changed.
     pub(super) fn touch(&mut self, index: u32) {
-        let Some(place) = self.places.get_mut(index as usize) else {
+        let Some(slot) = self.slots.get(index as usize).and_then(Option::as_ref) else {
             return;
         };
-        let Some(slot) = &place.slot else {
-            return;
+        let queue = if slot.is_short() {
+            &mut self.short
+        } else {
+            &mut self.long
         };
-        place.stamp = place.stamp.wrapping_add(1);
-        let item = (index, place.stamp);
-        let [long, short] = &mut self.queues;
-        let queue = if slot.is_short() { short } else { long };
-        queue.push_back(item);
+        queue.push_back((index, slot.latest));
         // Repetitions leave dead items behind; they may not outgrow the living.
         if queue.len() > 4096 && queue.len() / 4 > self.index.len() {
-            let places = &self.places;
-            queue.retain(|&(index, stamp)| is_alive(places, index, stamp));
+            let slots = &self.slots;
+            queue.retain(|&queued| alive(slots, queued).is_some());
         }
     }
 
     /// The transaction that is due first, where it is due by `now`.
     pub(super) fn next_due(&mut self, now: Timestamp, limits: &Limits) -> Option<u32> {
-        let [long, short] = &mut self.queues;
+        let slots = &self.slots;
         let mut next: Option<(Timestamp, u32)> = None;
-        for queue in [long, short] {
-            while let Some(&(index, stamp)) = queue.front() {
-                if is_alive(&self.places, index, stamp) {
+        for (queue, short) in [(&mut self.long, false), (&mut self.short, true)] {
+            while let Some(&(index, time)) = queue.front() {
+                // The time in the queue tells without a look at the slot.
+                let due = Slot::due_at(time, short, limits);
+                if due > now {
+                    break;
+                }
+                if alive(slots, (index, time)).is_some_and(|slot| slot.is_short() == short) {
+                    if next.is_none_or(|(earliest, _)| due < earliest) {
+                        next = Some((due, index));
+                    }
                     break;
                 }
                 queue.pop_front();
-            }
-            if let Some(&(index, _)) = queue.front()
-                && let Some(slot) = self
-                    .places
-                    .get(index as usize)
-                    .and_then(|place| place.slot.as_ref())
-            {
-                let due = slot.due(limits);
-                if due <= now && next.is_none_or(|(earliest, _)| due < earliest) {
-                    next = Some((due, index));
-                }
             }
         }
         next.map(|(_, index)| index)
     }
 }
 
-fn is_alive(places: &[Place], index: u32, stamp: u32) -> bool {
-    places
-        .get(index as usize)
-        .is_some_and(|place| place.stamp == stamp && place.slot.is_some())
+/// The slot of a queue's item, where the item still stands for it.
+fn alive(slots: &[Option<Slot>], (index, time): Queued) -> Option<&Slot> {
+    slots
+        .get(index as usize)?
+        .as_ref()
+        .filter(|slot| slot.latest == time)
 }
