@@ -88,6 +88,8 @@ pub enum Anomaly {
     Truncated,
     /// The capture cut the packet before the end of the message.
     Snaplen,
+    /// Fragments of the message never came.
+    FragmentMissing,
     /// The query was repeated that many times before the event was made.
     Retransmitted(u32),
     /// The response came after its query was given up.
@@ -111,6 +113,7 @@ impl fmt::Display for Anomaly {
         match self {
             Self::Truncated => f.write_str("truncated"),
             Self::Snaplen => f.write_str("snaplen"),
+            Self::FragmentMissing => f.write_str("fragment_missing"),
             Self::Retransmitted(times) => write!(f, "retransmitted:{times}"),
             Self::LateResponse => f.write_str("late_response"),
             Self::MultipleResponses => f.write_str("multiple_responses"),

@@ -54,8 +54,10 @@ pub struct Envelope<'a> {
     pub ip_id: Option<u16>,
     /// The layers around the packet.
     pub layers: &'a Layers,
-    /// How many bytes of the message the capture did not keep.
+    /// How many bytes of the message were never seen.
     pub missing: u32,
+    /// They were in fragments that never came; else the capture cut them off.
+    pub fragment_missing: bool,
 }
 
 /// The header of a message.

@@ -65,16 +65,115 @@ counters! {
         other_protocol,
         /// No IP inside: ARP, LLDP, spanning tree, ...
         not_ip,
-        /// A fragment of an IP packet; fragments are not joined yet.
+        /// A fragment of an IP packet that waits for the others; the one that completes them is counted as what they hold.
+        /// Also a fragment of 802.11 or ARCnet, which are not joined.
         fragment,
-        /// Encapsulated by something that is not followed yet.
+        /// A fragment that was there already, delivered again by the mirror.
+        fragment_copy,
+        /// A fragment that overlaps another, or belongs to a packet with such fragments (RFC 5722, section 3).
+        fragment_overlap,
+        /// Encapsulated by something that is not followed, or with options that hide where the inside begins.
         tunnel,
+        /// More encapsulations in one another than are taken off.
+        too_deep,
+        /// The inside is encrypted: 802.11, MACsec, PPP with MPPE.
+        encrypted,
         /// A link type that is not followed.
         unsupported_link,
         /// Headers that contradict themselves or end too early.
         malformed,
         /// The capture's snaplen cut the packet before the end of its headers.
         snaplen,
+    }
+}
+
+counters! {
+    /// What was handed on of packets that hold several, beyond the first: exactly one of these each.
+    Further {
+        /// UDP payloads on a DNS port.
+        udp,
+        /// TCP segments on a DNS port.
+        tcp,
+    }
+}
+
+counters! {
+    /// The encapsulations that were taken off, by kind; these are not an identity.
+    Tunnels {
+        /// GRE, versions 0 and 1 (RFC 2784, RFC 2890, RFC 1701, RFC 2637).
+        gre,
+        /// NVGRE (RFC 7637).
+        nvgre,
+        /// ERSPAN type I: GRE without a sequence number.
+        erspan1,
+        /// ERSPAN type II.
+        erspan2,
+        /// ERSPAN type III.
+        erspan3,
+        /// VXLAN (RFC 7348).
+        vxlan,
+        /// VXLAN-GPE (draft-ietf-nvo3-vxlan-gpe).
+        vxlan_gpe,
+        /// Geneve (RFC 8926).
+        geneve,
+        /// Network service header (RFC 8300).
+        nsh,
+        /// IPv4 in IPv4 (RFC 2003).
+        ipip,
+        /// IPv6 in IPv4 (RFC 4213).
+        ip6in4,
+        /// IPv4 in IPv6 (RFC 2473).
+        ip4in6,
+        /// IPv6 in IPv6 (RFC 2473).
+        ip6in6,
+        /// Ethernet in IP (RFC 3378).
+        etherip,
+        /// MPLS label stacks (RFC 3032).
+        mpls,
+        /// Ethernet over MPLS (RFC 4448).
+        pseudowire,
+        /// PPP over Ethernet (RFC 2516).
+        pppoe,
+        /// PPP in another tunnel (RFC 1661).
+        ppp,
+        /// L2TP version 2 (RFC 2661).
+        l2tpv2,
+        /// L2TP version 3 (RFC 3931).
+        l2tpv3,
+        /// GTP user plane (3GPP TS 29.281).
+        gtp_u,
+        /// Teredo (RFC 4380).
+        teredo,
+        /// TaZmen Sniffer Protocol.
+        tzsp,
+        /// Provider backbone bridging (802.1ah).
+        pbb,
+        /// E-tag (802.1BR).
+        etag,
+        /// Cisco's VN-tag.
+        vntag,
+        /// MACsec with its payload in clear (802.1AE).
+        macsec,
+    }
+}
+
+counters! {
+    /// What the joining of fragments went through; these are not an identity.
+    Fragments {
+        /// IP packets joined from their fragments.
+        joined,
+        /// IP packets whose fragments did not all come in time.
+        timed_out,
+        /// IP packets given up because there were too many waiting, or too many bytes.
+        evicted,
+        /// IP packets given up because fragments overlapped (RFC 5722).
+        overlapping,
+        /// IP packets still incomplete when the capture ended.
+        unfinished,
+        /// Beginnings of incomplete datagrams that nobody asked for in time.
+        forgotten,
+        /// Beginnings of incomplete datagrams on a DNS port, handed on as messages.
+        beginnings,
     }
 }
 
@@ -238,6 +337,12 @@ pub struct Stats {
     pub capture: Capture,
     /// The packets that reached the decoder.
     pub packets: Packets,
+    /// What was handed on of packets that hold several.
+    pub further: Further,
+    /// The encapsulations that were taken off.
+    pub tunnels: Tunnels,
+    /// The joining of fragments.
+    pub fragments: Fragments,
     /// The TCP segments.
     pub segments: Segments,
     /// The TCP streams.
@@ -301,13 +406,13 @@ impl Stats {
                 self.packets.total(),
             ),
             (
-                "TCP packets = sum of the segments' outcomes",
-                self.packets.tcp,
+                "TCP packets, and further TCP segments in them = sum of the segments' outcomes",
+                self.packets.tcp + self.further.tcp,
                 self.segments.total(),
             ),
             (
-                "UDP packets + messages of streams = sum of the messages' outcomes",
-                self.packets.udp + self.streams.messages,
+                "UDP packets, further datagrams in them, beginnings of lost ones, messages of streams = sum of the messages' outcomes",
+                self.packets.udp + self.further.udp + self.fragments.beginnings + self.streams.messages,
                 self.messages.total(),
             ),
             (

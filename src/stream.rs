@@ -2,20 +2,9 @@
 
 use std::net::IpAddr;
 
-use crate::frame::{Frame, Layers};
+use crate::frame::{Frame, Layers, Origin};
 use crate::stats::{Segments, Streams as StreamStats};
 use crate::time::Timestamp;
-
-/// The packet of a segment.
-#[derive(Clone, Copy, Debug)]
-pub struct Origin {
-    /// Capture time.
-    pub time: Timestamp,
-    /// Its input.
-    pub input: u16,
-    /// Its number.
-    pub number: u64,
-}
 
 /// One message of a stream.
 #[derive(Clone, Copy, Debug)]

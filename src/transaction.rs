@@ -92,8 +92,10 @@ pub struct Side<'a> {
     pub number: u64,
     /// The message.
     pub bytes: &'a [u8],
-    /// How many of its bytes the capture did not keep.
+    /// How many of its bytes were never seen.
     pub missing: u32,
+    /// They were in fragments that never came; else the capture cut them off.
+    pub fragment_missing: bool,
     /// The layers around that packet.
     pub layers: &'a Layers,
 }
@@ -191,6 +193,7 @@ impl Arrival<'_> {
             number: self.envelope.number,
             bytes: self.bytes,
             missing: self.envelope.missing,
+            fragment_missing: self.envelope.fragment_missing,
             layers: self.envelope.layers,
         }
     }

@@ -234,11 +234,20 @@ fn anomalies(
     );
     let truncated = response.is_some_and(|(message, _)| message.header.is_truncated());
     add(truncated, Anomaly::Truncated);
-    let cut = [query, response]
-        .into_iter()
-        .flatten()
-        .any(|(_, side)| side.missing > 0);
-    add(cut, Anomaly::Snaplen);
+    let sides = || {
+        [query, response]
+            .into_iter()
+            .flatten()
+            .map(|(_, side)| side)
+    };
+    add(
+        sides().any(|side| side.missing > 0 && !side.fragment_missing),
+        Anomaly::Snaplen,
+    );
+    add(
+        sides().any(|side| side.fragment_missing),
+        Anomaly::FragmentMissing,
+    );
     add(
         transaction.retransmitted > 0,
         Anomaly::Retransmitted(transaction.retransmitted),
@@ -253,11 +262,13 @@ fn anomalies(
         Section::Authority,
         Section::Additional,
     ] {
-        // What the capture cut off is not the sender's fault.
+        // What was not seen is not the sender's fault.
         let malformed = [query, response]
             .into_iter()
             .flatten()
-            .any(|(message, side)| side.missing == 0 && message.malformed.contains(&section));
+            .any(|(message, side)| {
+                side.missing == 0 && !side.fragment_missing && message.malformed.contains(&section)
+            });
         add(malformed, Anomaly::Malformed(section.name()));
     }
     list

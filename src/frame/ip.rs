@@ -7,8 +7,10 @@ use etherparse::{
     Ipv6RawExtHeaderSlice, err, ip_number,
 };
 
-use super::Frame;
-use super::layer::{Discard, Next, Step};
+use super::fragment::Piece;
+use super::layer::{Discard, Next, Step, Walk};
+use super::tunnel::Tunnel;
+use super::{Frame, gre, l2tp, transport};
 
 /// Tells the version by the first four bits.
 pub(super) fn either(frame: &Frame<'_>) -> Step {
@@ -21,7 +23,7 @@ pub(super) fn either(frame: &Frame<'_>) -> Step {
 }
 
 /// IPv4 (RFC 791).
-pub(super) fn ipv4(frame: &mut Frame<'_>) -> Step {
+pub(super) fn ipv4(frame: &mut Frame<'_>, walk: &mut Walk<'_>) -> Step {
     let header = Ipv4HeaderSlice::from_slice(frame.payload).map_err(|error| match error {
         err::ipv4::HeaderSliceError::Len(_) => frame.short(),
         err::ipv4::HeaderSliceError::Content(_) => Discard::Malformed,
@@ -37,7 +39,13 @@ pub(super) fn ipv4(frame: &mut Frame<'_>) -> Step {
     frame.dst = IpAddr::V4(header.destination_addr());
     frame.ip_id = Some(header.identification());
     if header.is_fragmenting_payload() {
-        return Err(Discard::Fragment);
+        walk.piece = Some(Piece {
+            id: u32::from(header.identification()),
+            protocol: header.protocol(),
+            offset: usize::from(header.fragments_offset().value()) * 8,
+            more: header.more_fragments(),
+        });
+        return Ok(Next::Fragment);
     }
     Ok(Next::Protocol(header.protocol()))
 }
@@ -60,38 +68,11 @@ pub(super) fn ipv6(frame: &mut Frame<'_>) -> Step {
     Ok(Next::Protocol(header.next_header()))
 }
 
-/// An extension header that begins with the next header and its own length (RFC 8200, section 4; RFC 6275; RFC 7401).
-pub(super) fn extension(frame: &mut Frame<'_>) -> Step {
-    let header = Ipv6RawExtHeaderSlice::from_slice(frame.payload).map_err(|_| frame.short())?;
-    frame.skip(header.slice().len())?;
-    Ok(Next::Protocol(header.next_header()))
-}
-
-/// The authentication header, of either version of IP (RFC 4302).
-pub(super) fn authentication(frame: &mut Frame<'_>) -> Step {
-    let header = IpAuthHeaderSlice::from_slice(frame.payload).map_err(|error| match error {
-        err::ip_auth::HeaderSliceError::Len(_) => frame.short(),
-        err::ip_auth::HeaderSliceError::Content(_) => Discard::Malformed,
-    })?;
-    frame.skip(header.slice().len())?;
-    Ok(Next::Protocol(header.next_header()))
-}
-
-/// The fragment header (RFC 8200, section 4.5); what is a whole packet in spite of it passes (RFC 6946).
-pub(super) fn fragment(frame: &mut Frame<'_>) -> Step {
-    let header = Ipv6FragmentHeaderSlice::from_slice(frame.payload).map_err(|_| frame.short())?;
-    frame.skip(header.slice().len())?;
-    if header.is_fragmenting_payload() {
-        return Err(Discard::Fragment);
-    }
-    Ok(Next::Protocol(header.next_header()))
-}
-
 /// What the protocol number, or next header, says.
-pub(super) fn protocol(frame: &mut Frame<'_>, protocol: IpNumber, ports: &super::Ports) -> Step {
+pub(super) fn protocol(frame: &mut Frame<'_>, walk: &mut Walk<'_>, protocol: IpNumber) -> Step {
     match protocol {
-        ip_number::UDP => super::transport::udp(frame, ports),
-        ip_number::TCP => super::transport::tcp(frame, ports),
+        ip_number::UDP => transport::udp(frame, walk),
+        ip_number::TCP => transport::tcp(frame, walk),
         ip_number::IPV6_HOP_BY_HOP
         | ip_number::IPV6_ROUTE
         | ip_number::IPV6_DEST_OPTIONS
@@ -102,14 +83,90 @@ pub(super) fn protocol(frame: &mut Frame<'_>, protocol: IpNumber, ports: &super:
         {
             extension(frame)
         }
-        ip_number::IPV6_FRAG if frame.src.is_ipv6() => fragment(frame),
+        ip_number::IPV6_FRAG if frame.src.is_ipv6() => fragment(frame, walk),
         ip_number::AUTH => authentication(frame),
-        ip_number::IPV4
-        | ip_number::IPV6
-        | ip_number::GRE
-        | ip_number::ETHER_IP
-        | ip_number::LAYER2_TUNNELING_PROTOCOL
-        | ip_number::MPLS_IN_IP => Err(Discard::Tunnel),
+        ip_number::IPV4 => {
+            let tunnel = if frame.src.is_ipv6() {
+                Tunnel::Ip4In6
+            } else {
+                Tunnel::IpIp
+            };
+            walk.enter(frame, tunnel, 0)?;
+            Ok(Next::Ipv4)
+        }
+        ip_number::IPV6 => {
+            let tunnel = if frame.src.is_ipv6() {
+                Tunnel::Ip6In6
+            } else {
+                Tunnel::Ip6In4
+            };
+            walk.enter(frame, tunnel, 0)?;
+            Ok(Next::Ipv6)
+        }
+        ip_number::GRE => gre::gre(frame, walk),
+        ip_number::ETHER_IP => ether_ip(frame, walk),
+        ip_number::LAYER2_TUNNELING_PROTOCOL => l2tp::version_3(frame, walk),
+        ip_number::MPLS_IN_IP => Ok(Next::Mpls),
         _ => Err(Discard::OtherProtocol),
     }
+}
+
+/// An extension header that begins with the next header and its own length (RFC 8200, section 4; RFC 6275; RFC 7401).
+fn extension(frame: &mut Frame<'_>) -> Step {
+    let header = Ipv6RawExtHeaderSlice::from_slice(frame.payload).map_err(|_| frame.short())?;
+    frame.skip(header.slice().len())?;
+    Ok(Next::Protocol(header.next_header()))
+}
+
+/// The authentication header, of either version of IP (RFC 4302).
+fn authentication(frame: &mut Frame<'_>) -> Step {
+    let header = IpAuthHeaderSlice::from_slice(frame.payload).map_err(|error| match error {
+        err::ip_auth::HeaderSliceError::Len(_) => frame.short(),
+        err::ip_auth::HeaderSliceError::Content(_) => Discard::Malformed,
+    })?;
+    frame.skip(header.slice().len())?;
+    Ok(Next::Protocol(header.next_header()))
+}
+
+/// The fragment header (RFC 8200, section 4.5); what is a whole packet in spite of it passes (RFC 6946).
+fn fragment(frame: &mut Frame<'_>, walk: &mut Walk<'_>) -> Step {
+    let header = Ipv6FragmentHeaderSlice::from_slice(frame.payload).map_err(|_| frame.short())?;
+    frame.skip(header.slice().len())?;
+    if header.is_fragmenting_payload() {
+        walk.piece = Some(Piece {
+            id: header.identification(),
+            protocol: header.next_header(),
+            offset: usize::from(header.fragment_offset().value()) * 8,
+            more: header.more_fragments(),
+        });
+        return Ok(Next::Fragment);
+    }
+    Ok(Next::Protocol(header.next_header()))
+}
+
+/// Ethernet in IP (RFC 3378, section 3): version 3, the rest of the header zero.
+fn ether_ip(frame: &mut Frame<'_>, walk: &mut Walk<'_>) -> Step {
+    match frame.take()? {
+        [0x30, 0] => {
+            walk.enter(frame, Tunnel::EtherIp, 0)?;
+            Ok(Next::Ethernet)
+        }
+        _ => Err(Discard::Tunnel),
+    }
+}
+
+/// Whether bytes are an IP packet beyond doubt, for headers that do not say what follows them: an IPv4 header whose
+/// checksum is right, or an IPv6 header whose length is that of the payload, but for a frame check sequence.
+pub(super) fn is_certain(frame: &Frame<'_>) -> bool {
+    const CHECK_SEQUENCE: usize = 4;
+    if let Ok(header) = Ipv4HeaderSlice::from_slice(frame.payload) {
+        let length = usize::from(header.total_len());
+        return length >= header.slice().len()
+            && length <= frame.whole_len()
+            && header.to_header().calc_header_checksum() == header.header_checksum();
+    }
+    Ipv6HeaderSlice::from_slice(frame.payload).is_ok_and(|header| {
+        let length = header.slice().len() + usize::from(header.payload_length());
+        length <= frame.whole_len() && frame.whole_len() - length <= CHECK_SEQUENCE
+    })
 }

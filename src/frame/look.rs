@@ -1,7 +1,8 @@
 //! The look at the ports before a packet is copied.
 
 use super::Ports;
-use super::link::{ether_type, link_type};
+use super::link::link_type;
+use super::tag::ether_type;
 use crate::packet::{LinkType, Look};
 
 /// Says of plain packets on other ports that they hold no DNS; of everything that is not plain it says nothing.
@@ -17,7 +18,7 @@ pub struct PortLook {
 impl Look for PortLook {
     #[inline]
     fn may_hold_dns(&self, link: LinkType, bytes: &[u8]) -> bool {
-        plain(link, bytes).is_none_or(|[src, dst]| self.ports.look_into(src, dst))
+        plain(link, bytes).is_none_or(|ports| self.ports.look_into(ports))
     }
 }
 
@@ -35,8 +36,6 @@ fn plain(link: LinkType, bytes: &[u8]) -> Option<[u16; 2]> {
                 _ => return None,
             }
         }
-        link_type::IPV4 => (ether_type::IPV4, bytes),
-        link_type::IPV6 => (ether_type::IPV6, bytes),
         _ => return None,
     };
     loop {

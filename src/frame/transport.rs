@@ -1,19 +1,18 @@
 //! UDP and TCP.
 
-use etherparse::{TcpHeaderSlice, UdpHeaderSlice, err};
+use etherparse::{TcpHeaderSlice, UdpHeaderSlice, err, ip_number};
 
-use super::layer::{Discard, Next, Step};
+use super::fragment::{Piece, Worth};
+use super::layer::{Discard, Next, Step, Walk};
 use super::{Frame, Ports, Tcp};
 
-/// UDP (RFC 768). Checksums are not looked at: the capture may be older than the network card's sum.
-pub(super) fn udp(frame: &mut Frame<'_>, ports: &Ports) -> Step {
-    if !read_ports(frame, ports)? {
-        return Err(if ports.look_into(frame.src_port, frame.dst_port) {
-            Discard::Tunnel
-        } else {
-            Discard::OtherPort
-        });
-    }
+/// UDP (RFC 768). Checksums are not looked at: a capture on the sender is made before the network card fills them in.
+pub(super) fn udp(frame: &mut Frame<'_>, walk: &Walk<'_>) -> Step {
+    let next = match read_ports(frame)? {
+        ports if ports.into_iter().any(|port| walk.ports.contains(port)) => Next::Done,
+        ports if walk.ports.look_into(ports) => Next::UdpTunnel,
+        _ => return Err(Discard::OtherPort),
+    };
     let header = UdpHeaderSlice::from_slice(frame.payload).map_err(|_| frame.short())?;
     // No length is that of a jumbogram (RFC 2675, section 4) or of a packet yet to be cut by the network card.
     match usize::from(header.length()) {
@@ -22,13 +21,15 @@ pub(super) fn udp(frame: &mut Frame<'_>, ports: &Ports) -> Step {
         length => frame.limit_within(length),
     }
     frame.skip(header.slice().len())?;
-    frame.tcp = None;
-    Ok(Next::Done)
+    Ok(next)
 }
 
 /// TCP (RFC 9293, section 3.1).
-pub(super) fn tcp(frame: &mut Frame<'_>, ports: &Ports) -> Step {
-    if !read_ports(frame, ports)? {
+pub(super) fn tcp(frame: &mut Frame<'_>, walk: &Walk<'_>) -> Step {
+    if !read_ports(frame)?
+        .into_iter()
+        .any(|port| walk.ports.contains(port))
+    {
         return Err(Discard::OtherPort);
     }
     let header = TcpHeaderSlice::from_slice(frame.payload).map_err(|error| match error {
@@ -45,10 +46,24 @@ pub(super) fn tcp(frame: &mut Frame<'_>, ports: &Ports) -> Step {
     Ok(Next::Done)
 }
 
-/// Reads the ports, which stand at the same place in both; whether one of them is a DNS port.
-fn read_ports(frame: &mut Frame<'_>, ports: &Ports) -> Result<bool, Discard> {
+/// Reads the ports, source first, which stand at the same place in both.
+fn read_ports(frame: &mut Frame<'_>) -> Result<[u16; 2], Discard> {
     let [src_high, src_low, dst_high, dst_low] = frame.peek()?;
     frame.src_port = u16::from_be_bytes([src_high, src_low]);
     frame.dst_port = u16::from_be_bytes([dst_high, dst_low]);
-    Ok(ports.contains(frame.src_port) || ports.contains(frame.dst_port))
+    Ok([frame.src_port, frame.dst_port])
+}
+
+/// What a fragment says by its ports about the packet that was split.
+pub(super) fn worth(frame: &Frame<'_>, piece: Piece, ports: &Ports) -> Worth {
+    let is_first = piece.offset == 0 && [ip_number::UDP, ip_number::TCP].contains(&piece.protocol);
+    let Ok([a, b, c, d]) = frame.peek() else {
+        return Worth::Unknown;
+    };
+    let pair = [[a, b], [c, d]].map(u16::from_be_bytes);
+    match is_first {
+        true if pair.into_iter().any(|port| ports.contains(port)) => Worth::Dns,
+        true if !ports.look_into(pair) => Worth::Nothing,
+        _ => Worth::Unknown,
+    }
 }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::EventBatch;
 use crate::event::{Event, Maker};
-use crate::frame::{Decoder, Ports, Transport};
+use crate::frame::{Decoder, Frame, Origin, Ports, Transport};
 use crate::message::Envelope;
 use crate::packet::{Batch, Packet};
 use crate::rule::Rules;
 use crate::stats::{Capture, Events};
-use crate::stream::{Origin, StreamMessage, Streams};
+use crate::stream::{StreamMessage, Streams};
 use crate::time::Timestamp;
 use crate::transaction::{Interest, Limits, Pairing, Transaction};
 
@@ -29,12 +29,54 @@ impl Interest for Asking {
 pub(super) struct Decoding {
     frames: Decoder,
     streams: Streams,
+    after: Messages,
+    capture: Capture,
+    now: Timestamp,
+    beginnings: u64,
+}
+
+/// The stages after the messages: pairing and events.
+struct Messages {
     pairing: Pairing,
     maker: Maker,
     asking: Asking,
-    stats: Events,
-    capture: Capture,
-    now: Timestamp,
+    made: u64,
+}
+
+impl Messages {
+    fn message(&mut self, envelope: Envelope<'_>, bytes: &[u8], events: &mut Vec<Event>) {
+        let Self {
+            pairing,
+            maker,
+            asking,
+            made,
+        } = self;
+        pairing.push(envelope, bytes, asking, &mut |transaction| {
+            make(maker, made, transaction, events)
+        });
+    }
+
+    fn advance(&mut self, now: Timestamp, events: &mut Vec<Event>) {
+        let Self {
+            pairing,
+            maker,
+            made,
+            ..
+        } = self;
+        pairing.advance(now, &mut |transaction| {
+            make(maker, made, transaction, events)
+        });
+    }
+
+    fn close(&mut self, events: &mut Vec<Event>) {
+        let Self {
+            pairing,
+            maker,
+            made,
+            ..
+        } = self;
+        pairing.close(&mut |transaction| make(maker, made, transaction, events));
+    }
 }
 
 impl Decoding {
@@ -48,12 +90,15 @@ impl Decoding {
         Self {
             frames: Decoder::new(ports),
             streams: Streams::default(),
-            pairing: Pairing::new(limits),
-            maker,
-            asking: Asking { rules, everything },
-            stats: Events::default(),
+            after: Messages {
+                pairing: Pairing::new(limits),
+                maker,
+                asking: Asking { rules, everything },
+                made: 0,
+            },
             capture: Capture::default(),
             now: Timestamp::MIN,
+            beginnings: 0,
         }
     }
 
@@ -65,120 +110,132 @@ impl Decoding {
         if let Some(now) = batch.now {
             self.advance(now, &mut out.events);
         }
+        self.frames.expire(self.now);
+        self.lost_fragments(&mut out.events);
         self.capture = batch.stats;
         self.fill(out);
     }
 
     /// The capture is over: closes what is open.
     pub(super) fn finish(&mut self, out: &mut EventBatch) {
-        let Self {
-            streams,
-            pairing,
-            maker,
-            asking,
-            stats,
-            ..
-        } = self;
-        let mut give =
-            |transaction: &Transaction<'_>| make(maker, stats, transaction, &mut out.events);
+        self.frames.close();
+        self.lost_fragments(&mut out.events);
+        let Self { streams, after, .. } = self;
         streams.close(&mut |message| {
-            pairing.push(envelope(message), message.bytes, asking, &mut give);
+            after.message(stream_envelope(message), message.bytes, &mut out.events)
         });
-        pairing.close(&mut give);
+        after.close(&mut out.events);
         self.fill(out);
     }
 
+    /// One packet, with all that it holds.
     fn packet(&mut self, packet: &Packet<'_>, events: &mut Vec<Event>) {
         self.advance(packet.time, events);
         let Self {
             frames,
             streams,
-            pairing,
-            maker,
-            asking,
-            stats,
+            after,
             ..
         } = self;
-        let Some(frame) = frames.decode(packet) else {
-            return;
-        };
-        let mut give = |transaction: &Transaction<'_>| make(maker, stats, transaction, events);
-        match frame.transport() {
-            Transport::Udp => {
-                let envelope = Envelope {
-                    time: packet.time,
-                    input: packet.input,
-                    number: packet.number,
-                    src: frame.src,
-                    dst: frame.dst,
-                    src_port: frame.src_port,
-                    dst_port: frame.dst_port,
-                    transport: Transport::Udp,
-                    ip_id: frame.ip_id,
-                    layers: &frame.layers,
-                    missing: frame.cut,
-                };
-                pairing.push(envelope, frame.payload, asking, &mut give);
-            }
-            Transport::Tcp => {
-                let origin = Origin {
-                    time: packet.time,
-                    input: packet.input,
-                    number: packet.number,
-                };
-                streams.push(origin, &frame, &mut |message| {
-                    pairing.push(envelope(message), message.bytes, asking, &mut give);
-                });
+        if let Some(frame) = frames.decode(packet) {
+            datagram_or_segment(streams, after, &frame, Origin::of(packet), events);
+            while let Some(frame) = frames.decode_further(packet) {
+                datagram_or_segment(streams, after, &frame, Origin::of(packet), events);
             }
         }
     }
 
+    /// Datagrams of which only the beginning came.
+    fn lost_fragments(&mut self, events: &mut Vec<Event>) {
+        while let Some(lost) = self.frames.next_lost() {
+            self.beginnings += 1;
+            let frame = lost.frame();
+            let envelope = Envelope {
+                fragment_missing: true,
+                ..datagram_envelope(&frame, lost.origin)
+            };
+            self.after.message(envelope, frame.payload, events);
+        }
+    }
+
     fn advance(&mut self, now: Timestamp, events: &mut Vec<Event>) {
-        let Self {
-            streams,
-            pairing,
-            maker,
-            asking,
-            stats,
-            ..
-        } = self;
-        let mut give = |transaction: &Transaction<'_>| make(maker, stats, transaction, events);
+        let Self { streams, after, .. } = self;
         streams.expire(now, &mut |message| {
-            pairing.push(envelope(message), message.bytes, asking, &mut give);
+            after.message(stream_envelope(message), message.bytes, events)
         });
-        pairing.advance(now, &mut give);
+        after.advance(now, events);
         self.now = now;
     }
 
     /// Sends the counters along.
     fn fill(&self, out: &mut EventBatch) {
         out.now = self.now;
+        let pairing = &self.after.pairing;
         let stats = &mut out.stats;
         stats.capture = self.capture;
         stats.packets = self.frames.stats;
+        stats.further = self.frames.further;
+        stats.tunnels = self.frames.tunnels;
+        stats.fragments = self.frames.fragment_stats();
+        stats.fragments.beginnings = self.beginnings;
         stats.segments = self.streams.segments;
         stats.streams = self.streams.stats;
-        stats.messages = self.pairing.messages;
-        stats.transactions = self.pairing.transactions;
-        stats.hosts = self.pairing.seen;
+        stats.messages = pairing.messages;
+        stats.transactions = pairing.transactions;
+        stats.hosts = pairing.seen;
         stats.events = Events {
-            not_looked_into: self.pairing.not_looked_into,
-            evicted: self.pairing.evicted,
-            ..self.stats
+            not_looked_into: pairing.not_looked_into,
+            evicted: pairing.evicted,
+            made: self.after.made,
+            outside_time: 0,
         };
     }
 }
 
-/// The event of a transaction, where somebody wants it.
-fn make(maker: &Maker, stats: &mut Events, transaction: &Transaction<'_>, events: &mut Vec<Event>) {
+/// A datagram is a message, a segment goes to its stream.
+fn datagram_or_segment(
+    streams: &mut Streams,
+    after: &mut Messages,
+    frame: &Frame<'_>,
+    origin: Origin,
+    events: &mut Vec<Event>,
+) {
+    match frame.transport() {
+        Transport::Udp => after.message(datagram_envelope(frame, origin), frame.payload, events),
+        Transport::Tcp => streams.push(origin, frame, &mut |message| {
+            after.message(stream_envelope(message), message.bytes, events);
+        }),
+    }
+}
+
+/// The event of a transaction.
+fn make(maker: &Maker, made: &mut u64, transaction: &Transaction<'_>, events: &mut Vec<Event>) {
     if let Some(event) = maker.event(transaction) {
-        stats.made += 1;
+        *made += 1;
         events.push(event);
     }
 }
 
+/// Who sent a datagram to whom.
+fn datagram_envelope<'a>(frame: &'a Frame<'_>, origin: Origin) -> Envelope<'a> {
+    Envelope {
+        time: origin.time,
+        input: origin.input,
+        number: origin.number,
+        src: frame.src,
+        dst: frame.dst,
+        src_port: frame.src_port,
+        dst_port: frame.dst_port,
+        transport: Transport::Udp,
+        ip_id: frame.ip_id,
+        layers: &frame.layers,
+        missing: frame.cut,
+        fragment_missing: false,
+    }
+}
+
 /// Who sent a stream's message to whom.
-fn envelope<'a>(message: &StreamMessage<'a>) -> Envelope<'a> {
+fn stream_envelope<'a>(message: &StreamMessage<'a>) -> Envelope<'a> {
     Envelope {
         time: message.origin.time,
         input: message.origin.input,
@@ -191,5 +248,6 @@ fn envelope<'a>(message: &StreamMessage<'a>) -> Envelope<'a> {
         ip_id: None,
         layers: message.layers,
         missing: message.missing,
+        fragment_missing: false,
     }
 }

@@ -140,6 +140,7 @@ pub(super) struct Kept {
     input: u16,
     number: u64,
     missing: u32,
+    fragment_missing: bool,
     layers: Layers,
 }
 
@@ -151,6 +152,7 @@ impl Kept {
             number: self.number,
             bytes: &self.bytes,
             missing: self.missing,
+            fragment_missing: self.fragment_missing,
             layers: &self.layers,
         }
     }
@@ -209,6 +211,7 @@ impl Slot {
             input: side.input,
             number: side.number,
             missing: side.missing,
+            fragment_missing: side.fragment_missing,
             layers: side.layers.clone(),
         }));
     }

@@ -125,6 +125,7 @@ fn push(pairing: &mut Pairing, sent: &Sent, list: &mut Vec<Got>) {
         ip_id: Some(sent.ip_id),
         layers: &layers,
         missing: 0,
+        fragment_missing: false,
     };
     pairing.advance(time, &mut |transaction| list.push(got(transaction)));
     pairing.push(envelope, &sent.bytes(), &Everything, &mut |transaction| {

@@ -1,20 +1,20 @@
 //! What the integration tests share: the program, the captures, and what came out.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(dead_code, reason = "each test binary uses its part of it")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// The program under test.
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_dnsterrier");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_dnsterrier");
 
 /// A file of the repository.
-pub fn file(path: &str) -> PathBuf {
+pub(crate) fn file(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
 /// The committed captures, in name order.
-pub fn captures() -> Vec<PathBuf> {
+pub(crate) fn captures() -> Vec<PathBuf> {
     let mut list: Vec<PathBuf> = std::fs::read_dir(file("captures"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -31,7 +31,7 @@ pub fn captures() -> Vec<PathBuf> {
 }
 
 /// Runs the program and waits for it.
-pub fn dnsterrier<I, S>(arguments: I) -> Output
+pub(crate) fn dnsterrier<I, S>(arguments: I) -> Output
 where
     I: IntoIterator<Item = S>,
     S: AsRef<std::ffi::OsStr>,
@@ -44,7 +44,7 @@ where
 }
 
 /// The same with bytes on its standard input.
-pub fn dnsterrier_reading(bytes: &[u8], arguments: &[&str]) -> Output {
+pub(crate) fn dnsterrier_reading(bytes: &[u8], arguments: &[&str]) -> Output {
     use std::io::Write;
     let mut child = Command::new(PROGRAM)
         .args(arguments)
@@ -62,7 +62,7 @@ pub fn dnsterrier_reading(bytes: &[u8], arguments: &[&str]) -> Output {
 }
 
 /// Standard output, after the run went well.
-pub fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     assert!(
         output.status.success(),
         "{}\n{}",
@@ -73,12 +73,12 @@ pub fn stdout(output: &Output) -> String {
 }
 
 /// Standard error.
-pub fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// JSON Lines as values.
-pub fn json_lines(text: &str) -> Vec<serde_json::Value> {
+pub(crate) fn json_lines(text: &str) -> Vec<serde_json::Value> {
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
         .collect()

@@ -1,0 +1,88 @@
+//! Port numbers: those of DNS, and those of tunnels over UDP.
+
+use super::overlay;
+
+/// The ports on which DNS is looked for.
+#[derive(Clone, Debug)]
+pub struct Ports {
+    dns: PortSet,
+    tunnels: PortSet,
+    /// Both together, so that the look before the copy asks one set.
+    looked_into: PortSet,
+}
+
+impl Ports {
+    /// The ports of DNS, mDNS and LLMNR.
+    pub const DEFAULT: [u16; 3] = [53, 5353, 5355];
+
+    /// A set of ports.
+    #[must_use]
+    pub fn new(ports: &[u16]) -> Self {
+        let mut set = Self {
+            dns: PortSet::default(),
+            tunnels: PortSet::default(),
+            looked_into: PortSet::default(),
+        };
+        for &port in ports {
+            set.dns.insert(port);
+            set.looked_into.insert(port);
+        }
+        set.with_tunnels(&overlay::port::ALL)
+    }
+
+    /// The same, with further UDP ports on which VXLAN is looked for, beside 4789 and 8472.
+    #[must_use]
+    pub fn with_vxlan(self, ports: &[u16]) -> Self {
+        self.with_tunnels(ports)
+    }
+
+    fn with_tunnels(mut self, ports: &[u16]) -> Self {
+        for &port in ports {
+            self.tunnels.insert(port);
+            self.looked_into.insert(port);
+        }
+        self
+    }
+
+    /// Whether the port is one of them.
+    #[must_use]
+    pub fn contains(&self, port: u16) -> bool {
+        self.dns.contains(port)
+    }
+
+    /// Whether the UDP port is that of a tunnel.
+    pub(super) fn carries_tunnel(&self, port: u16) -> bool {
+        self.tunnels.contains(port)
+    }
+
+    /// Whether what goes between these ports is DNS, or may be a tunnel that holds it.
+    #[inline]
+    pub(super) fn look_into(&self, [src, dst]: [u16; 2]) -> bool {
+        self.looked_into.contains(src) || self.looked_into.contains(dst)
+    }
+}
+
+/// A bit for each port.
+#[derive(Clone, Debug)]
+struct PortSet(Box<[u64; 1024]>);
+
+impl Default for PortSet {
+    fn default() -> Self {
+        Self(Box::new([0; 1024]))
+    }
+}
+
+impl PortSet {
+    fn insert(&mut self, port: u16) {
+        if let Some(word) = self.0.get_mut(usize::from(port >> 6)) {
+            *word |= 1 << (port & 63);
+        }
+    }
+
+    #[inline]
+    fn contains(&self, port: u16) -> bool {
+        self.0
+            .get(usize::from(port >> 6))
+            .is_some_and(|word| word >> (port & 63) & 1 == 1)
+    }
+}
