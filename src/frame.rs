@@ -33,6 +33,7 @@ pub use link_name::{is_followed, link_name};
 pub use look::PortLook;
 pub use lost::{Lost, Origin};
 pub use port::Ports;
+pub use tunnel::Tunnel;
 
 use fragment::{Bounds, Fragments};
 use layer::{Discard, Next, Walk};
@@ -86,8 +87,8 @@ pub struct Tcp {
 pub struct Layers {
     /// VLAN identifiers, outer first; more than fit are left out.
     pub vlan: ArrayVec<u16, 8>,
-    /// Encapsulations that were taken off, outer first, by the names that events give.
-    pub tunnel: ArrayVec<&'static str, 8>,
+    /// Encapsulations that were taken off, outer first.
+    pub tunnel: ArrayVec<Tunnel, 8>,
     /// Tells apart tunnels of the same kinds, the same in both directions: a hash of their ends and of the numbers of
     /// virtual networks in their headers; 0 without a tunnel. Equal from run to run.
     pub tunnel_id: u64,

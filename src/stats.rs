@@ -182,15 +182,16 @@ counters! {
     Segments {
         /// No payload: SYN, ACK, FIN, RST.
         empty,
-        /// Taken in order.
+        /// Brought the next byte of its stream.
         in_order,
-        /// Waited for the bytes before it.
+        /// Came before bytes that precede it, and waited for them; or from before the place where its stream was
+        /// picked up.
         out_of_order,
-        /// Brought nothing that was not there before: a retransmission.
+        /// Brought nothing that was not there before: a retransmission, a keep-alive.
         retransmitted,
-        /// The same segment delivered again by the mirror (same IPv4 ID, sequence number and length).
+        /// The same segment delivered again by the mirror (same IPv4 ID, sequence number and length within 50 ms).
         copy,
-        /// Lost: not placeable in any stream, or beyond the bounds.
+        /// Payload that belongs to no stream: with RST, or without a TCP header.
         dropped,
     }
 }
@@ -204,13 +205,14 @@ counters! {
         picked_up,
         /// Holes in the sequence numbers that were never filled.
         gaps,
-        /// Bytes that could not be given to a message.
+        /// Bytes that are in no message: never seen, cut by the capture, or not understood.
         lost_bytes,
         /// Streams given up because there were too many, or too many bytes waiting.
         evicted,
-        /// Messages that the stream gave.
+        /// Messages that the streams gave, whole or in part.
         messages,
-        /// Messages left unfinished at the stream's end.
+        /// Messages that began and did not end: through a hole, the capture's cut, or the end of their stream. Given
+        /// in part where the question is there.
         unfinished,
     }
 }

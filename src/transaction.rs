@@ -152,7 +152,9 @@ pub struct Pairing {
     limits: Limits,
     table: Table,
     question: Question,
-    hosts: hashbrown::HashMap<IpAddr, HostFlags, ahash::RandomState>,
+    hosts: HostMap,
+    /// A quick place before the map: most messages are from hosts that were just seen.
+    recent: Vec<(IpAddr, HostFlags)>,
     now: Timestamp,
     /// What became of the messages.
     pub messages: Messages,
@@ -173,19 +175,52 @@ struct HostFlags {
     answered: bool,
 }
 
+impl HostFlags {
+    const ASKED: Self = Self {
+        asked: true,
+        answered: false,
+    };
+    const ANSWERED: Self = Self {
+        asked: false,
+        answered: true,
+    };
+
+    /// Both what it did before and what it did now.
+    const fn and(self, other: Self) -> Self {
+        Self {
+            asked: self.asked || other.asked,
+            answered: self.answered || other.answered,
+        }
+    }
+
+    /// Whether all of that is in it.
+    const fn has(self, other: Self) -> bool {
+        (self.asked || !other.asked) && (self.answered || !other.answered)
+    }
+}
+
+type HostMap = hashbrown::HashMap<IpAddr, HostFlags, ahash::RandomState>;
+
 /// What is known of a message when it comes to the table.
 struct Arrival<'a> {
-    envelope: Envelope<'a>,
+    envelope: &'a Envelope<'a>,
+    name: &'a [u8],
+    interest: &'a dyn Interest,
     bytes: &'a [u8],
     header: Header,
     key: Key,
+    hash: u64,
     question: QuestionHash,
     payload: u32,
-    wanted: bool,
     port_mismatch: bool,
 }
 
 impl Arrival<'_> {
+    /// Whether somebody wants its transaction. Asked as late as can be: most messages meet a transaction of which it is known.
+    fn is_wanted(&self) -> bool {
+        self.header.questions > 1 || self.interest.wants(self.name)
+    }
+
     fn side(&self) -> Side<'_> {
         Side {
             time: self.envelope.time,
@@ -223,7 +258,8 @@ impl Pairing {
             limits,
             table: Table::default(),
             question: Question::default(),
-            hosts: hashbrown::HashMap::default(),
+            hosts: HostMap::default(),
+            recent: vec![(IpAddr::from([0; 4]), HostFlags::default()); RECENT],
             now: Timestamp::MIN,
             messages: Messages::default(),
             transactions: Counters::default(),
@@ -236,7 +272,7 @@ impl Pairing {
     /// Takes a message; `give` gets each transaction that it completes and that somebody wants.
     pub fn push(
         &mut self,
-        envelope: Envelope<'_>,
+        envelope: &Envelope<'_>,
         bytes: &[u8],
         interest: &dyn Interest,
         give: &mut dyn FnMut(&Transaction<'_>),
@@ -245,52 +281,47 @@ impl Pairing {
             self.messages.not_dns += 1;
             return;
         };
-        self.question.read(bytes, &header);
-        let from_client = !header.is_response();
-        let (client, client_port, resolver, resolver_port) = if from_client {
-            (
-                envelope.src,
-                envelope.src_port,
-                envelope.dst,
-                envelope.dst_port,
-            )
-        } else {
-            (
-                envelope.dst,
-                envelope.dst_port,
-                envelope.src,
-                envelope.src_port,
-            )
-        };
-        let question = if self.question.is_present() {
-            let (record_type, class) = self.question.type_and_class();
-            self.table
-                .hash_question(self.question.name(), record_type, class)
+        let mut asked = std::mem::take(&mut self.question);
+        asked.read(bytes, &header);
+        let question = if asked.is_present() {
+            let (record_type, class) = asked.type_and_class();
+            self.table.hash_question(asked.name(), record_type, class)
         } else {
             None
         };
-        let multicast = multicast(&envelope);
+        let from_client = !header.is_response();
+        let (src, dst) = (
+            (envelope.src, envelope.src_port),
+            (envelope.dst, envelope.dst_port),
+        );
+        let (client, resolver) = if from_client { (src, dst) } else { (dst, src) };
+        let multicast = multicast(envelope);
+        let is_multicast_response = multicast.is_some() && !from_client;
+        let key = Key::new(
+            client,
+            resolver,
+            envelope.transport,
+            header.id,
+            is_multicast_response,
+        );
         let arrival = Arrival {
             envelope,
+            name: asked.name_or_unknown(),
+            interest,
             bytes,
             header,
-            key: Key::new(
-                (client, client_port),
-                (resolver, resolver_port),
-                envelope.transport,
-                header.id,
-                multicast.is_some() && !from_client,
-            ),
+            hash: self.table.hash_key(&key),
+            key,
             question,
             payload: self.table.hash_payload(bytes),
-            wanted: header.questions > 1 || interest.wants(self.question.name_or_unknown()),
-            port_mismatch: resolver_port != 53 && client_port == 53,
+            port_mismatch: resolver.1 != 53 && client.1 == 53,
         };
         match multicast {
             Some(multicast) => self.multicast(&arrival, multicast, give),
-            None if from_client => self.query(&arrival, client, give),
-            None => self.response(&arrival, (client, resolver), give),
+            None if from_client => self.query(&arrival, client.0, give),
+            None => self.response(&arrival, (client.0, resolver.0), give),
         }
+        self.question = asked;
     }
 
     /// Moves packet time on and closes what has waited long enough. Time that jumps back closes everything.
@@ -325,9 +356,11 @@ impl Pairing {
         client: IpAddr,
         give: &mut dyn FnMut(&Transaction<'_>),
     ) {
-        self.host(client, |flags| flags.asked = true);
+        self.host(client, HostFlags::ASKED);
         let now = arrival.envelope.time;
-        if let Some(index) = self.table.find(&arrival.key, arrival.question)
+        if let Some(index) = self
+            .table
+            .find(arrival.hash, &arrival.key, arrival.question)
             && let Some(slot) = self.table.get_mut(index)
         {
             match slot.state {
@@ -379,12 +412,13 @@ impl Pairing {
         (client, resolver): (IpAddr, IpAddr),
         give: &mut dyn FnMut(&Transaction<'_>),
     ) {
-        self.host(resolver, |flags| flags.answered = true);
+        self.host(resolver, HostFlags::ANSWERED);
         let now = arrival.envelope.time;
         let limits = self.limits;
         let is_over = |slot: &Slot| now.since(slot.latest) > slot.wait(&limits);
-        let role = self.role(client);
-        let found = self.table.find_for_response(&arrival.key, arrival.question);
+        let found = self
+            .table
+            .find_for_response(arrival.hash, &arrival.key, arrival.question);
         if let Some(index) = found
             && self
                 .table
@@ -408,7 +442,7 @@ impl Pairing {
                         query: Some(wanted.side()),
                         response: Some(arrival.side()),
                         is_port_mismatch: arrival.port_mismatch,
-                        ..slot.transaction(role_of(role, &wanted.bytes))
+                        ..slot.transaction(role_of(role(&self.hosts, client), &wanted.bytes))
                     });
                     slot.events += 1;
                 } else {
@@ -439,14 +473,14 @@ impl Pairing {
                 }
                 self.transactions.response_only += 1;
                 slot.response = arrival.link();
-                if arrival.wanted || slot.was_wanted {
+                if slot.was_wanted || arrival.is_wanted() {
                     give(&Transaction {
                         response: Some(arrival.side()),
                         retransmitted: 0,
                         is_late,
                         is_differing: !is_late,
                         is_port_mismatch: arrival.port_mismatch,
-                        ..slot.transaction(role)
+                        ..slot.transaction(role(&self.hosts, client))
                     });
                     slot.events += 1;
                 } else {
@@ -470,7 +504,7 @@ impl Pairing {
         arrival: &Arrival<'_>,
         give: &mut dyn FnMut(&Transaction<'_>),
     ) {
-        let role = role_of(self.role(arrival.key.client()), arrival.bytes);
+        let role = role_of(role(&self.hosts, arrival.key.client()), arrival.bytes);
         let Some(slot) = self.table.get_mut(index) else {
             return;
         };
@@ -509,7 +543,9 @@ impl Pairing {
             Multicast::Llmnr => self.messages.llmnr += 1,
         }
         let mut occurrence = 0;
-        if let Some(index) = self.table.find(&arrival.key, arrival.question)
+        if let Some(index) = self
+            .table
+            .find(arrival.hash, &arrival.key, arrival.question)
             && let Some(slot) = self.table.get_mut(index)
         {
             if slot.is_query_copy(&arrival.link()) {
@@ -522,7 +558,7 @@ impl Pairing {
             self.table.remove(index);
         }
         self.transactions.multicast += 1;
-        if arrival.wanted {
+        if arrival.is_wanted() {
             let side = Some(arrival.side());
             let (query, response) = if arrival.header.is_response() {
                 (None, side)
@@ -559,7 +595,7 @@ impl Pairing {
         state: State,
         give: &mut dyn FnMut(&Transaction<'_>),
     ) -> Option<u32> {
-        let crowded = self.table.crowded(&arrival.key, SAME_ID_MAX);
+        let crowded = self.table.crowded(arrival.hash, &arrival.key, SAME_ID_MAX);
         let full = (self.table.len() >= self.limits.entries)
             .then(|| self.table.next_due(Timestamp::MAX, &self.limits))
             .flatten();
@@ -573,10 +609,10 @@ impl Pairing {
         }
         let mut slot = Slot::new(arrival.key, arrival.question, arrival.link(), state);
         slot.port_mismatch = arrival.port_mismatch;
-        if arrival.wanted && matches!(state, State::Open | State::ResponseOnly) {
+        if matches!(state, State::Open | State::ResponseOnly) && arrival.is_wanted() {
             slot.keep(&arrival.side());
         }
-        self.table.insert(slot)
+        self.table.insert(arrival.hash, slot)
     }
 
     /// A slot whose time has come: what is open becomes an event and lingers, what lingers is forgotten.
@@ -624,7 +660,7 @@ impl Pairing {
             self.not_looked_into += 1;
             return;
         };
-        let role = self.role(slot.key.client());
+        let role = role(&self.hosts, slot.key.client());
         let (query, response, role) = if is_query {
             (Some(wanted.side()), None, role_of(role, &wanted.bytes))
         } else {
@@ -638,29 +674,46 @@ impl Pairing {
     }
 
     /// Remembers what a host was seen doing.
-    fn host(&mut self, address: IpAddr, note: impl Fn(&mut HostFlags)) {
-        if let Some(flags) = self.hosts.get_mut(&address) {
-            let before = *flags;
-            note(flags);
-            self.seen.clients += u64::from(flags.asked && !before.asked);
-            self.seen.resolvers += u64::from(flags.answered && !before.answered);
-        } else if self.hosts.len() < self.limits.hosts {
-            let mut flags = HostFlags::default();
-            note(&mut flags);
-            self.seen.clients += u64::from(flags.asked);
-            self.seen.resolvers += u64::from(flags.answered);
-            self.hosts.insert(address, flags);
-        } else {
+    fn host(&mut self, address: IpAddr, did: HostFlags) {
+        let place = recent_place(address);
+        let Some(recent) = self.recent.get_mut(place) else {
+            return;
+        };
+        if recent.0 == address && recent.1.has(did) {
+            return;
+        }
+        let before = self.hosts.get(&address).copied();
+        if before.is_none() && self.hosts.len() >= self.limits.hosts {
             self.seen.more = true;
+            return;
         }
+        let before = before.unwrap_or_default();
+        let after = before.and(did);
+        self.seen.clients += u64::from(after.asked && !before.asked);
+        self.seen.resolvers += u64::from(after.answered && !before.answered);
+        self.hosts.insert(address, after);
+        *recent = (address, after);
     }
+}
 
-    /// Whether an address answered somebody before.
-    fn role(&self, address: IpAddr) -> Role {
-        match self.hosts.get(&address) {
-            Some(flags) if flags.answered => Role::Resolver,
-            _ => Role::Client,
-        }
+/// Where a host stands among those seen recently.
+fn recent_place(address: IpAddr) -> usize {
+    let bits = match address {
+        IpAddr::V4(address) => u64::from(address.to_bits()),
+        IpAddr::V6(address) => (address.to_bits() ^ address.to_bits() >> 64) as u64,
+    };
+    // The upper bits of a product depend on all bits of its factors.
+    (bits.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 52) as usize
+}
+
+/// How many hosts seen recently are remembered in the quick place.
+const RECENT: usize = 1 << 12;
+
+/// Whether an address answered somebody before.
+fn role(hosts: &HostMap, address: IpAddr) -> Role {
+    match hosts.get(&address) {
+        Some(flags) if flags.answered => Role::Resolver,
+        _ => Role::Client,
     }
 }
 

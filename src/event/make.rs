@@ -100,7 +100,7 @@ impl Maker {
             anomalies: anomalies(transaction, query.as_ref(), response.as_ref()),
             src_role: transaction.role,
             vlan: vlan.to_vec(),
-            tunnel: tunnel.to_vec(),
+            tunnel: tunnel.iter().map(|tunnel| tunnel.name()).collect(),
             packet: first_side.number,
             response_packet: response.as_ref().map(|(_, side)| side.number),
             event_id: self.event_id(transaction, time, asked, asked_side),

@@ -110,7 +110,7 @@ impl Walk<'_> {
         self.left = self.left.checked_sub(1).ok_or(Discard::TooDeep)?;
         tunnel.count(self.tunnels);
         // More names than fit are left out of the event, not out of the walk.
-        let _full = frame.layers.tunnel.try_push(tunnel.name());
+        let _full = frame.layers.tunnel.try_push(tunnel);
         // A mirror's ends say nothing about the mirrored: both directions may be sent by different mirrors.
         let ends = (!tunnel.is_mirror()).then_some(if frame.src <= frame.dst {
             (frame.src, frame.dst)

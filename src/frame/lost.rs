@@ -7,7 +7,7 @@ use crate::packet::Packet;
 use crate::time::Timestamp;
 
 /// Where a packet lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
     /// Capture time.
     pub time: Timestamp,

@@ -6,11 +6,13 @@ macro_rules! tunnels {
     ($($(#[$doc:meta])* $kind:ident $name:literal $counter:ident),+ $(,)?) => {
         /// An encapsulation that can be taken off.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(super) enum Tunnel { $($(#[$doc])* $kind),+ }
+        #[allow(missing_docs, reason = "the names in the events say it")]
+        pub enum Tunnel { $($(#[$doc])* $kind),+ }
 
         impl Tunnel {
             /// The name that events give.
-            pub(super) const fn name(self) -> &'static str {
+            #[must_use]
+            pub const fn name(self) -> &'static str {
                 match self { $(Self::$kind => $name),+ }
             }
 

@@ -44,7 +44,7 @@ struct Messages {
 }
 
 impl Messages {
-    fn message(&mut self, envelope: Envelope<'_>, bytes: &[u8], events: &mut Vec<Event>) {
+    fn message(&mut self, envelope: &Envelope<'_>, bytes: &[u8], events: &mut Vec<Event>) {
         let Self {
             pairing,
             maker,
@@ -122,7 +122,7 @@ impl Decoding {
         self.lost_fragments(&mut out.events);
         let Self { streams, after, .. } = self;
         streams.close(&mut |message| {
-            after.message(stream_envelope(message), message.bytes, &mut out.events)
+            after.message(&stream_envelope(&message), message.bytes, &mut out.events)
         });
         after.close(&mut out.events);
         self.fill(out);
@@ -154,14 +154,14 @@ impl Decoding {
                 fragment_missing: true,
                 ..datagram_envelope(&frame, lost.origin)
             };
-            self.after.message(envelope, frame.payload, events);
+            self.after.message(&envelope, frame.payload, events);
         }
     }
 
     fn advance(&mut self, now: Timestamp, events: &mut Vec<Event>) {
         let Self { streams, after, .. } = self;
         streams.expire(now, &mut |message| {
-            after.message(stream_envelope(message), message.bytes, events)
+            after.message(&stream_envelope(&message), message.bytes, events)
         });
         after.advance(now, events);
         self.now = now;
@@ -201,9 +201,9 @@ fn datagram_or_segment(
     events: &mut Vec<Event>,
 ) {
     match frame.transport() {
-        Transport::Udp => after.message(datagram_envelope(frame, origin), frame.payload, events),
-        Transport::Tcp => streams.push(origin, frame, &mut |message| {
-            after.message(stream_envelope(message), message.bytes, events);
+        Transport::Udp => after.message(&datagram_envelope(frame, origin), frame.payload, events),
+        Transport::Tcp => streams.push(origin, 0, frame, &mut |message| {
+            after.message(&stream_envelope(&message), message.bytes, events);
         }),
     }
 }
@@ -240,10 +240,10 @@ fn stream_envelope<'a>(message: &StreamMessage<'a>) -> Envelope<'a> {
         time: message.origin.time,
         input: message.origin.input,
         number: message.origin.number,
-        src: message.src,
-        dst: message.dst,
-        src_port: message.src_port,
-        dst_port: message.dst_port,
+        src: message.flow.src,
+        dst: message.flow.dst,
+        src_port: message.flow.src_port,
+        dst_port: message.flow.dst_port,
         transport: Transport::Tcp,
         ip_id: None,
         layers: message.layers,

@@ -48,7 +48,76 @@ pub(super) struct Index {
     depths: u64,
     /// Entries without an end.
     endless: Vec<u32>,
+    /// What the last bytes of a filed end are.
+    tails: Tails,
     hasher: ahash::RandomState,
+}
+
+/// The last bytes of all filed ends, as few as the shortest has and eight at most: the quickest look there is, which
+/// turns nearly all names away.
+#[derive(Debug, Default)]
+struct Tails {
+    length: usize,
+    bits: Vec<u64>,
+}
+
+impl Tails {
+    /// Bits for each end.
+    const BITS: usize = 16;
+    /// Shorter tails turn too few names away to be worth a look.
+    const SHORTEST: usize = 4;
+
+    fn of<'a>(ends: impl Iterator<Item = &'a [u8]> + Clone) -> Self {
+        let length = ends.clone().map(<[u8]>::len).min().unwrap_or(0).min(8);
+        if length < Self::SHORTEST {
+            return Self::default();
+        }
+        let words = ends
+            .clone()
+            .count()
+            .saturating_mul(Self::BITS)
+            .div_ceil(64)
+            .next_power_of_two()
+            .max(16);
+        let mut tails = Self {
+            length,
+            bits: vec![0; words],
+        };
+        for end in ends {
+            if let Some((word, bit)) = tails.place(end)
+                && let Some(word) = tails.bits.get_mut(word)
+            {
+                *word |= bit;
+            }
+        }
+        tails
+    }
+
+    /// Whether a name may have one of the ends.
+    fn may_hold(&self, name: &[u8]) -> bool {
+        self.bits.is_empty()
+            || self
+                .place(name)
+                .and_then(|(word, bit)| Some(self.bits.get(word)? & bit != 0))
+                .unwrap_or(false)
+    }
+
+    fn place(&self, name: &[u8]) -> Option<(usize, u64)> {
+        let tail = match name.last_chunk::<8>() {
+            Some(last) => u64::from_be_bytes(*last),
+            None => name
+                .iter()
+                .fold(0, |tail, byte| tail << 8 | u64::from(*byte)),
+        };
+        if name.len() < self.length {
+            return None;
+        }
+        let kept = tail & (u64::MAX >> (8 * (8 - self.length)));
+        // A multiplication by 2^64 over the golden ratio spreads the bytes over the upper bits.
+        let hash = kept.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+        let bit = usize::try_from(hash).unwrap_or(0) & (self.bits.len() * 64 - 1);
+        Some((bit / 64, 1 << (bit % 64)))
+    }
 }
 
 impl Index {
@@ -79,6 +148,11 @@ impl Index {
             }
         }
         index.endless.shrink_to_fit();
+        let ends = index
+            .heads
+            .iter()
+            .filter_map(|head| end(&index.lists, &index.entries, *head));
+        index.tails = Tails::of(ends);
         index
     }
 
@@ -133,6 +207,9 @@ impl Index {
     /// Whether any list may cover a name (lower case, presentation form). Never false where one does; true without a
     /// look where too many patterns share an end.
     pub(super) fn wants(&self, name: &[u8]) -> bool {
+        if self.endless.is_empty() && !self.tails.may_hold(name) {
+            return false;
+        }
         let mut wanted = self.endless.len() > COMPARED
             || self.endless.iter().any(|number| {
                 self.entry(*number)

@@ -310,7 +310,11 @@ impl Table {
         hasher.finish() as u32
     }
 
-    /// The question is left out, so that a response without one finds its query.
+    /// The hash under which a key is found. The question is left out, so that a response without one finds its query.
+    pub(super) fn hash_key(&self, key: &Key) -> u64 {
+        Self::hash(&self.hasher, key)
+    }
+
     fn hash(hasher: &ahash::RandomState, key: &Key) -> u64 {
         let mut hasher = hasher.build_hasher();
         if key.is(CLIENT_V6 | RESOLVER_V6) {
@@ -334,9 +338,9 @@ impl Table {
     }
 
     /// The transaction with that key and question.
-    pub(super) fn find(&self, key: &Key, question: QuestionHash) -> Option<u32> {
+    pub(super) fn find(&self, hash: u64, key: &Key, question: QuestionHash) -> Option<u32> {
         self.index
-            .find(Self::hash(&self.hasher, key), |&index| {
+            .find(hash, |&index| {
                 self.slot(index)
                     .is_some_and(|slot| slot.question == question && slot.key == *key)
             })
@@ -345,10 +349,15 @@ impl Table {
 
     /// The transaction of a response: that with its key and question, else one with the same addresses, ports and ID where
     /// one of the two has no question; an open one first.
-    pub(super) fn find_for_response(&self, key: &Key, question: QuestionHash) -> Option<u32> {
-        self.find(key, question).or_else(|| {
+    pub(super) fn find_for_response(
+        &self,
+        hash: u64,
+        key: &Key,
+        question: QuestionHash,
+    ) -> Option<u32> {
+        self.find(hash, key, question).or_else(|| {
             self.index
-                .iter_hash(Self::hash(&self.hasher, key))
+                .iter_hash(hash)
                 .copied()
                 .filter(|&index| {
                     self.slot(index).is_some_and(|slot| {
@@ -365,8 +374,7 @@ impl Table {
     }
 
     /// The first of the transactions with the same addresses, ports and ID, where there are `most` of them or more.
-    pub(super) fn crowded(&self, key: &Key, most: usize) -> Option<u32> {
-        let hash = Self::hash(&self.hasher, key);
+    pub(super) fn crowded(&self, hash: u64, key: &Key, most: usize) -> Option<u32> {
         self.index.iter_hash(hash).nth(most)?;
         self.index
             .iter_hash(hash)
@@ -375,8 +383,7 @@ impl Table {
             .min_by_key(|&index| self.slot(index).map(|slot| slot.first))
     }
 
-    pub(super) fn insert(&mut self, slot: Slot) -> Option<u32> {
-        let hash = Self::hash(&self.hasher, &slot.key);
+    pub(super) fn insert(&mut self, hash: u64, slot: Slot) -> Option<u32> {
         let index = match self.free.pop() {
             Some(index) => {
                 *self.slots.get_mut(index as usize)? = Some(slot);

@@ -128,7 +128,7 @@ fn push(pairing: &mut Pairing, sent: &Sent, list: &mut Vec<Got>) {
         fragment_missing: false,
     };
     pairing.advance(time, &mut |transaction| list.push(got(transaction)));
-    pairing.push(envelope, &sent.bytes(), &Everything, &mut |transaction| {
+    pairing.push(&envelope, &sent.bytes(), &Everything, &mut |transaction| {
         list.push(got(transaction))
     });
 }
@@ -432,8 +432,8 @@ fn roles_are_learnt() {
     let mut list = Vec::new();
     push(&mut pairing, &Sent::query(0, "a"), &mut list);
     push(&mut pairing, &Sent::response(1, "a"), &mut list);
-    assert_eq!(pairing.role(RESOLVER), Role::Resolver);
-    assert_eq!(pairing.role(CLIENT), Role::Client);
+    assert_eq!(role(&pairing.hosts, RESOLVER), Role::Resolver);
+    assert_eq!(role(&pairing.hosts, CLIENT), Role::Client);
     assert_eq!((pairing.seen.clients, pairing.seen.resolvers), (1, 1));
     assert_eq!(
         role_of(Role::Client, &[0, 7, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]),

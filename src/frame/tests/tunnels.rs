@@ -566,7 +566,14 @@ fn each_encapsulation_alone() {
                     if outer_v6 { 6 } else { 4 }
                 );
                 let layers = assert_dns(link, bytes);
-                assert_eq!(layers.tunnel.as_slice(), names(&wrapper, &inside));
+                assert_eq!(
+                    layers
+                        .tunnel
+                        .iter()
+                        .map(|tunnel| tunnel.name())
+                        .collect::<Vec<_>>(),
+                    names(&wrapper, &inside)
+                );
                 assert_ne!(layers.tunnel_id, 0);
                 let mut decoder = decoder();
                 assert!(decoder.decode(&packet(link, bytes)).is_some());
@@ -593,7 +600,11 @@ fn each_encapsulation_in_each_other() {
                     println!("{} in {}", inner.what, outer.what);
                     let layers = assert_dns(link, bytes);
                     assert_eq!(
-                        layers.tunnel.as_slice(),
+                        layers
+                            .tunnel
+                            .iter()
+                            .map(|tunnel| tunnel.name())
+                            .collect::<Vec<_>>(),
                         [names(&outer, &inside), names(&inner, &innermost)].concat()
                     );
                 }
