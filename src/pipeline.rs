@@ -37,6 +37,8 @@ use reading::Reading;
 
 /// How many batches are on their way between two stages.
 const BATCHES: usize = 8;
+/// After so many batches without an event the matcher is told the time and the counters all the same.
+const EMPTY_BATCHES: u32 = 32;
 
 /// What the threads are told from outside, by signals for instance.
 #[derive(Debug, Default)]
@@ -238,19 +240,26 @@ fn decode(
     events: &Sender<EventBatch>,
     events_to_fill: &Receiver<EventBatch>,
 ) {
+    let mut waiting = None;
+    let mut decoded = 0_u32;
     for mut batch in batches {
-        let Ok(mut out) = events_to_fill.recv() else {
-            break;
+        let Some(mut out) = waiting.take().or_else(|| events_to_fill.recv().ok()) else {
+            return;
         };
         decoding.decode(&batch, &mut out);
+        decoded = decoded.wrapping_add(1);
+        let is_idle = batch.is_empty();
         batch.clear();
         // The capture thread may be gone already.
         empty.try_send(batch).ok();
-        if events.send(out).is_err() {
+        if out.events.is_empty() && !is_idle && decoded % EMPTY_BATCHES != 0 {
+            // Nothing to tell: to wake the matcher costs more than to decode a batch.
+            waiting = Some(out);
+        } else if events.send(out).is_err() {
             return;
         }
     }
-    if let Ok(mut out) = events_to_fill.recv() {
+    if let Some(mut out) = waiting.or_else(|| events_to_fill.recv().ok()) {
         decoding.finish(&mut out);
         events.send(out).ok();
     }

@@ -13,7 +13,7 @@ use crate::frame::{Layers, Transport};
 use crate::message::{Envelope, Header, Question};
 use crate::stats::{Hosts, Messages, Transactions as Counters};
 use crate::time::Timestamp;
-use table::{Key, Link, QuestionHash, Slot, State, Table};
+use table::{Identity, Kept, Key, Link, Slot, State, Table};
 
 /// Asked with the question in place: does anybody want this transaction? Implemented by those who know the rules and
 /// the streams that were asked for.
@@ -55,6 +55,8 @@ const RESPONSE_FIRST: Duration = Duration::from_millis(500);
 const REPEATED_TIMEOUTS: u32 = 6;
 /// The table is swept this much later than a timeout says, so that packets a little out of order still meet.
 const SWEEP_DELAY: Duration = Duration::from_secs(1);
+/// The table is swept so often: many at once cost less than one after the other.
+const SWEEP_EVERY: Duration = Duration::from_millis(20);
 /// Time that goes back by more than this is another capture: what is open is closed.
 const JUMP_BACK: Duration = Duration::from_secs(60);
 /// The most transactions of the same addresses, ports and ID, whatever they ask.
@@ -156,6 +158,7 @@ pub struct Pairing {
     /// A quick place before the map: most messages are from hosts that were just seen.
     recent: Vec<(IpAddr, HostFlags)>,
     now: Timestamp,
+    next_sweep: Timestamp,
     /// What became of the messages.
     pub messages: Messages,
     /// What became of the transactions.
@@ -209,9 +212,8 @@ struct Arrival<'a> {
     bytes: &'a [u8],
     header: Header,
     key: Key,
-    hash: u64,
-    question: QuestionHash,
-    payload: u32,
+    identity: Identity,
+    link: Link,
     port_mismatch: bool,
 }
 
@@ -233,12 +235,9 @@ impl Arrival<'_> {
         }
     }
 
-    fn link(&self) -> Link {
-        Link {
-            time: self.envelope.time,
-            payload: self.payload,
-            ip_id: self.envelope.ip_id,
-        }
+    fn slot(&self, state: State) -> Slot {
+        let is_stream = self.envelope.transport == Transport::Tcp;
+        Slot::new(self.identity, is_stream, &self.link, state)
     }
 }
 
@@ -261,6 +260,7 @@ impl Pairing {
             hosts: HostMap::default(),
             recent: vec![(IpAddr::from([0; 4]), HostFlags::default()); RECENT],
             now: Timestamp::MIN,
+            next_sweep: Timestamp::MIN,
             messages: Messages::default(),
             transactions: Counters::default(),
             not_looked_into: 0,
@@ -283,12 +283,6 @@ impl Pairing {
         };
         let mut asked = std::mem::take(&mut self.question);
         asked.read(bytes, &header);
-        let question = if asked.is_present() {
-            let (record_type, class) = asked.type_and_class();
-            self.table.hash_question(asked.name(), record_type, class)
-        } else {
-            None
-        };
         let from_client = !header.is_response();
         let (src, dst) = (
             (envelope.src, envelope.src_port),
@@ -297,23 +291,30 @@ impl Pairing {
         let (client, resolver) = if from_client { (src, dst) } else { (dst, src) };
         let multicast = multicast(envelope);
         let is_multicast_response = multicast.is_some() && !from_client;
-        let key = Key::new(
+        let key = Key {
             client,
             resolver,
-            envelope.transport,
-            header.id,
-            is_multicast_response,
-        );
+            transport: envelope.transport,
+            id: header.id,
+            multicast_response: is_multicast_response,
+        };
+        let (record_type, class) = asked.type_and_class();
+        let question = asked
+            .is_present()
+            .then_some((asked.name(), record_type, class));
         let arrival = Arrival {
             envelope,
             name: asked.name_or_unknown(),
             interest,
             bytes,
             header,
-            hash: self.table.hash_key(&key),
             key,
-            question,
-            payload: self.table.hash_payload(bytes),
+            identity: self.table.identity(&key, question),
+            link: Link {
+                time: envelope.time,
+                payload: self.table.hash_payload(bytes),
+                ip_id: envelope.ip_id.unwrap_or(0),
+            },
             port_mismatch: resolver.1 != 53 && client.1 == 53,
         };
         match multicast {
@@ -334,6 +335,10 @@ impl Pairing {
             return;
         }
         self.now = now;
+        if now < self.next_sweep {
+            return;
+        }
+        self.next_sweep = now.plus(SWEEP_EVERY);
         let limits = self.limits;
         while let Some(index) = self.table.next_due(now, &limits) {
             self.expire(index, give);
@@ -348,6 +353,7 @@ impl Pairing {
             }
         }
         self.now = Timestamp::MIN;
+        self.next_sweep = Timestamp::MIN;
     }
 
     fn query(
@@ -358,14 +364,12 @@ impl Pairing {
     ) {
         self.host(client, HostFlags::ASKED);
         let now = arrival.envelope.time;
-        if let Some(index) = self
-            .table
-            .find(arrival.hash, &arrival.key, arrival.question)
+        if let Some(index) = self.table.find(&arrival.identity)
             && let Some(slot) = self.table.get_mut(index)
         {
             match slot.state {
                 State::Open | State::Answered => {
-                    if slot.is_query_copy(&arrival.link()) {
+                    if slot.is_query_copy(&arrival.link) {
                         self.messages.query_copy += 1;
                         return;
                     }
@@ -375,7 +379,7 @@ impl Pairing {
                     if quiet && (repeated || slot.state == State::Answered) {
                         self.messages.query_retransmitted += 1;
                         slot.retransmitted = slot.retransmitted.saturating_add(1);
-                        slot.query = arrival.link();
+                        slot.set_query(&arrival.link);
                         if slot.state == State::Open {
                             slot.latest = slot.latest.max(now);
                             self.table.touch(index);
@@ -416,9 +420,7 @@ impl Pairing {
         let now = arrival.envelope.time;
         let limits = self.limits;
         let is_over = |slot: &Slot| now.since(slot.latest) > slot.wait(&limits);
-        let found = self
-            .table
-            .find_for_response(arrival.hash, &arrival.key, arrival.question);
+        let found = self.table.find_for_response(&arrival.identity);
         if let Some(index) = found
             && self
                 .table
@@ -435,16 +437,19 @@ impl Pairing {
                 self.messages.response += 1;
                 self.transactions.answered += 1;
                 slot.state = State::Answered;
-                slot.response = arrival.link();
+                slot.set_response(&arrival.link);
                 slot.latest = now;
                 if let Some(wanted) = slot.wanted.take() {
                     give(&Transaction {
                         query: Some(wanted.side()),
                         response: Some(arrival.side()),
                         is_port_mismatch: arrival.port_mismatch,
-                        ..slot.transaction(role_of(role(&self.hosts, client), &wanted.bytes))
+                        ..slot.transaction(
+                            &arrival.key,
+                            role_of(role(&self.hosts, client), &wanted.bytes),
+                        )
                     });
-                    slot.events += 1;
+                    slot.events = slot.events.saturating_add(1);
                 } else {
                     self.not_looked_into += 1;
                 }
@@ -453,15 +458,15 @@ impl Pairing {
                 }
             }
             Some((State::Answered | State::ResponseOnly | State::GivenUp, slot))
-                if slot.is_response_copy(&arrival.link()) =>
+                if slot.is_response_copy(&arrival.link) =>
             {
                 self.messages.response_copy += 1;
             }
             Some((State::Answered | State::ResponseOnly | State::GivenUp, slot))
-                if slot.response.payload == arrival.payload =>
+                if slot.says_the_same(&arrival.link) =>
             {
                 self.messages.response_repeated += 1;
-                slot.response = arrival.link();
+                slot.set_response(&arrival.link);
             }
             Some((state @ (State::Answered | State::GivenUp), slot)) => {
                 // A response too many, or too late: an event of its own.
@@ -472,7 +477,7 @@ impl Pairing {
                     self.messages.response_differing += 1;
                 }
                 self.transactions.response_only += 1;
-                slot.response = arrival.link();
+                slot.set_response(&arrival.link);
                 if slot.was_wanted || arrival.is_wanted() {
                     give(&Transaction {
                         response: Some(arrival.side()),
@@ -480,9 +485,9 @@ impl Pairing {
                         is_late,
                         is_differing: !is_late,
                         is_port_mismatch: arrival.port_mismatch,
-                        ..slot.transaction(role(&self.hosts, client))
+                        ..slot.transaction(&arrival.key, role(&self.hosts, client))
                     });
-                    slot.events += 1;
+                    slot.events = slot.events.saturating_add(1);
                 } else {
                     self.not_looked_into += 1;
                 }
@@ -504,7 +509,7 @@ impl Pairing {
         arrival: &Arrival<'_>,
         give: &mut dyn FnMut(&Transaction<'_>),
     ) {
-        let role = role_of(role(&self.hosts, arrival.key.client()), arrival.bytes);
+        let role = role_of(role(&self.hosts, arrival.key.client.0), arrival.bytes);
         let Some(slot) = self.table.get_mut(index) else {
             return;
         };
@@ -513,18 +518,16 @@ impl Pairing {
         self.messages.response_unmatched -= 1;
         self.transactions.answered += 1;
         slot.state = State::Answered;
-        slot.query = arrival.link();
-        slot.first = arrival.envelope.time;
+        slot.set_query(&arrival.link);
         match slot.wanted.take() {
             Some(wanted) => {
                 give(&Transaction {
                     query: Some(arrival.side()),
                     response: Some(wanted.side()),
                     is_response_first: true,
-                    ..slot.transaction(role)
+                    ..slot.transaction(&arrival.key, role)
                 });
-                slot.events += 1;
-                slot.was_wanted = true;
+                slot.events = slot.events.saturating_add(1);
             }
             None => self.not_looked_into += 1,
         }
@@ -542,13 +545,11 @@ impl Pairing {
             Multicast::Mdns => self.messages.mdns += 1,
             Multicast::Llmnr => self.messages.llmnr += 1,
         }
-        let mut occurrence = 0;
-        if let Some(index) = self
-            .table
-            .find(arrival.hash, &arrival.key, arrival.question)
+        let mut occurrence = 0_u8;
+        if let Some(index) = self.table.find(&arrival.identity)
             && let Some(slot) = self.table.get_mut(index)
         {
-            if slot.is_query_copy(&arrival.link()) {
+            if slot.is_query_copy(&arrival.link) {
                 self.transactions.multicast_copy += 1;
                 return;
             }
@@ -569,14 +570,8 @@ impl Pairing {
                 query,
                 response,
                 multicast: Some(multicast),
-                occurrence,
-                ..Slot::new(
-                    arrival.key,
-                    arrival.question,
-                    arrival.link(),
-                    State::Multicast,
-                )
-                .transaction(Role::Client)
+                occurrence: u32::from(occurrence),
+                ..arrival.key.transaction(Role::Client)
             });
         } else {
             self.not_looked_into += 1;
@@ -595,7 +590,7 @@ impl Pairing {
         state: State,
         give: &mut dyn FnMut(&Transaction<'_>),
     ) -> Option<u32> {
-        let crowded = self.table.crowded(arrival.hash, &arrival.key, SAME_ID_MAX);
+        let crowded = self.table.crowded(&arrival.identity, SAME_ID_MAX);
         let full = (self.table.len() >= self.limits.entries)
             .then(|| self.table.next_due(Timestamp::MAX, &self.limits))
             .flatten();
@@ -607,12 +602,13 @@ impl Pairing {
                 self.end(&slot, give);
             }
         }
-        let mut slot = Slot::new(arrival.key, arrival.question, arrival.link(), state);
+        let mut slot = arrival.slot(state);
         slot.port_mismatch = arrival.port_mismatch;
         if matches!(state, State::Open | State::ResponseOnly) && arrival.is_wanted() {
-            slot.keep(&arrival.side());
+            slot.was_wanted = true;
+            slot.wanted = Some(Kept::new(arrival.key, &arrival.side()));
         }
-        self.table.insert(arrival.hash, slot)
+        self.table.insert(slot)
     }
 
     /// A slot whose time has come: what is open becomes an event and lingers, what lingers is forgotten.
@@ -633,12 +629,7 @@ impl Pairing {
                 return;
             }
         }
-        let given_up = Slot {
-            events: slot.events.saturating_add(1),
-            was_wanted: slot.was_wanted,
-            latest: slot.latest.plus(self.limits.timeout),
-            ..Slot::new(slot.key, slot.question, slot.query, State::GivenUp)
-        };
+        let given_up = slot.given_up(&self.limits);
         let open = std::mem::replace(slot, given_up);
         self.table.touch(index);
         self.end(&open, give);
@@ -660,7 +651,7 @@ impl Pairing {
             self.not_looked_into += 1;
             return;
         };
-        let role = role(&self.hosts, slot.key.client());
+        let role = role(&self.hosts, wanted.key.client.0);
         let (query, response, role) = if is_query {
             (Some(wanted.side()), None, role_of(role, &wanted.bytes))
         } else {
@@ -669,7 +660,7 @@ impl Pairing {
         give(&Transaction {
             query,
             response,
-            ..slot.transaction(role)
+            ..slot.transaction(&wanted.key, role)
         });
     }
 

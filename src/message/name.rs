@@ -75,6 +75,9 @@ pub(crate) fn read_name(
     }
 }
 
+/// How many bytes of a name are looked at together.
+const BLOCK: usize = 16;
+
 /// The same for a name as nearly all are: not compressed, and of characters that need no escape. All its bytes are looked
 /// at together. `None`, and `out` as it was, where the name is another.
 fn read_plain_name(message: &[u8], start: usize, out: &mut Vec<u8>) -> Option<usize> {
@@ -96,24 +99,32 @@ fn read_plain_name(message: &[u8], start: usize, out: &mut Vec<u8>) -> Option<us
     let text = rest.get(1..end)?;
     let begin = out.len();
     out.extend_from_slice(text);
+    // Filled up, so that all of it is looked at in whole blocks.
+    out.resize(begin + text.len().next_multiple_of(BLOCK), b'a');
     // Lengths become dots.
     let name = out.get_mut(begin..)?;
     let mut dot = first;
-    while let Some(length) = name.get_mut(dot) {
+    while dot < text.len() {
+        let length = name.get_mut(dot)?;
         dot += usize::from(*length) + 1;
         *length = b'.';
     }
-    let (mut odd, mut dots) = (0_u8, 0_u8);
-    for byte in name {
-        odd |= u8::from(byte.wrapping_sub(0x21) > 0x5D) | u8::from(*byte == b'\\');
-        dots = dots.wrapping_add(u8::from(*byte == b'.'));
-        *byte |= u8::from(byte.wrapping_sub(b'A') < 26) << 5;
+    let (mut odd, mut dots) = ([0_u8; BLOCK], [0_u8; BLOCK]);
+    for block in name.as_chunks_mut::<BLOCK>().0 {
+        for ((byte, odd), dots) in block.iter_mut().zip(&mut odd).zip(&mut dots) {
+            *odd |= u8::from(byte.wrapping_sub(0x21) > 0x5D) | u8::from(*byte == b'\\');
+            *dots += u8::from(*byte == b'.');
+            *byte |= u8::from(byte.wrapping_sub(b'A') < 26) << 5;
+        }
     }
+    let odd = odd.iter().fold(0, |all, odd| all | odd);
+    let dots = dots.iter().fold(0_u8, |sum, dots| sum.wrapping_add(*dots));
     // A dot more than between the labels is one within a label.
     if odd != 0 || dots.wrapping_add(1) != labels {
         out.truncate(begin);
         return None;
     }
+    out.truncate(begin + text.len());
     start.checked_add(end)?.checked_add(1)
 }
 

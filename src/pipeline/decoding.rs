@@ -1,6 +1,7 @@
 //! What the decoder thread does with each packet: its headers, its stream, its message, its transaction, its event.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::EventBatch;
 use crate::event::{Event, Maker};
@@ -12,6 +13,9 @@ use crate::stats::{Capture, Events};
 use crate::stream::{StreamMessage, Streams};
 use crate::time::Timestamp;
 use crate::transaction::{Interest, Limits, Pairing, Transaction};
+
+/// Streams are looked through so often for what has waited too long.
+const EXPIRE_EVERY: Duration = Duration::from_millis(20);
 
 /// Asks the rules whether a question can matter, or wants everything.
 struct Asking {
@@ -32,6 +36,7 @@ pub(super) struct Decoding {
     after: Messages,
     capture: Capture,
     now: Timestamp,
+    next_expiry: Timestamp,
     beginnings: u64,
 }
 
@@ -98,6 +103,7 @@ impl Decoding {
             },
             capture: Capture::default(),
             now: Timestamp::MIN,
+            next_expiry: Timestamp::MIN,
             beginnings: 0,
         }
     }
@@ -160,9 +166,12 @@ impl Decoding {
 
     fn advance(&mut self, now: Timestamp, events: &mut Vec<Event>) {
         let Self { streams, after, .. } = self;
-        streams.expire(now, &mut |message| {
-            after.message(&stream_envelope(&message), message.bytes, events)
-        });
+        if now >= self.next_expiry || now < self.now {
+            self.next_expiry = now.plus(EXPIRE_EVERY);
+            streams.expire(now, &mut |message| {
+                after.message(&stream_envelope(&message), message.bytes, events);
+            });
+        }
         after.advance(now, events);
         self.now = now;
     }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher};
 use std::net::IpAddr;
-use std::num::NonZeroU64;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use hashbrown::HashTable;
@@ -12,91 +12,28 @@ use super::{COPY, Limits, RESPONSE_FIRST, Role, SWEEP_DELAY, Side, Transaction};
 use crate::frame::{Layers, Transport};
 use crate::time::Timestamp;
 
-/// What makes a transaction the same one, packed: the table is as large as it is often looked at.
+/// What makes a transaction the same one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
 pub(super) struct Key {
-    client: [u8; 16],
-    resolver: [u8; 16],
-    client_port: [u8; 2],
-    resolver_port: [u8; 2],
-    id: [u8; 2],
-    flags: u8,
+    pub(super) client: (IpAddr, u16),
+    pub(super) resolver: (IpAddr, u16),
+    pub(super) transport: Transport,
+    pub(super) id: u16,
+    /// Multicast responses are events of their own, and not those of the queries.
+    pub(super) multicast_response: bool,
 }
 
-/// Bits of a key's flags.
-const CLIENT_V6: u8 = 1;
-const RESOLVER_V6: u8 = 2;
-const TCP: u8 = 4;
-/// Multicast responses are events of their own, and not those of the queries.
-const MULTICAST_RESPONSE: u8 = 8;
-
-impl Key {
-    pub(super) fn new(
-        (client, client_port): (IpAddr, u16),
-        (resolver, resolver_port): (IpAddr, u16),
-        transport: Transport,
-        id: u16,
-        multicast_response: bool,
-    ) -> Self {
-        let (client, client_v6) = packed(client);
-        let (resolver, resolver_v6) = packed(resolver);
-        let flag = |set: bool, flag: u8| if set { flag } else { 0 };
-        Self {
-            client,
-            resolver,
-            client_port: client_port.to_be_bytes(),
-            resolver_port: resolver_port.to_be_bytes(),
-            id: id.to_be_bytes(),
-            flags: flag(client_v6, CLIENT_V6)
-                | flag(resolver_v6, RESOLVER_V6)
-                | flag(transport == Transport::Tcp, TCP)
-                | flag(multicast_response, MULTICAST_RESPONSE),
-        }
-    }
-
-    fn is(&self, flag: u8) -> bool {
-        self.flags & flag != 0
-    }
-
-    pub(super) fn client(&self) -> IpAddr {
-        unpacked(&self.client, self.is(CLIENT_V6))
-    }
-
-    pub(super) fn resolver(&self) -> IpAddr {
-        unpacked(&self.resolver, self.is(RESOLVER_V6))
-    }
-
-    fn transport(&self) -> Transport {
-        if self.is(TCP) {
-            Transport::Tcp
-        } else {
-            Transport::Udp
-        }
-    }
-}
-
-/// An address in sixteen bytes, and whether it needs them all.
-fn packed(address: IpAddr) -> ([u8; 16], bool) {
-    match address {
-        IpAddr::V6(address) => (address.octets(), true),
-        IpAddr::V4(address) => {
-            let [a, b, c, d] = address.octets();
-            ([a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], false)
-        }
-    }
-}
-
-fn unpacked(bytes: &[u8; 16], v6: bool) -> IpAddr {
-    if v6 {
-        return IpAddr::from(*bytes);
-    }
-    let &[a, b, c, d, ..] = bytes;
-    IpAddr::from([a, b, c, d])
+/// A key and its question as the table holds them: hashes of 64 and 32 bits, keyed anew in each run so that nobody can choose
+/// two that meet. One in 2^96 pairs of transactions that are open together would be taken for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    /// All but the question, so that a response without one finds its query.
+    pub(super) key: u64,
+    pub(super) question: QuestionHash,
 }
 
 /// A keyed hash of name, type and class; `None` where there is no whole question.
-pub(super) type QuestionHash = Option<NonZeroU64>;
+pub(super) type QuestionHash = Option<NonZeroU32>;
 
 /// What tells a packet that came again from another one.
 #[derive(Clone, Copy, Debug)]
@@ -104,17 +41,15 @@ pub(super) struct Link {
     pub(super) time: Timestamp,
     /// A keyed hash of the message.
     pub(super) payload: u32,
-    pub(super) ip_id: Option<u16>,
+    /// The IPv4 identification, 0 for IPv6.
+    pub(super) ip_id: u16,
 }
 
-impl Link {
-    /// The same packet delivered again by a mirror.
-    fn is_copy(&self, other: &Self) -> bool {
-        self.payload == other.payload
-            && self.ip_id == other.ip_id
-            && other.time.since(self.time) <= COPY
-            && self.time.since(other.time) <= COPY
-    }
+/// A link as a slot keeps it: its time counted from that of the first message, in microseconds.
+#[derive(Clone, Copy, Debug)]
+struct KeptLink {
+    at: i32,
+    payload: u32,
 }
 
 /// How far a transaction is.
@@ -135,6 +70,7 @@ pub(super) enum State {
 /// A message that somebody wants, kept until its transaction is given on.
 #[derive(Clone, Debug)]
 pub(super) struct Kept {
+    pub(super) key: Key,
     pub(super) bytes: Box<[u8]>,
     time: Timestamp,
     input: u16,
@@ -145,6 +81,19 @@ pub(super) struct Kept {
 }
 
 impl Kept {
+    pub(super) fn new(key: Key, side: &Side<'_>) -> Box<Self> {
+        Box::new(Self {
+            key,
+            bytes: side.bytes.into(),
+            time: side.time,
+            input: side.input,
+            number: side.number,
+            missing: side.missing,
+            fragment_missing: side.fragment_missing,
+            layers: side.layers.clone(),
+        })
+    }
+
     pub(super) fn side(&self) -> Side<'_> {
         Side {
             time: self.time,
@@ -158,83 +107,128 @@ impl Kept {
     }
 }
 
-/// One transaction in the table. The first 64 bytes are all that finding and forgetting it looks at.
+/// One transaction in the table: one cache line, because most of what pairing costs is waiting for memory.
 #[derive(Clone, Debug)]
-#[repr(C, align(64))]
+#[repr(align(64))]
 pub(super) struct Slot {
-    pub(super) key: Key,
-    pub(super) state: State,
-    pub(super) question: QuestionHash,
+    key: u64,
     /// Time from which the waiting counts.
     pub(super) latest: Timestamp,
-    pub(super) wanted: Option<Box<Kept>>,
     /// Time of the first message.
     pub(super) first: Timestamp,
-    /// The latest query that was no copy.
-    pub(super) query: Link,
-    /// The latest response that was no copy.
-    pub(super) response: Link,
-    pub(super) retransmitted: u32,
+    pub(super) wanted: Option<Box<Kept>>,
+    question: QuestionHash,
+    /// The latest query that was no copy, and the latest response.
+    query: KeptLink,
+    response: KeptLink,
+    query_ip_id: u16,
+    response_ip_id: u16,
+    pub(super) retransmitted: u16,
     /// How many events it gave.
-    pub(super) events: u32,
+    pub(super) events: u8,
+    pub(super) state: State,
     /// Whether somebody wanted it, also after it was given on.
     pub(super) was_wanted: bool,
     pub(super) port_mismatch: bool,
+    /// A stream gives no message twice, so what it repeats is no copy.
+    is_stream: bool,
 }
 
-const _: () = assert!(size_of::<Option<Slot>>() == 128, "two cache lines");
+const _: () = assert!(size_of::<Option<Slot>>() == 64, "one cache line");
 
 impl Slot {
-    pub(super) fn new(key: Key, question: QuestionHash, link: Link, state: State) -> Self {
+    pub(super) fn new(identity: Identity, is_stream: bool, link: &Link, state: State) -> Self {
+        let kept = KeptLink {
+            at: 0,
+            payload: link.payload,
+        };
         Self {
-            key,
-            state,
-            question,
+            key: identity.key,
             latest: link.time,
-            wanted: None,
             first: link.time,
-            query: link,
-            response: link,
+            wanted: None,
+            question: identity.question,
+            query: kept,
+            response: kept,
+            query_ip_id: link.ip_id,
+            response_ip_id: link.ip_id,
             retransmitted: 0,
             events: 0,
+            state,
             was_wanted: false,
             port_mismatch: false,
+            is_stream,
         }
     }
 
-    /// Keeps a message for the event.
-    pub(super) fn keep(&mut self, side: &Side<'_>) {
-        self.was_wanted = true;
-        self.wanted = Some(Box::new(Kept {
-            bytes: side.bytes.into(),
-            time: side.time,
-            input: side.input,
-            number: side.number,
-            missing: side.missing,
-            fragment_missing: side.fragment_missing,
-            layers: side.layers.clone(),
-        }));
+    /// The slot of a query that nobody answered in time: lingers from its timeout on.
+    pub(super) fn given_up(&self, limits: &Limits) -> Self {
+        Self {
+            latest: self.latest.plus(limits.timeout),
+            wanted: None,
+            retransmitted: 0,
+            events: self.events.saturating_add(1),
+            state: State::GivenUp,
+            ..*self
+        }
     }
 
-    /// The transaction without its messages.
-    pub(super) fn transaction(&self, role: Role) -> Transaction<'static> {
+    fn is(&self, identity: &Identity) -> bool {
+        self.key == identity.key && self.question == identity.question
+    }
+
+    /// Microseconds from the first message, at the range's end where they are more.
+    fn at(&self, time: Timestamp) -> i32 {
+        let micros = time.nanos_since(self.first) / 1_000;
+        i32::try_from(micros).unwrap_or(if micros < 0 { i32::MIN } else { i32::MAX })
+    }
+
+    fn is_copy(&self, kept: KeptLink, ip_id: u16, link: &Link) -> bool {
+        let apart = i64::from(self.at(link.time)) - i64::from(kept.at);
+        kept.payload == link.payload
+            && ip_id == link.ip_id
+            && !self.is_stream
+            && apart.unsigned_abs() <= COPY.as_micros() as u64
+    }
+
+    /// The latest query delivered again by a mirror.
+    pub(super) fn is_query_copy(&self, link: &Link) -> bool {
+        self.is_copy(self.query, self.query_ip_id, link)
+    }
+
+    /// The same of the latest response.
+    pub(super) fn is_response_copy(&self, link: &Link) -> bool {
+        self.is_copy(self.response, self.response_ip_id, link)
+    }
+
+    /// Whether the latest response said the same.
+    pub(super) fn says_the_same(&self, link: &Link) -> bool {
+        self.response.payload == link.payload
+    }
+
+    pub(super) fn set_query(&mut self, link: &Link) {
+        self.query = KeptLink {
+            at: self.at(link.time),
+            payload: link.payload,
+        };
+        self.query_ip_id = link.ip_id;
+    }
+
+    pub(super) fn set_response(&mut self, link: &Link) {
+        self.response = KeptLink {
+            at: self.at(link.time),
+            payload: link.payload,
+        };
+        self.response_ip_id = link.ip_id;
+    }
+
+    /// The transaction of a key, without its messages, and with what this slot knows.
+    pub(super) fn transaction(&self, key: &Key, role: Role) -> Transaction<'static> {
         Transaction {
-            client: self.key.client(),
-            client_port: u16::from_be_bytes(self.key.client_port),
-            resolver: self.key.resolver(),
-            resolver_port: u16::from_be_bytes(self.key.resolver_port),
-            transport: self.key.transport(),
-            id: u16::from_be_bytes(self.key.id),
-            query: None,
-            response: None,
-            retransmitted: self.retransmitted,
-            is_late: false,
-            is_differing: false,
-            is_response_first: false,
+            retransmitted: u32::from(self.retransmitted),
             is_port_mismatch: self.port_mismatch,
-            multicast: None,
-            occurrence: self.events,
-            role,
+            occurrence: u32::from(self.events),
+            ..key.transaction(role)
         }
     }
 
@@ -258,18 +252,32 @@ impl Slot {
         latest.plus(wait.saturating_add(SWEEP_DELAY))
     }
 
-    /// The latest query delivered again by a mirror. A stream gives no message twice, so what it repeats is no copy.
-    pub(super) fn is_query_copy(&self, link: &Link) -> bool {
-        !self.key.is(TCP) && self.query.is_copy(link)
-    }
-
-    /// The same of the latest response.
-    pub(super) fn is_response_copy(&self, link: &Link) -> bool {
-        !self.key.is(TCP) && self.response.is_copy(link)
-    }
-
     fn is_short(&self) -> bool {
         matches!(self.state, State::ResponseOnly | State::Multicast)
+    }
+}
+
+impl Key {
+    /// The transaction without its messages.
+    pub(super) fn transaction(&self, role: Role) -> Transaction<'static> {
+        Transaction {
+            client: self.client.0,
+            client_port: self.client.1,
+            resolver: self.resolver.0,
+            resolver_port: self.resolver.1,
+            transport: self.transport,
+            id: self.id,
+            query: None,
+            response: None,
+            retransmitted: 0,
+            is_late: false,
+            is_differing: false,
+            is_response_first: false,
+            is_port_mismatch: false,
+            multicast: None,
+            occurrence: 0,
+            role,
+        }
     }
 }
 
@@ -295,12 +303,17 @@ impl Table {
         self.index.len()
     }
 
-    /// A keyed hash of a question: names are chosen by attackers.
-    pub(super) fn hash_question(&self, name: &[u8], record_type: u16, class: u16) -> QuestionHash {
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write(name);
-        hasher.write_u32(u32::from(record_type) << 16 | u32::from(class));
-        Some(NonZeroU64::new(hasher.finish()).unwrap_or(NonZeroU64::MAX))
+    /// The hashes of a key and of its question: name, type, class.
+    pub(super) fn identity(&self, key: &Key, question: Option<(&[u8], u16, u16)>) -> Identity {
+        Identity {
+            key: self.hash(key),
+            question: question.map(|(name, record_type, class)| {
+                let mut hasher = self.hasher.build_hasher();
+                hasher.write(name);
+                hasher.write_u32(u32::from(record_type) << 16 | u32::from(class));
+                NonZeroU32::new(hasher.finish() as u32).unwrap_or(NonZeroU32::MAX)
+            }),
+        }
     }
 
     /// A keyed hash of a message.
@@ -310,22 +323,29 @@ impl Table {
         hasher.finish() as u32
     }
 
-    /// The hash under which a key is found. The question is left out, so that a response without one finds its query.
-    pub(super) fn hash_key(&self, key: &Key) -> u64 {
-        Self::hash(&self.hasher, key)
-    }
-
-    fn hash(hasher: &ahash::RandomState, key: &Key) -> u64 {
-        let mut hasher = hasher.build_hasher();
-        if key.is(CLIENT_V6 | RESOLVER_V6) {
-            hasher.write_u128(u128::from_ne_bytes(key.client));
-            hasher.write_u128(u128::from_ne_bytes(key.resolver));
-        } else {
-            let ([a, b, c, d, ..], [e, f, g, h, ..]) = (key.client, key.resolver);
-            hasher.write_u64(u64::from_ne_bytes([a, b, c, d, e, f, g, h]));
+    fn hash(&self, key: &Key) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        match (key.client.0, key.resolver.0) {
+            (IpAddr::V4(client), IpAddr::V4(resolver)) => {
+                hasher.write_u64(u64::from(client.to_bits()) << 32 | u64::from(resolver.to_bits()));
+            }
+            (client, resolver) => {
+                for address in [client, resolver] {
+                    match address {
+                        IpAddr::V4(address) => hasher.write_u32(address.to_bits()),
+                        IpAddr::V6(address) => hasher.write_u128(address.to_bits()),
+                    }
+                }
+            }
         }
-        let ([a, b], [c, d], [e, f]) = (key.client_port, key.resolver_port, key.id);
-        hasher.write_u64(u64::from_ne_bytes([a, b, c, d, e, f, key.flags, 0]));
+        let flags =
+            u64::from(key.multicast_response) << 1 | u64::from(key.transport == Transport::Tcp);
+        hasher.write_u64(
+            u64::from(key.client.1) << 48
+                | u64::from(key.resolver.1) << 32
+                | u64::from(key.id) << 16
+                | flags,
+        );
         hasher.finish()
     }
 
@@ -337,53 +357,46 @@ impl Table {
         self.slots.get_mut(index as usize)?.as_mut()
     }
 
-    /// The transaction with that key and question.
-    pub(super) fn find(&self, hash: u64, key: &Key, question: QuestionHash) -> Option<u32> {
+    /// The transaction with that identity.
+    pub(super) fn find(&self, identity: &Identity) -> Option<u32> {
         self.index
-            .find(hash, |&index| {
-                self.slot(index)
-                    .is_some_and(|slot| slot.question == question && slot.key == *key)
+            .find(identity.key, |&index| {
+                self.slot(index).is_some_and(|slot| slot.is(identity))
             })
             .copied()
     }
 
-    /// The transaction of a response: that with its key and question, else one with the same addresses, ports and ID where
-    /// one of the two has no question; an open one first.
-    pub(super) fn find_for_response(
-        &self,
-        hash: u64,
-        key: &Key,
-        question: QuestionHash,
-    ) -> Option<u32> {
-        self.find(hash, key, question).or_else(|| {
-            self.index
-                .iter_hash(hash)
-                .copied()
-                .filter(|&index| {
-                    self.slot(index).is_some_and(|slot| {
-                        matches!(slot.state, State::Open | State::Answered)
-                            && (question.is_none() || slot.question.is_none())
-                            && slot.key == *key
-                    })
-                })
-                .min_by_key(|&index| {
-                    self.slot(index)
-                        .map(|slot| (slot.state != State::Open, slot.first))
-                })
+    /// The transactions with the same key, whatever they ask.
+    fn with_key(&self, key: u64) -> impl Iterator<Item = (u32, &Slot)> {
+        self.index.iter_hash(key).filter_map(move |&index| {
+            Some((index, self.slot(index).filter(|slot| slot.key == key)?))
         })
     }
 
-    /// The first of the transactions with the same addresses, ports and ID, where there are `most` of them or more.
-    pub(super) fn crowded(&self, hash: u64, key: &Key, most: usize) -> Option<u32> {
-        self.index.iter_hash(hash).nth(most)?;
-        self.index
-            .iter_hash(hash)
-            .copied()
-            .filter(|&index| self.slot(index).is_some_and(|slot| slot.key == *key))
-            .min_by_key(|&index| self.slot(index).map(|slot| slot.first))
+    /// The transaction of a response: that with its identity, else one with the same addresses, ports and ID where one of
+    /// the two has no question; an open one first.
+    pub(super) fn find_for_response(&self, identity: &Identity) -> Option<u32> {
+        self.find(identity).or_else(|| {
+            self.with_key(identity.key)
+                .filter(|(_, slot)| {
+                    matches!(slot.state, State::Open | State::Answered)
+                        && (identity.question.is_none() || slot.question.is_none())
+                })
+                .min_by_key(|(_, slot)| (slot.state != State::Open, slot.first))
+                .map(|(index, _)| index)
+        })
     }
 
-    pub(super) fn insert(&mut self, hash: u64, slot: Slot) -> Option<u32> {
+    /// The first of the transactions with the same key, where there are `most` of them or more.
+    pub(super) fn crowded(&self, identity: &Identity, most: usize) -> Option<u32> {
+        self.with_key(identity.key).nth(most)?;
+        self.with_key(identity.key)
+            .min_by_key(|(_, slot)| slot.first)
+            .map(|(index, _)| index)
+    }
+
+    pub(super) fn insert(&mut self, slot: Slot) -> Option<u32> {
+        let key = slot.key;
         let index = match self.free.pop() {
             Some(index) => {
                 *self.slots.get_mut(index as usize)? = Some(slot);
@@ -395,12 +408,12 @@ impl Table {
                 index
             }
         };
-        let (slots, hasher) = (&self.slots, &self.hasher);
-        self.index.insert_unique(hash, index, |&index| {
+        let slots = &self.slots;
+        self.index.insert_unique(key, index, |&index| {
             slots
                 .get(index as usize)
                 .and_then(Option::as_ref)
-                .map_or(0, |slot| Self::hash(hasher, &slot.key))
+                .map_or(0, |slot| slot.key)
         });
         self.touch(index);
         Some(index)
@@ -421,11 +434,10 @@ impl Table {
     }
 
     fn unlink(&mut self, index: u32) {
-        let Some(slot) = self.slot(index) else {
+        let Some(key) = self.slot(index).map(|slot| slot.key) else {
             return;
         };
-        let hash = Self::hash(&self.hasher, &slot.key);
-        if let Ok(entry) = self.index.find_entry(hash, |&other| other == index) {
+        if let Ok(entry) = self.index.find_entry(key, |&other| other == index) {
             entry.remove();
             self.free.push(index);
         }
