@@ -22,6 +22,7 @@ mod lost;
 mod mpls;
 mod netfilter;
 mod overlay;
+mod plain;
 mod port;
 mod ppp;
 mod tag;
@@ -206,7 +207,14 @@ impl Decoder {
     ///
     /// A few kinds of packet hold several datagrams; see [`Self::decode_further`].
     pub fn decode<'a>(&'a mut self, packet: &Packet<'a>) -> Option<Frame<'a>> {
-        self.walk(packet, 0)
+        match plain::frame(packet, &self.ports) {
+            Some(frame) => {
+                self.member = 0;
+                self.stats.udp += 1;
+                Some(frame)
+            }
+            None => self.walk(packet, 0),
+        }
     }
 
     /// The next datagram or segment of the packet that was decoded last, until there is none: packets that the kernel

@@ -2,6 +2,7 @@
 # A small network in network namespaces, for scripts that record or test on real traffic. Source it, then:
 #
 #   lab_up              build it (removed again when the script exits, however it exits)
+#   pair_up             or, quicker, a client and a resolver only; see there
 #   on HOST COMMAND...  run a command on a host, with that host's resolv.conf
 #   start HOST COMMAND  the same in the background; its process id is in $started
 #   record FILE HOST TCPDUMP-ARGUMENTS...    begin a recording, return once tcpdump listens
@@ -19,6 +20,9 @@
 #
 # Nothing has a default route, so nothing leaves the namespaces. Neighbour entries are static.
 
+# shellcheck source=scripts/lib/setup.sh
+. "${BASH_SOURCE[0]%/*}/setup.sh"
+
 LAB="lab$$"
 LAB_DIR=""
 LAB_PIDS=()
@@ -27,32 +31,6 @@ LAB_RECORDERS=()
 LAB_CLIENTS=(9 11 12 13 14 15 16 17 18 19)
 # shellcheck disable=SC2034  # for the scripts that source this file
 started=""
-
-say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
-die() { say "$*"; exit 1; }
-
-# need PACKAGE:COMMAND... - installs the Debian packages whose command is missing.
-need() {
-    local pair missing=()
-    for pair; do
-        PATH="$PATH:/usr/sbin:/sbin" command -v "${pair#*:}" >/dev/null || missing+=("${pair%%:*}")
-    done
-    [ ${#missing[@]} -gt 0 ] || return 0
-    if ! command -v apt-get >/dev/null; then
-        die "please install what these Debian packages hold, then run this again: ${missing[*]}"
-    fi
-    say "installing ${missing[*]}"
-    # The servers are run here by hand, in namespaces: the packages must not start them on the machine.
-    local policy=/usr/sbin/policy-rc.d ours="" rc=0
-    if [ ! -e $policy ]; then
-        printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy && ours=yes
-    fi
-    { DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}" ||
-        { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"; }
-    } >"$LAB_DIR/apt.log" 2>&1 || rc=$?
-    [ -z "$ours" ] || rm -f $policy
-    [ $rc -eq 0 ] || { cat "$LAB_DIR/apt.log" >&2; die "apt-get could not install ${missing[*]}"; }
-}
 
 on() { local host=$1; shift; ip netns exec "$LAB-$host" "$@"; }
 
@@ -163,8 +141,8 @@ know() { # HOST IFACE NUMBER - a static neighbour
     on "$1" ip neigh replace "fd00:9::$3" lladdr "$mac" dev "$2" nud permanent
 }
 
-lab_up() {
-    local n leg
+# lab_begin - what every lab begins with: a folder, and the end of it all when the script exits.
+lab_begin() {
     [ "$(id -u)" = 0 ] || die "network namespaces need root: run this with sudo"
     LAB_DIR=$(mktemp -d)
     chmod 755 "$LAB_DIR"
@@ -172,10 +150,57 @@ lab_up() {
     trap 'exit 130' INT
     trap 'exit 143' TERM
     export LC_ALL=C
-    PATH="$PATH:/usr/sbin:/sbin"
-    need iproute2:ip ethtool:ethtool tcpdump:tcpdump bind9-dnsutils:dig unbound:unbound nsd:nsd \
-        tshark:tshark wireshark-common:editcap curl:curl socat:socat openvswitch-switch:ovs-vsctl \
-        iputils-ping:ping python3:python3
+}
+
+# What the labs themselves need.
+LAB_PACKAGES=(iproute2:ip ethtool:ethtool tcpdump:tcpdump bind9-dnsutils:dig unbound:unbound nsd:nsd curl:curl
+    python3:python3)
+
+# pair_up - two hosts and two cables: c (10.9.5.1 on eth0, 10.9.6.1 on eth1) and d (10.9.5.2 and 10.9.5.3, 10.9.6.2),
+# where unbound knows that everything below ngrok.io and example.com has one address.
+pair_up() {
+    lab_begin
+    need "${LAB_PACKAGES[@]}"
+    new_host c
+    new_host d
+    cable c eth0 d eth0
+    cable c eth1 d eth1
+    on c ip addr add 10.9.5.1/24 dev eth0
+    on c ip addr add 10.9.6.1/24 dev eth1
+    on d ip addr add 10.9.5.2/24 dev eth0
+    on d ip addr add 10.9.5.3/24 dev eth0
+    on d ip addr add 10.9.6.2/24 dev eth1
+    resolv_conf c 'nameserver 10.9.5.2'
+    cat >"$LAB_DIR/pair.conf" <<END
+server:
+    interface: 0.0.0.0
+    interface-automatic: yes
+    access-control: 0.0.0.0/0 allow
+    num-threads: 1
+    username: ""
+    chroot: ""
+    directory: "$LAB_DIR"
+    pidfile: "$LAB_DIR/pair.pid"
+    use-syslog: no
+    logfile: ""
+    local-zone: "ngrok.io." redirect
+    local-data: "ngrok.io. 60 A 3.134.39.220"
+    local-zone: "example.com." redirect
+    local-data: "example.com. 60 A 192.0.2.1"
+remote-control:
+    control-enable: no
+END
+    # A copy, because a security profile for the installed path would keep it out of our folder.
+    cp "$(command -v unbound)" "$LAB_DIR/unbound"
+    start d "$LAB_DIR/unbound" -d -c "$LAB_DIR/pair.conf"
+    wait_for "unbound" on c dig +tries=1 +time=1 @10.9.5.2 example.com
+    wait_for "unbound on the second cable" on c dig +tries=1 +time=1 @10.9.6.2 example.com
+}
+
+lab_up() {
+    local n leg
+    lab_begin
+    need "${LAB_PACKAGES[@]}"
 
     say "building the network"
     new_host sw

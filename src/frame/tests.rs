@@ -545,3 +545,36 @@ fn the_look_refuses_plain_packets_of_other_ports() {
         );
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+    /// What the quick way gives, the layers one by one give too; and it is taken.
+    #[test]
+    fn the_quick_way_agrees_with_the_long_one(
+        v6 in any::<bool>(),
+        tag in prop::option::of(any::<u16>()),
+        changes in prop::collection::vec((0_usize..90, any::<u8>()), 0..3),
+        cut in 0_usize..12,
+    ) {
+        let (ether_type, ip) = if v6 { (0x86dd_u16, ipv6()) } else { (0x0800, ipv4()) };
+        let mut bytes = match tag {
+            Some(tag) => ethernet(0x8100, &joined(&[&tag.to_be_bytes(), &ether_type.to_be_bytes(), &ip])),
+            None => ethernet(ether_type, &ip),
+        };
+        let length = bytes.len();
+        for (place, value) in &changes {
+            bytes[place % length] = *value;
+        }
+        bytes.truncate(length - cut.saturating_sub(6));
+        let mut decoder = decoder();
+        let packet = packet(1, &bytes);
+        let quick = plain::frame(&packet, &decoder.ports).map(|frame| format!("{frame:?}"));
+        if changes.is_empty() && bytes.len() == length {
+            prop_assert!(quick.is_some());
+        }
+        if let Some(quick) = quick {
+            prop_assert_eq!(decoder.walk(&packet, 0).map(|frame| format!("{frame:?}")), Some(quick));
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The program on live interfaces: in network namespaces, with real clients and a real resolver, signals, users, disks.
+//!
+//! These need root. `scripts/test` installs what they use and runs them; `DNSTERRIER_NO_LIVE=1` leaves them out.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stderr,
+    reason = "a test that panics is one that fails"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod lab;
+mod running;
+
+mod beside_tcpdump;
+mod ending;
+mod filters;
+mod full_disk;
+mod losing;
+mod permission;
+mod table;
+mod two_interfaces;
