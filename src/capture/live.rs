@@ -186,6 +186,7 @@ impl Source for Live {
                 WAIT
             });
             let mut read = 0;
+            let mut failed = None;
             for (place, interface) in self.interfaces.iter_mut().enumerate() {
                 let taken = Self::read(interface, place, &mut |packet| {
                     if merge {
@@ -196,10 +197,9 @@ impl Source for Live {
                 });
                 match taken {
                     Ok(packets) => read += packets,
-                    Err(error) => {
-                        errors.push(error);
-                        ending = Some(begin);
-                    }
+                    // The first word of it is enough; what the kernel still holds comes after it.
+                    Err(error) if ending.is_none() => failed = Some(error),
+                    Err(_) => {}
                 }
             }
             let over = ending.is_some_and(|asked| read == 0 || asked.elapsed() >= DRAIN);
@@ -221,7 +221,12 @@ impl Source for Live {
             let time_is_up = self
                 .duration
                 .is_some_and(|duration| begin.elapsed() >= duration);
-            if ending.is_none() && (stop() || time_is_up) {
+            if let Some(error) = failed {
+                errors.push(error);
+                // An interface that is gone cannot be waited for, but its last block is still to come.
+                std::thread::sleep(BLOCK + BLOCK / 2);
+                ending = Some(Instant::now());
+            } else if ending.is_none() && (stop() || time_is_up) {
                 ending = Some(Instant::now());
             }
         }
