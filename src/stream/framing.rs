@@ -256,7 +256,11 @@ impl Framing {
             return Judgement::Lost;
         }
         let message = bytes.get(PREFIX..end.min(bytes.len())).unwrap_or_default();
-        let plausible = shape::is_plausible(message, len);
+        let plausible = if self.confirmed {
+            shape::is_plausible(message, len)
+        } else {
+            shape::is_plausible_first(message, len)
+        };
         if bytes.len() < end {
             return if plausible || self.confirmed {
                 Judgement::Wait

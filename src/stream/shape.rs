@@ -126,13 +126,32 @@ pub(super) fn is_plausible(message: &[u8], len: usize) -> bool {
         return false;
     }
     if header.questions + header.total_records() == 0 {
-        return true;
+        // Nothing behind the header (a refusal), or what DSO has instead: a type and a length (RFC 8490, 5.4.1).
+        return len == HEADER || (header.opcode == LAST_OPCODE && dso_fits(message, len));
     }
     match name(message, HEADER) {
         Name::End(end) => end + 4 <= len,
         Name::Short => message.len() < len,
         Name::Broken => false,
     }
+}
+
+/// Whether the first TLV of a DSO message has a type and ends within the message, as far as it is there.
+fn dso_fits(message: &[u8], len: usize) -> bool {
+    let kind = word(message, HEADER).is_none_or(|kind| kind != 0);
+    let end = word(message, HEADER + 2).map_or(0, |length| HEADER + 4 + usize::from(length));
+    kind && end <= len
+}
+
+/// The most questions that the first message of a stream has.
+const USUAL_QUESTIONS: usize = 16;
+
+/// [`is_plausible`] for the first message of a stream, when nothing else says yet that this is DNS.
+pub(super) fn is_plausible_first(message: &[u8], len: usize) -> bool {
+    let usual = |header: Header| {
+        header.questions <= USUAL_QUESTIONS && (header.response || header.rcode == 0)
+    };
+    is_plausible(message, len) && Header::read(message).is_none_or(usual)
 }
 
 /// Whether what follows a message can be the next one, as far as it is there.
@@ -316,6 +335,28 @@ mod tests {
             // Its records end before it does.
             assert_eq!(walk(message, message.len() + 1), Walk::Broken);
         }
+    }
+
+    /// What other files say at their beginning, read as a message: zeros where the counts are, or many questions.
+    #[test]
+    fn empty_counts_are_for_messages_that_end_there() {
+        let mut message = vec![0; HEADER];
+        assert!(is_plausible(&message, HEADER));
+        assert!(
+            !is_plausible(&message, 200),
+            "nothing counted, and yet bytes"
+        );
+        message.extend([0; 40]);
+        assert!(!is_plausible(&message, message.len()));
+        // DSO keepalive: type 1, length 8.
+        let mut dso = vec![0, 0, 0x30, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 8];
+        dso.extend([0; 8]);
+        assert!(is_plausible(&dso, dso.len()));
+        dso[13] = 0;
+        assert!(!is_plausible(&dso, dso.len()));
+        let mut many = vec![0, 1, 0, 0, 0, 17, 0, 0, 0, 0, 0, 0];
+        many.extend([0, 0, 1, 0, 1].repeat(17));
+        assert!(is_plausible(&many, many.len()) && !is_plausible_first(&many, many.len()));
     }
 
     #[test]
