@@ -252,7 +252,7 @@ fn decode(
         batch.clear();
         // The capture thread may be gone already.
         empty.try_send(batch).ok();
-        if out.events.is_empty() && !is_idle && decoded % EMPTY_BATCHES != 0 {
+        if out.events.is_empty() && !is_idle && !decoded.is_multiple_of(EMPTY_BATCHES) {
             // Nothing to tell: to wake the matcher costs more than to decode a batch.
             waiting = Some(out);
         } else if events.send(out).is_err() {

@@ -716,8 +716,11 @@ fn role_of(role: Role, query: &[u8]) -> Role {
     }
 }
 
-/// Whether a message is multicast DNS or LLMNR, by its ports.
+/// Whether a message is multicast DNS or LLMNR, by its ports. What comes over TCP is between two hosts, whatever the port.
 fn multicast(envelope: &Envelope<'_>) -> Option<Multicast> {
+    if envelope.transport == Transport::Tcp {
+        return None;
+    }
     let has = |port| envelope.src_port == port || envelope.dst_port == port;
     if has(53) {
         None

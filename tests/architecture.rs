@@ -1,6 +1,16 @@
 //! The arrows of ARCHITECTURE.md: a module imports only modules that stand before it in the flow, a library is imported by the
 //! one module whose business it is.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a test may fail: that is what it is for"
+)]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

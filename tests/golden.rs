@@ -1,6 +1,16 @@
 //! The committed captures give the rows that an independent reading of them gives (`scripts/expected-rows`, by tshark), however
 //! they are fed in.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a test may fail: that is what it is for"
+)]
+
 mod common;
 
 use std::path::Path;

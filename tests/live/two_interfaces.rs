@@ -39,3 +39,30 @@ fn two_interfaces_are_merged_by_time() {
     }
     assert!(events.is_sorted_by_key(|event| event["_time"].as_str().unwrap()));
 }
+
+/// `any` stands for all interfaces: a lookup over each cable, one event each.
+#[test]
+fn any_interface() {
+    let Some(lab) = Lab::pair() else { return };
+    let live = lab.listen("c", &["sniff", "-i", "any", "--format", "jsonl"]);
+    lab.dig("c", &["@10.9.5.2", "one.ngrok.io"]);
+    lab.dig("c", &["@10.9.6.2", "other.ngrok.io"]);
+    let rows = json_lines(&live.end_by("INT").with_status(0).out);
+    let seen: Vec<(&str, &str, u64)> = rows
+        .iter()
+        .map(|row| {
+            (
+                row["src"].as_str().unwrap(),
+                row["query"].as_str().unwrap(),
+                row["count"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            ("10.9.5.1", "one.ngrok.io", 1),
+            ("10.9.6.1", "other.ngrok.io", 1)
+        ]
+    );
+}

@@ -1,0 +1,400 @@
+//! Damaged packets: real ones with bytes turned, cut off and put on, by a generator that is the same on every run. Whatever
+//! comes, nothing panics, every packet is counted exactly once, what goes in comes out, and no name can drive a terminal.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a test may fail: that is what it is for"
+)]
+
+mod common;
+
+use std::io::{BufRead, BufReader};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::captures;
+use dnsterrier::aggregate::{self, Aggregator, Window};
+use dnsterrier::capture::{CaptureError, Files, Source, TakePackets, expand};
+use dnsterrier::event::Maker;
+use dnsterrier::frame::{Decoder, Ports};
+use dnsterrier::packet::{LinkType, Packet};
+use dnsterrier::pipeline::{Report, Run, Signals, Span, Writers};
+use dnsterrier::rule::{self, Rules};
+use dnsterrier::sink::{Format, Options, Place, Stream, TableOptions, Writer, columns};
+use dnsterrier::stats::Capture;
+use dnsterrier::time::Timestamp;
+use dnsterrier::transaction::Limits;
+
+const PORTS: [u16; 3] = [53, 5353, 5355];
+
+/// Marsaglia's xorshift: the same numbers on every machine.
+#[derive(Clone, Debug)]
+struct Xorshift(u64);
+
+impl Xorshift {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    /// A number below `end`, 0 where there is none.
+    fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() >> 11).unwrap() % end.max(1)
+    }
+
+    fn byte(&mut self) -> u8 {
+        // Those that mean something to DNS come more often: pointers, the longest label, OPT, lengths.
+        const TELLING: [u8; 10] = [0, 1, 0x0C, 0x29, 0x3F, 0x40, 0x7F, 0x80, 0xC0, 0xFF];
+        match self.below(2) {
+            0 => TELLING[self.below(TELLING.len())],
+            _ => u8::try_from(self.below(256)).unwrap(),
+        }
+    }
+}
+
+/// A packet as it was captured.
+#[derive(Clone, Debug)]
+struct Original {
+    link: LinkType,
+    wire_len: u32,
+    bytes: Vec<u8>,
+}
+
+/// Keeps the first packets of a file.
+#[derive(Default)]
+struct Keep {
+    originals: Vec<Original>,
+    most: usize,
+    stats: Capture,
+}
+
+impl TakePackets for Keep {
+    fn take(&mut self, packet: &Packet<'_>) -> ControlFlow<()> {
+        self.originals.push(Original {
+            link: packet.link,
+            wire_len: packet.wire_len,
+            bytes: packet.bytes.to_vec(),
+        });
+        if self.originals.len() < self.most {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    }
+
+    fn idle(&mut self, _now: Timestamp) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    fn stats(&mut self) -> &mut Capture {
+        &mut self.stats
+    }
+}
+
+fn packets_of(path: &Path, most: usize) -> Vec<Original> {
+    let mut keep = Keep {
+        most,
+        ..Keep::default()
+    };
+    // A damaged file gives what it has.
+    Files::new(expand(&[path.to_owned()]).unwrap(), None).run(&mut keep, &|| false);
+    keep.originals
+}
+
+/// The packets to damage: the committed captures, and some of the corpus where it is there.
+fn originals() -> Vec<Original> {
+    let mut originals: Vec<Original> = captures()
+        .iter()
+        .flat_map(|path| packets_of(path, 400))
+        .collect();
+    assert!(originals.len() > 1000);
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus/files");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(&corpus)
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    if files.is_empty() {
+        println!(
+            "{} is not there: only the committed captures",
+            corpus.display()
+        );
+    }
+    let step = files.len() / 60 + 1;
+    for path in files.iter().step_by(step) {
+        originals.extend(packets_of(path, 60));
+    }
+    originals
+}
+
+/// Damages a packet in one to three ways.
+fn damage(random: &mut Xorshift, originals: &[Original]) -> Original {
+    let mut packet = originals[random.below(originals.len())].clone();
+    for _ in 0..=random.below(3) {
+        let bytes = &mut packet.bytes;
+        let length = bytes.len();
+        match random.below(9) {
+            // A bit.
+            0 if length > 0 => bytes[random.below(length)] ^= 1 << random.below(8),
+            // A byte, anywhere or after the headers of Ethernet, IPv4 and UDP.
+            1 if length > 0 => bytes[random.below(length)] = random.byte(),
+            2 | 3 if length > 42 => bytes[42 + random.below(length - 42)] = random.byte(),
+            // A number of two bytes.
+            4 if length > 43 => {
+                let at = 42 + random.below(length - 43);
+                let number = [0, 1, 2, 255, 256, 0x7FFF, 0x8000, 0xFFFF][random.below(8)];
+                bytes[at..at + 2].copy_from_slice(&u16::to_be_bytes(number));
+            }
+            // The capture cut it; or it was so short.
+            5 => bytes.truncate(random.below(length + 1)),
+            6 => {
+                bytes.truncate(random.below(length + 1));
+                packet.wire_len = u32::try_from(bytes.len()).unwrap();
+            }
+            // More of it, of itself or at random.
+            7 => {
+                let more = random.below(80);
+                for _ in 0..more {
+                    let byte = match (random.below(2), bytes.len()) {
+                        (0, 1..) => bytes[random.below(bytes.len())],
+                        _ => random.byte(),
+                    };
+                    bytes.push(byte);
+                }
+                packet.wire_len = u32::try_from(bytes.len()).unwrap();
+            }
+            // The end of another.
+            _ => {
+                let other = &originals[random.below(originals.len())].bytes;
+                let at = random.below(length.min(other.len()) + 1);
+                bytes.truncate(at);
+                bytes.extend(&other[at..]);
+                packet.wire_len = u32::try_from(bytes.len()).unwrap();
+            }
+        }
+    }
+    // A header that lies about the length.
+    if random.below(50) == 0 {
+        packet.wire_len = u32::try_from(random.below(1 << 32)).unwrap();
+    }
+    packet
+}
+
+/// A source of damaged packets, a thousandth of a second apart but for a jump now and then.
+struct Damaged {
+    originals: Arc<[Original]>,
+    random: Xorshift,
+    packets: u64,
+}
+
+impl Source for Damaged {
+    fn names(&self) -> Vec<Arc<str>> {
+        vec![Arc::from("damaged")]
+    }
+
+    fn run(&mut self, sink: &mut dyn TakePackets, stop: &dyn Fn() -> bool) -> Vec<CaptureError> {
+        let mut time = Timestamp::from_parts(1_800_000_000, 0);
+        for number in 1..=self.packets {
+            let Original {
+                link,
+                wire_len,
+                bytes,
+            } = damage(&mut self.random, &self.originals);
+            time = match self.random.below(5_000) {
+                0 => time.minus(Duration::from_secs(100)),
+                1 => time.plus(Duration::from_secs(100)),
+                2..50 => time.minus(Duration::from_millis(20)),
+                _ => time.plus(Duration::from_millis(1)),
+            };
+            let packet = Packet {
+                time,
+                input: 0,
+                number,
+                link,
+                wire_len,
+                bytes: &bytes,
+            };
+            if sink.take(&packet).is_break() || stop() {
+                break;
+            }
+        }
+        Vec::new()
+    }
+
+    fn is_live(&self) -> bool {
+        false
+    }
+}
+
+/// Runs damaged packets through the whole pipeline, with events to a file or none at all.
+fn run(originals: &Arc<[Original]>, seed: u64, packets: u64, events: Place) -> Report {
+    let rules = Arc::new(Rules::new(rule::embedded().unwrap()).unwrap());
+    let sensor: Arc<str> = Arc::from("mutation");
+    let table = TableOptions::default();
+    let writer = |stream, place| {
+        let options = Options {
+            live: false,
+            format: Format::Jsonl,
+            columns: &columns(stream, rules.list()),
+            shared_stdout: false,
+            table,
+        };
+        Writer::open(stream, &[place], &options).unwrap()
+    };
+    let run = Run {
+        source: Box::new(Damaged {
+            originals: Arc::clone(originals),
+            random: Xorshift(seed),
+            packets,
+        }),
+        ports: Ports::new(&PORTS),
+        count: None,
+        span: Span::ALL,
+        limits: Limits {
+            // Few, so that eviction has its turn.
+            entries: 500,
+            ..Limits::default()
+        },
+        maker: Maker {
+            sensor: Arc::clone(&sensor),
+            zone: None,
+            sources: vec![Arc::from("damaged")],
+            sinkholes: Vec::new(),
+        },
+        aggregator: Aggregator::new(
+            rules.list(),
+            Window::None,
+            sensor,
+            aggregate::Limits::default(),
+        )
+        .unwrap(),
+        writers: Writers {
+            rows: writer(Stream::Rows, Place::None),
+            hits: writer(Stream::Hits, Place::None),
+            events: writer(Stream::Events, events),
+            sources: writer(Stream::Sources, Place::None),
+        },
+        rules,
+        table,
+        show: |_| {},
+    };
+    run.run(&Signals::default())
+}
+
+/// Nothing is lost and nothing is counted twice.
+fn adds_up(report: &Report, packets: u64, what: &str) {
+    assert_eq!(report.panicked, None, "{what}");
+    assert!(report.output.is_ok(), "{what}: {:?}", report.output);
+    let stats = &report.stats;
+    assert_eq!(stats.capture.received, packets, "{what}");
+    assert!(stats.identities.len() >= 10);
+    for identity in &stats.identities {
+        assert!(identity.holds, "{what}: {identity:?}");
+    }
+}
+
+/// JSON of printable ASCII alone, in which nothing had to be escaped but the quote and the backslash of RFC 1035.
+fn is_harmless(line: &[u8]) -> bool {
+    let mut bytes = line.iter();
+    while let Some(byte) = bytes.next() {
+        let harmless = match byte {
+            b'\\' => matches!(bytes.next(), Some(b'\\' | b'"')),
+            _ => matches!(byte, b' '..=b'~'),
+        };
+        if !harmless {
+            return false;
+        }
+    }
+    true
+}
+
+#[test]
+fn every_damaged_packet_is_counted_exactly_once() {
+    let originals = originals();
+    let mut random = Xorshift(0x9E37_79B9_7F4A_7C15);
+    let mut decoder = Decoder::new(Ports::new(&PORTS));
+    let mut for_us = 0_u64;
+    for number in 1..=100_000_u64 {
+        let Original {
+            link,
+            wire_len,
+            bytes,
+        } = damage(&mut random, &originals);
+        let packet = Packet {
+            time: Timestamp::from_parts(1_800_000_000 + i64::try_from(number / 1000).unwrap(), 0),
+            input: 0,
+            number,
+            link,
+            wire_len,
+            bytes: &bytes,
+        };
+        let is_for_us = decoder.decode(&packet).is_some();
+        if is_for_us {
+            for_us += 1;
+            while decoder.decode_further(&packet).is_some() {}
+        }
+        assert_eq!(decoder.stats.total(), number, "{packet:02x?}");
+        assert_eq!(
+            decoder.stats.udp + decoder.stats.tcp,
+            for_us,
+            "{packet:02x?}"
+        );
+    }
+    assert!(
+        for_us > 20_000,
+        "only {for_us} packets came through: the test tests little"
+    );
+}
+
+#[test]
+fn damaged_packets_go_through_the_pipeline() {
+    let originals: Arc<[Original]> = originals().into();
+    for seed in 1..=4 {
+        let packets = 40_000;
+        let report = run(&originals, seed, packets, Place::None);
+        adds_up(&report, packets, &format!("seed {seed}"));
+        assert_eq!(report.stats.mode, "candidates");
+        assert!(report.stats.messages.total() > packets / 5);
+        assert!(report.stats.events.evicted > 0);
+    }
+}
+
+#[test]
+fn events_of_damaged_packets_are_printable() {
+    let originals: Arc<[Original]> = originals().into();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("events.jsonl");
+    let packets = 40_000;
+    let place = Place::File {
+        path: path.clone(),
+        format: Format::Jsonl,
+    };
+    let report = run(&originals, 99, packets, place);
+    adds_up(&report, packets, "with events");
+    assert_eq!(report.stats.mode, "everything");
+    assert_eq!(report.stats.events.not_looked_into, 0);
+    let mut events = 0;
+    let mut odd = 0;
+    for line in BufReader::new(std::fs::File::open(&path).unwrap()).split(b'\n') {
+        let line = line.unwrap();
+        events += 1;
+        odd += u64::from(memchr::memmem::find(&line, b"malformed:").is_some());
+        assert!(is_harmless(&line), "{}", line.escape_ascii());
+    }
+    assert_eq!(events, report.stats.events.made);
+    assert!(
+        events > 5_000 && odd > 1_000,
+        "{events} events, {odd} malformed"
+    );
+}
