@@ -3,14 +3,14 @@
 //! ```text
 //! Packet -> Frame -> Message -> Transaction -> Event -> Hit -> Row -> Sink
 //! capture   frame    message   transaction     event    rule    aggregate  sink
-//! | capture thread |       decoder thread             |     matcher thread     |
+//! |        capture thread        |    decoder thread    |   matcher thread  |
 //! ```
 //!
 //! The modules stand in the order of the flow. Each imports only those above it, and [`pipeline`] alone knows threads.
 //! Read them from top to bottom and you have followed a packet:
 //!
 //! - [`time`] is packet time, [`stats`] what was counted: the two that every stage may use.
-//! - [`packet`] is what a capture gives, in batches; [`capture`] reads files, standard input and interfaces.
+//! - [`packet`] is what a capture gives; [`capture`] reads files, standard input and interfaces.
 //! - [`frame`] takes the layers off; [`stream`] turns TCP segments into messages.
 //! - [`message`] walks a DNS message; [`transaction`] pairs queries with responses; [`event`] says it in the words of the
 //!   Network_Resolution data model.

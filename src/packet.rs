@@ -1,6 +1,5 @@
-//! Packets, and the batches in reused arenas that carry them from the capture thread to the decoder.
+//! Packets, and batches of them in one arena for those that have to wait.
 
-use crate::stats::Capture;
 use crate::time::Timestamp;
 
 /// A link type: a `LINKTYPE_`/`DLT_` number of the registry at <https://www.tcpdump.org/linktypes.html>, as libpcap gives it.
@@ -42,30 +41,21 @@ struct Entry {
     input: u16,
 }
 
-/// Some hundred packets in one arena, given back by the decoder and filled again.
+/// Packets in one arena, which is used again: those of several interfaces wait in it for their order.
 #[derive(Debug, Default)]
 pub struct Batch {
     arena: Vec<u8>,
     entries: Vec<Entry>,
-    /// Packet time has come at least so far, also where no packet says so (a live capture that fell silent).
-    pub now: Option<Timestamp>,
-    /// What the capture had counted when this batch was sent.
-    pub stats: Capture,
 }
 
 impl Batch {
-    /// How many packets make a batch.
-    pub const PACKETS: usize = 512;
-    /// How many bytes of packets make a batch, whatever their number.
-    pub const BYTES: usize = 256 * 1024;
-
     /// Appends a copy of a packet.
     pub fn push(&mut self, packet: &Packet<'_>) {
         let (Ok(start), Ok(len)) = (
             u32::try_from(self.arena.len()),
             u32::try_from(packet.bytes.len()),
         ) else {
-            debug_assert!(false, "a batch is sent long before it holds 4 GiB");
+            debug_assert!(false, "packets wait for less than a second");
             return;
         };
         self.arena.extend_from_slice(packet.bytes);
@@ -78,24 +68,6 @@ impl Batch {
             link: packet.link,
             input: packet.input,
         });
-    }
-
-    /// Whether it is time to send the batch.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.entries.len() >= Self::PACKETS || self.arena.len() >= Self::BYTES
-    }
-
-    /// Whether it holds no packet.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
-    /// The number of packets.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.entries.len()
     }
 
     /// The packets in the order in which they were pushed.
@@ -112,7 +84,6 @@ impl Batch {
     pub fn clear(&mut self) {
         self.arena.clear();
         self.entries.clear();
-        self.now = None;
     }
 
     fn packet(&self, entry: &Entry) -> Packet<'_> {

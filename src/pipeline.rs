@@ -1,8 +1,8 @@
 //! Threads, channels and how they end: the only place that knows of any of them.
 //!
 //! ```text
-//! capture thread --batches of packets--> decoder thread --batches of events--> matcher thread
-//!        ^------------empty batches-------------'  ^-----------empty batches---------'
+//! capture thread --batches of arrivals--> decoder thread --batches of events--> matcher thread
+//!        ^------------empty batches--------------'  ^-----------empty batches---------'
 //! ```
 //!
 //! All channels are bounded. When a stage is slower than the one before it, the one before it waits, up to the capture
@@ -25,12 +25,11 @@ use crate::aggregate::Aggregator;
 use crate::capture::{CaptureError, Source};
 use crate::event::{Event, Maker};
 use crate::frame::Ports;
-use crate::packet::Batch;
 use crate::rule::Rules;
 use crate::sink::{SinkError, TableOptions, Writer};
 use crate::stats::Stats;
 use crate::time::Timestamp;
-use crate::transaction::Limits;
+use crate::transaction::{Arrival, Interest, Limits, Pairing};
 use decoding::Decoding;
 use matching::Matching;
 use reading::Reading;
@@ -132,6 +131,35 @@ pub struct Report {
     pub panicked: Option<&'static str>,
 }
 
+/// Messages on their way to the decoder.
+#[derive(Debug, Default)]
+struct ArrivalBatch {
+    arrivals: Vec<Arrival>,
+    /// Packet time has come so far, also where no arrival says so.
+    now: Timestamp,
+    /// A live capture that has nothing to read.
+    is_idle: bool,
+    /// What the capture thread had counted.
+    stats: Stats,
+}
+
+impl ArrivalBatch {
+    /// How many arrivals make a batch.
+    const ARRIVALS: usize = 512;
+}
+
+/// Asks the rules whether a question can matter, or wants everything.
+struct Asking {
+    rules: Arc<Rules>,
+    everything: bool,
+}
+
+impl Interest for Asking {
+    fn wants(&self, name: &[u8]) -> bool {
+        self.everything || self.rules.wants(name)
+    }
+}
+
 /// Events on their way to the matcher.
 #[derive(Debug, Default)]
 struct EventBatch {
@@ -162,18 +190,29 @@ impl Run {
         let inputs = source.names().iter().map(|name| name.to_string()).collect();
         let sensor = maker.sensor.to_string();
 
-        let (full_batches, batches_to_decode) = bounded::<Batch>(BATCHES);
-        let (empty_batches, batches_to_fill) = bounded::<Batch>(BATCHES);
+        let (full_batches, batches_to_decode) = bounded::<ArrivalBatch>(BATCHES);
+        let (empty_batches, batches_to_fill) = bounded::<ArrivalBatch>(BATCHES);
         let (full_events, events_to_match) = bounded::<EventBatch>(BATCHES);
         let (empty_events, events_to_fill) = bounded::<EventBatch>(BATCHES);
         for _ in 0..BATCHES {
             // There is room for all of them.
-            empty_batches.try_send(Batch::default()).ok();
+            empty_batches.try_send(ArrivalBatch::default()).ok();
             empty_events.try_send(EventBatch::default()).ok();
         }
-        let packets = span.widened(crate::transaction::Pairing::longest(limits.timeout));
-        let reading = Reading::new(ports.clone(), packets, count, full_batches, batches_to_fill);
-        let decoding = Decoding::new(ports, limits, maker, Arc::clone(&rules), everything);
+        let packets = span.widened(Pairing::longest(limits.timeout));
+        let asking = Asking {
+            rules: Arc::clone(&rules),
+            everything,
+        };
+        let reading = Reading::new(
+            ports,
+            packets,
+            count,
+            Box::new(asking),
+            full_batches,
+            batches_to_fill,
+        );
+        let decoding = Decoding::new(limits, maker);
         let matching = Matching::new(span, rules, aggregator, writers, table, live, show);
 
         thread::scope(|scope| {
@@ -232,11 +271,11 @@ impl Run {
     }
 }
 
-/// The decoder thread: packets in, events out.
+/// The decoder thread: arrivals in, events out.
 fn decode(
     mut decoding: Decoding,
-    batches: &Receiver<Batch>,
-    empty: &Sender<Batch>,
+    batches: &Receiver<ArrivalBatch>,
+    empty: &Sender<ArrivalBatch>,
     events: &Sender<EventBatch>,
     events_to_fill: &Receiver<EventBatch>,
 ) {
@@ -246,10 +285,9 @@ fn decode(
         let Some(mut out) = waiting.take().or_else(|| events_to_fill.recv().ok()) else {
             return;
         };
-        decoding.decode(&batch, &mut out);
+        decoding.decode(&mut batch, &mut out);
         decoded = decoded.wrapping_add(1);
-        let is_idle = batch.is_empty();
-        batch.clear();
+        let is_idle = batch.is_idle;
         // The capture thread may be gone already.
         empty.try_send(batch).ok();
         if out.events.is_empty() && !is_idle && !decoded.is_multiple_of(EMPTY_BATCHES) {

@@ -4,16 +4,18 @@
 //! closes it; it lingers for a timeout, so that what comes again is told from what is new. What became of it depends on
 //! the packets' times alone, never on when the table was swept.
 
+mod arrival;
 mod table;
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::frame::{Layers, Transport};
-use crate::message::{Envelope, Header, Question};
+use crate::message::Header;
 use crate::stats::{Hosts, Messages, Transactions as Counters};
 use crate::time::Timestamp;
-use table::{Identity, Kept, Key, Link, Slot, State, Table};
+pub use arrival::{Arrival, Reader};
+use table::{Slot, State, Table};
 
 /// Asked with the question in place: does anybody want this transaction? Implemented by those who know the rules and
 /// the streams that were asked for.
@@ -153,7 +155,6 @@ pub struct Transaction<'a> {
 pub struct Pairing {
     limits: Limits,
     table: Table,
-    question: Question,
     hosts: HostMap,
     /// A quick place before the map: most messages are from hosts that were just seen.
     recent: Vec<(IpAddr, HostFlags)>,
@@ -204,43 +205,6 @@ impl HostFlags {
 
 type HostMap = hashbrown::HashMap<IpAddr, HostFlags, ahash::RandomState>;
 
-/// What is known of a message when it comes to the table.
-struct Arrival<'a> {
-    envelope: &'a Envelope<'a>,
-    name: &'a [u8],
-    interest: &'a dyn Interest,
-    bytes: &'a [u8],
-    header: Header,
-    key: Key,
-    identity: Identity,
-    link: Link,
-    port_mismatch: bool,
-}
-
-impl Arrival<'_> {
-    /// Whether somebody wants its transaction. Asked as late as can be: most messages meet a transaction of which it is known.
-    fn is_wanted(&self) -> bool {
-        self.header.questions > 1 || self.interest.wants(self.name)
-    }
-
-    fn side(&self) -> Side<'_> {
-        Side {
-            time: self.envelope.time,
-            input: self.envelope.input,
-            number: self.envelope.number,
-            bytes: self.bytes,
-            missing: self.envelope.missing,
-            fragment_missing: self.envelope.fragment_missing,
-            layers: self.envelope.layers,
-        }
-    }
-
-    fn slot(&self, state: State) -> Slot {
-        let is_stream = self.envelope.transport == Transport::Tcp;
-        Slot::new(self.identity, is_stream, &self.link, state)
-    }
-}
-
 impl Pairing {
     /// The longest that a transaction with such a timeout can take from its first query to its event.
     #[must_use]
@@ -256,7 +220,6 @@ impl Pairing {
         Self {
             limits,
             table: Table::default(),
-            question: Question::default(),
             hosts: HostMap::default(),
             recent: vec![(IpAddr::from([0; 4]), HostFlags::default()); RECENT],
             now: Timestamp::MIN,
@@ -270,59 +233,12 @@ impl Pairing {
     }
 
     /// Takes a message; `give` gets each transaction that it completes and that somebody wants.
-    pub fn push(
-        &mut self,
-        envelope: &Envelope<'_>,
-        bytes: &[u8],
-        interest: &dyn Interest,
-        give: &mut dyn FnMut(&Transaction<'_>),
-    ) {
-        let Some(header) = Header::read(bytes) else {
-            self.messages.not_dns += 1;
-            return;
-        };
-        let mut asked = std::mem::take(&mut self.question);
-        asked.read(bytes, &header);
-        let from_client = !header.is_response();
-        let (src, dst) = (
-            (envelope.src, envelope.src_port),
-            (envelope.dst, envelope.dst_port),
-        );
-        let (client, resolver) = if from_client { (src, dst) } else { (dst, src) };
-        let multicast = multicast(envelope);
-        let is_multicast_response = multicast.is_some() && !from_client;
-        let key = Key {
-            client,
-            resolver,
-            transport: envelope.transport,
-            id: header.id,
-            multicast_response: is_multicast_response,
-        };
-        let (record_type, class) = asked.type_and_class();
-        let question = asked
-            .is_present()
-            .then_some((asked.name(), record_type, class));
-        let arrival = Arrival {
-            envelope,
-            name: asked.name_or_unknown(),
-            interest,
-            bytes,
-            header,
-            key,
-            identity: self.table.identity(&key, question),
-            link: Link {
-                time: envelope.time,
-                payload: self.table.hash_payload(bytes),
-                ip_id: envelope.ip_id.unwrap_or(0),
-            },
-            port_mismatch: resolver.1 != 53 && client.1 == 53,
-        };
-        match multicast {
-            Some(multicast) => self.multicast(&arrival, multicast, give),
-            None if from_client => self.query(&arrival, client.0, give),
-            None => self.response(&arrival, (client.0, resolver.0), give),
+    pub fn push(&mut self, arrival: Arrival, give: &mut dyn FnMut(&Transaction<'_>)) {
+        match arrival.multicast {
+            Some(multicast) => self.multicast(arrival, multicast, give),
+            None if arrival.is_response => self.response(arrival, give),
+            None => self.query(arrival, give),
         }
-        self.question = asked;
     }
 
     /// Moves packet time on and closes what has waited long enough. Time that jumps back closes everything.
@@ -356,14 +272,9 @@ impl Pairing {
         self.next_sweep = Timestamp::MIN;
     }
 
-    fn query(
-        &mut self,
-        arrival: &Arrival<'_>,
-        client: IpAddr,
-        give: &mut dyn FnMut(&Transaction<'_>),
-    ) {
-        self.host(client, HostFlags::ASKED);
-        let now = arrival.envelope.time;
+    fn query(&mut self, arrival: Arrival, give: &mut dyn FnMut(&Transaction<'_>)) {
+        self.host(arrival.client, HostFlags::ASKED);
+        let now = arrival.time();
         if let Some(index) = self.table.find(&arrival.identity)
             && let Some(slot) = self.table.get_mut(index)
         {
@@ -394,7 +305,7 @@ impl Pairing {
                     if slot.latest.since(now) <= RESPONSE_FIRST
                         && now.since(slot.latest) <= RESPONSE_FIRST
                     {
-                        self.response_was_first(index, arrival, give);
+                        self.response_was_first(index, &arrival, give);
                         return;
                     }
                     if let Some(slot) = self.table.remove(index) {
@@ -410,14 +321,9 @@ impl Pairing {
         self.insert(arrival, State::Open, give);
     }
 
-    fn response(
-        &mut self,
-        arrival: &Arrival<'_>,
-        (client, resolver): (IpAddr, IpAddr),
-        give: &mut dyn FnMut(&Transaction<'_>),
-    ) {
-        self.host(resolver, HostFlags::ANSWERED);
-        let now = arrival.envelope.time;
+    fn response(&mut self, arrival: Arrival, give: &mut dyn FnMut(&Transaction<'_>)) {
+        self.host(arrival.resolver, HostFlags::ANSWERED);
+        let now = arrival.time();
         let limits = self.limits;
         let is_over = |slot: &Slot| now.since(slot.latest) > slot.wait(&limits);
         let found = self.table.find_for_response(&arrival.identity);
@@ -439,19 +345,20 @@ impl Pairing {
                 slot.state = State::Answered;
                 slot.set_response(&arrival.link);
                 slot.latest = now;
-                if let Some(wanted) = slot.wanted.take() {
-                    give(&Transaction {
-                        query: Some(wanted.side()),
-                        response: Some(arrival.side()),
-                        is_port_mismatch: arrival.port_mismatch,
-                        ..slot.transaction(
-                            &arrival.key,
-                            role_of(role(&self.hosts, client), &wanted.bytes),
-                        )
-                    });
-                    slot.events = slot.events.saturating_add(1);
-                } else {
-                    self.not_looked_into += 1;
+                match (slot.wanted.take(), &arrival.kept) {
+                    (Some(query), Some(response)) => {
+                        give(&Transaction {
+                            query: Some(query.side()),
+                            response: Some(response.side()),
+                            is_port_mismatch: arrival.port_mismatch,
+                            ..slot.transaction(
+                                &query.key,
+                                role_of(role(&self.hosts, arrival.client), &query.bytes),
+                            )
+                        });
+                        slot.events = slot.events.saturating_add(1);
+                    }
+                    _ => self.not_looked_into += 1,
                 }
                 if let Some(index) = found {
                     self.table.touch(index);
@@ -478,18 +385,19 @@ impl Pairing {
                 }
                 self.transactions.response_only += 1;
                 slot.set_response(&arrival.link);
-                if slot.was_wanted || arrival.is_wanted() {
-                    give(&Transaction {
-                        response: Some(arrival.side()),
-                        retransmitted: 0,
-                        is_late,
-                        is_differing: !is_late,
-                        is_port_mismatch: arrival.port_mismatch,
-                        ..slot.transaction(&arrival.key, role(&self.hosts, client))
-                    });
-                    slot.events = slot.events.saturating_add(1);
-                } else {
-                    self.not_looked_into += 1;
+                match &arrival.kept {
+                    Some(response) if slot.was_wanted || arrival.is_wanted => {
+                        give(&Transaction {
+                            response: Some(response.side()),
+                            retransmitted: 0,
+                            is_late,
+                            is_differing: !is_late,
+                            is_port_mismatch: arrival.port_mismatch,
+                            ..slot.transaction(&response.key, role(&self.hosts, arrival.client))
+                        });
+                        slot.events = slot.events.saturating_add(1);
+                    }
+                    _ => self.not_looked_into += 1,
                 }
             }
             _ => {
@@ -506,10 +414,9 @@ impl Pairing {
     fn response_was_first(
         &mut self,
         index: u32,
-        arrival: &Arrival<'_>,
+        arrival: &Arrival,
         give: &mut dyn FnMut(&Transaction<'_>),
     ) {
-        let role = role_of(role(&self.hosts, arrival.key.client.0), arrival.bytes);
         let Some(slot) = self.table.get_mut(index) else {
             return;
         };
@@ -519,17 +426,20 @@ impl Pairing {
         self.transactions.answered += 1;
         slot.state = State::Answered;
         slot.set_query(&arrival.link);
-        match slot.wanted.take() {
-            Some(wanted) => {
+        match (&arrival.kept, slot.wanted.take()) {
+            (Some(query), Some(response)) => {
                 give(&Transaction {
-                    query: Some(arrival.side()),
-                    response: Some(wanted.side()),
+                    query: Some(query.side()),
+                    response: Some(response.side()),
                     is_response_first: true,
-                    ..slot.transaction(&arrival.key, role)
+                    ..slot.transaction(
+                        &query.key,
+                        role_of(role(&self.hosts, arrival.client), &query.bytes),
+                    )
                 });
                 slot.events = slot.events.saturating_add(1);
             }
-            None => self.not_looked_into += 1,
+            _ => self.not_looked_into += 1,
         }
         self.table.touch(index);
     }
@@ -537,7 +447,7 @@ impl Pairing {
     /// A multicast message is an event of its own; only its copies are not.
     fn multicast(
         &mut self,
-        arrival: &Arrival<'_>,
+        arrival: Arrival,
         multicast: Multicast,
         give: &mut dyn FnMut(&Transaction<'_>),
     ) {
@@ -553,28 +463,29 @@ impl Pairing {
                 self.transactions.multicast_copy += 1;
                 return;
             }
-            if slot.first == arrival.envelope.time {
+            if slot.first == arrival.time() {
                 occurrence = slot.events;
             }
             self.table.remove(index);
         }
         self.transactions.multicast += 1;
-        if arrival.is_wanted() {
-            let side = Some(arrival.side());
-            let (query, response) = if arrival.header.is_response() {
-                (None, side)
-            } else {
-                (side, None)
-            };
-            give(&Transaction {
-                query,
-                response,
-                multicast: Some(multicast),
-                occurrence: u32::from(occurrence),
-                ..arrival.key.transaction(Role::Client)
-            });
-        } else {
-            self.not_looked_into += 1;
+        match &arrival.kept {
+            Some(kept) if arrival.is_wanted => {
+                let side = Some(kept.side());
+                let (query, response) = if arrival.is_response {
+                    (None, side)
+                } else {
+                    (side, None)
+                };
+                give(&Transaction {
+                    query,
+                    response,
+                    multicast: Some(multicast),
+                    occurrence: u32::from(occurrence),
+                    ..kept.key.transaction(Role::Client)
+                });
+            }
+            _ => self.not_looked_into += 1,
         }
         if let Some(index) = self.insert(arrival, State::Multicast, give)
             && let Some(slot) = self.table.get_mut(index)
@@ -586,7 +497,7 @@ impl Pairing {
     /// Puts a new transaction into the table; makes room where there is none.
     fn insert(
         &mut self,
-        arrival: &Arrival<'_>,
+        arrival: Arrival,
         state: State,
         give: &mut dyn FnMut(&Transaction<'_>),
     ) -> Option<u32> {
@@ -602,11 +513,11 @@ impl Pairing {
                 self.end(&slot, give);
             }
         }
-        let mut slot = arrival.slot(state);
+        let mut slot = Slot::new(arrival.identity, arrival.is_stream, &arrival.link, state);
         slot.port_mismatch = arrival.port_mismatch;
-        if matches!(state, State::Open | State::ResponseOnly) && arrival.is_wanted() {
+        if matches!(state, State::Open | State::ResponseOnly) && arrival.is_wanted {
             slot.was_wanted = true;
-            slot.wanted = Some(Kept::new(arrival.key, &arrival.side()));
+            slot.wanted = arrival.kept;
         }
         self.table.insert(slot)
     }
@@ -713,23 +624,6 @@ fn role_of(role: Role, query: &[u8]) -> Role {
     match Header::read(query) {
         Some(header) if !header.recursion_desired() && header.opcode() == 0 => Role::Resolver,
         _ => role,
-    }
-}
-
-/// Whether a message is multicast DNS or LLMNR, by its ports. What comes over TCP is between two hosts, whatever the port.
-fn multicast(envelope: &Envelope<'_>) -> Option<Multicast> {
-    if envelope.transport == Transport::Tcp {
-        return None;
-    }
-    let has = |port| envelope.src_port == port || envelope.dst_port == port;
-    if has(53) {
-        None
-    } else if has(MDNS_PORT) {
-        Some(Multicast::Mdns)
-    } else if has(LLMNR_PORT) {
-        Some(Multicast::Llmnr)
-    } else {
-        None
     }
 }
 

@@ -1,26 +1,55 @@
-//! What the capture thread does with each packet: look at it, count it, copy it into a batch.
+//! What the capture thread does with each packet: its layers, its stream, and a look at each message in place. Only
+//! messages that somebody wants are copied.
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::Span;
+use super::{ArrivalBatch, Span};
 use crate::capture::TakePackets;
-use crate::frame::{PortLook, Ports};
-use crate::packet::{Batch, Look, Packet};
+use crate::frame::{Decoder, Frame, Origin, PortLook, Ports, Transport};
+use crate::message::Envelope;
+use crate::packet::{Look, Packet};
 use crate::stats::Capture;
+use crate::stream::{StreamMessage, Streams};
 use crate::time::Timestamp;
+use crate::transaction::{Arrival, Interest, Reader};
 
-/// Fills batches and sends them.
+/// Streams and fragments are looked through so often for what has waited too long.
+const EXPIRE_EVERY: Duration = Duration::from_millis(20);
+
+/// The stages from packets to arrivals, in batches that are sent on.
 pub(super) struct Reading {
     look: PortLook,
     span: Span,
     count: Option<u64>,
-    batch: Batch,
-    full: Sender<Batch>,
-    empty: Receiver<Batch>,
-    stats: Capture,
-    latest: Timestamp,
+    frames: Decoder,
+    streams: Streams,
+    messages: Messages,
+    capture: Capture,
+    beginnings: u64,
+    now: Timestamp,
+    next_expiry: Timestamp,
+    batch: ArrivalBatch,
+    full: Sender<ArrivalBatch>,
+    empty: Receiver<ArrivalBatch>,
+}
+
+/// The look at messages.
+struct Messages {
+    reader: Reader,
+    interest: Box<dyn Interest>,
+    not_dns: u64,
+}
+
+impl Messages {
+    fn read(&mut self, envelope: &Envelope<'_>, bytes: &[u8], arrivals: &mut Vec<Arrival>) {
+        match self.reader.read(envelope, bytes, self.interest.as_ref()) {
+            Some(arrival) => arrivals.push(arrival),
+            None => self.not_dns += 1,
+        }
+    }
 }
 
 impl Reading {
@@ -28,31 +57,139 @@ impl Reading {
         ports: Ports,
         span: Span,
         count: Option<u64>,
-        full: Sender<Batch>,
-        empty: Receiver<Batch>,
+        interest: Box<dyn Interest>,
+        full: Sender<ArrivalBatch>,
+        empty: Receiver<ArrivalBatch>,
     ) -> Self {
         Self {
-            look: PortLook { ports },
+            look: PortLook {
+                ports: ports.clone(),
+            },
             span,
             count,
-            batch: Batch::default(),
+            frames: Decoder::new(ports),
+            streams: Streams::default(),
+            messages: Messages {
+                reader: Reader::default(),
+                interest,
+                not_dns: 0,
+            },
+            capture: Capture::default(),
+            beginnings: 0,
+            now: Timestamp::MIN,
+            next_expiry: Timestamp::MIN,
+            batch: ArrivalBatch::default(),
             full,
             empty,
-            stats: Capture::default(),
-            latest: Timestamp::MIN,
         }
     }
 
-    /// Sends what is left. Where nobody takes it any more, the run is over anyway.
+    /// The capture is over: closes what is open, and sends what is left. Where nobody takes it any more, the run is over
+    /// anyway.
     pub(super) fn finish(mut self) -> ControlFlow<()> {
-        self.send(None)
+        self.frames.close();
+        self.lost_fragments();
+        let Self {
+            streams,
+            messages,
+            batch,
+            ..
+        } = &mut self;
+        streams.close(&mut |message| {
+            messages.read(
+                &stream_envelope(&message),
+                message.bytes,
+                &mut batch.arrivals,
+            );
+        });
+        self.send(false)
     }
 
-    /// Sends the batch and takes an empty one; waits where the decoder is behind.
-    fn send(&mut self, now: Option<Timestamp>) -> ControlFlow<()> {
+    /// Takes a packet apart, with all that it holds.
+    fn decode(&mut self, packet: &Packet<'_>) {
+        let Self {
+            frames,
+            streams,
+            messages,
+            batch,
+            ..
+        } = self;
+        let origin = Origin::of(packet);
+        let mut next = frames.decode(packet);
+        while let Some(frame) = next {
+            match frame.transport() {
+                Transport::Udp => {
+                    messages.read(
+                        &datagram_envelope(&frame, origin),
+                        frame.payload,
+                        &mut batch.arrivals,
+                    );
+                }
+                Transport::Tcp => streams.push(origin, 0, &frame, &mut |message| {
+                    messages.read(
+                        &stream_envelope(&message),
+                        message.bytes,
+                        &mut batch.arrivals,
+                    );
+                }),
+            }
+            next = frames.decode_further(packet);
+        }
+    }
+
+    /// Moves packet time on: what waited too long is given, or given up.
+    fn advance(&mut self, now: Timestamp) {
+        if now >= self.next_expiry || now < self.now {
+            self.next_expiry = now.plus(EXPIRE_EVERY);
+            let Self {
+                frames,
+                streams,
+                messages,
+                batch,
+                ..
+            } = self;
+            streams.expire(now, &mut |message| {
+                messages.read(
+                    &stream_envelope(&message),
+                    message.bytes,
+                    &mut batch.arrivals,
+                );
+            });
+            frames.expire(now);
+            self.lost_fragments();
+        }
+        self.now = now;
+    }
+
+    /// Datagrams of which only the beginning came.
+    fn lost_fragments(&mut self) {
+        while let Some(lost) = self.frames.next_lost() {
+            self.beginnings += 1;
+            let frame = lost.frame();
+            let envelope = Envelope {
+                fragment_missing: true,
+                ..datagram_envelope(&frame, lost.origin)
+            };
+            self.messages
+                .read(&envelope, frame.payload, &mut self.batch.arrivals);
+        }
+    }
+
+    /// Sends the batch with the counters and takes an empty one; waits where the decoder is behind.
+    fn send(&mut self, is_idle: bool) -> ControlFlow<()> {
         let mut batch = std::mem::take(&mut self.batch);
-        batch.now = now.or((self.latest > Timestamp::MIN).then_some(self.latest));
-        batch.stats = self.stats;
+        batch.now = self.now;
+        batch.is_idle = is_idle;
+        let stats = &mut batch.stats;
+        stats.capture = self.capture;
+        stats.packets = self.frames.stats;
+        stats.further = self.frames.further;
+        stats.tunnels = self.frames.tunnels;
+        stats.fragments = self.frames.fragment_stats();
+        stats.fragments.beginnings = self.beginnings;
+        stats.segments = self.streams.segments;
+        stats.streams = self.streams.stats;
+        stats.messages.not_dns = self.messages.not_dns;
         if self.full.send(batch).is_err() {
             return ControlFlow::Break(());
         }
@@ -68,25 +205,30 @@ impl Reading {
 
 impl TakePackets for Reading {
     fn take(&mut self, packet: &Packet<'_>) -> ControlFlow<()> {
-        self.stats.received += 1;
-        self.stats.bytes += packet.bytes.len() as u64;
-        if self.stats.first.is_none() {
-            self.stats.first = Some(packet.time);
+        self.capture.received += 1;
+        self.capture.bytes += packet.bytes.len() as u64;
+        if self.capture.first.is_none() {
+            self.capture.first = Some(packet.time);
         }
-        self.latest = packet.time;
-        self.stats.last = Some(packet.time);
+        self.capture.last = Some(packet.time);
         if !self.span.holds(packet.time) {
-            self.stats.outside_time += 1;
+            self.capture.outside_time += 1;
         } else if !self.look.may_hold_dns(packet.link, packet.bytes) {
-            self.stats.other_port += 1;
+            self.capture.other_port += 1;
+            self.now = packet.time;
         } else {
-            self.stats.handed_on += 1;
-            self.batch.push(packet);
-            if self.batch.is_full() && self.send(None).is_break() {
-                return ControlFlow::Break(());
-            }
+            self.capture.handed_on += 1;
+            self.advance(packet.time);
+            self.decode(packet);
         }
-        if self.count.is_some_and(|count| self.stats.received >= count) {
+        let is_full = self.batch.arrivals.len() >= ArrivalBatch::ARRIVALS;
+        if is_full && self.send(false).is_break() {
+            return ControlFlow::Break(());
+        }
+        if self
+            .count
+            .is_some_and(|count| self.capture.received >= count)
+        {
             ControlFlow::Break(())
         } else {
             ControlFlow::Continue(())
@@ -94,10 +236,47 @@ impl TakePackets for Reading {
     }
 
     fn idle(&mut self, now: Timestamp) -> ControlFlow<()> {
-        self.send(Some(now))
+        self.advance(now);
+        self.send(true)
     }
 
     fn stats(&mut self) -> &mut Capture {
-        &mut self.stats
+        &mut self.capture
+    }
+}
+
+/// Who sent a datagram to whom.
+fn datagram_envelope<'a>(frame: &'a Frame<'_>, origin: Origin) -> Envelope<'a> {
+    Envelope {
+        time: origin.time,
+        input: origin.input,
+        number: origin.number,
+        src: frame.src,
+        dst: frame.dst,
+        src_port: frame.src_port,
+        dst_port: frame.dst_port,
+        transport: Transport::Udp,
+        ip_id: frame.ip_id,
+        layers: &frame.layers,
+        missing: frame.cut,
+        fragment_missing: false,
+    }
+}
+
+/// Who sent a stream's message to whom.
+fn stream_envelope<'a>(message: &StreamMessage<'a>) -> Envelope<'a> {
+    Envelope {
+        time: message.origin.time,
+        input: message.origin.input,
+        number: message.origin.number,
+        src: message.flow.src,
+        dst: message.flow.dst,
+        src_port: message.flow.src_port,
+        dst_port: message.flow.dst_port,
+        transport: Transport::Tcp,
+        ip_id: None,
+        layers: message.layers,
+        missing: message.missing,
+        fragment_missing: false,
     }
 }

@@ -1,49 +1,13 @@
 //! The table of open and lingering transactions: found by their identity, closed in the order of their times.
 
 use std::collections::VecDeque;
-use std::hash::{BuildHasher, Hasher};
-use std::net::IpAddr;
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 use hashbrown::HashTable;
 
-use super::{COPY, Limits, RESPONSE_FIRST, Role, SWEEP_DELAY, Side, Transaction};
-use crate::frame::{Layers, Transport};
+use super::arrival::{Identity, Kept, Key, Link, QuestionHash};
+use super::{COPY, Limits, RESPONSE_FIRST, Role, SWEEP_DELAY, Transaction};
 use crate::time::Timestamp;
-
-/// What makes a transaction the same one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Key {
-    pub(super) client: (IpAddr, u16),
-    pub(super) resolver: (IpAddr, u16),
-    pub(super) transport: Transport,
-    pub(super) id: u16,
-    /// Multicast responses are events of their own, and not those of the queries.
-    pub(super) multicast_response: bool,
-}
-
-/// A key and its question as the table holds them: hashes of 64 and 32 bits, keyed anew in each run so that nobody can choose
-/// two that meet. One in 2^96 pairs of transactions that are open together would be taken for one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Identity {
-    /// All but the question, so that a response without one finds its query.
-    pub(super) key: u64,
-    pub(super) question: QuestionHash,
-}
-
-/// A keyed hash of name, type and class; `None` where there is no whole question.
-pub(super) type QuestionHash = Option<NonZeroU32>;
-
-/// What tells a packet that came again from another one.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Link {
-    pub(super) time: Timestamp,
-    /// A keyed hash of the message.
-    pub(super) payload: u32,
-    /// The IPv4 identification, 0 for IPv6.
-    pub(super) ip_id: u16,
-}
 
 /// A link as a slot keeps it: its time counted from that of the first message, in microseconds.
 #[derive(Clone, Copy, Debug)]
@@ -65,46 +29,6 @@ pub(super) enum State {
     GivenUp,
     /// A multicast message; lingers for its copies.
     Multicast,
-}
-
-/// A message that somebody wants, kept until its transaction is given on.
-#[derive(Clone, Debug)]
-pub(super) struct Kept {
-    pub(super) key: Key,
-    pub(super) bytes: Box<[u8]>,
-    time: Timestamp,
-    input: u16,
-    number: u64,
-    missing: u32,
-    fragment_missing: bool,
-    layers: Layers,
-}
-
-impl Kept {
-    pub(super) fn new(key: Key, side: &Side<'_>) -> Box<Self> {
-        Box::new(Self {
-            key,
-            bytes: side.bytes.into(),
-            time: side.time,
-            input: side.input,
-            number: side.number,
-            missing: side.missing,
-            fragment_missing: side.fragment_missing,
-            layers: side.layers.clone(),
-        })
-    }
-
-    pub(super) fn side(&self) -> Side<'_> {
-        Side {
-            time: self.time,
-            input: self.input,
-            number: self.number,
-            bytes: &self.bytes,
-            missing: self.missing,
-            fragment_missing: self.fragment_missing,
-            layers: &self.layers,
-        }
-    }
 }
 
 /// One transaction in the table: one cache line, because most of what pairing costs is waiting for memory.
@@ -257,30 +181,6 @@ impl Slot {
     }
 }
 
-impl Key {
-    /// The transaction without its messages.
-    pub(super) fn transaction(&self, role: Role) -> Transaction<'static> {
-        Transaction {
-            client: self.client.0,
-            client_port: self.client.1,
-            resolver: self.resolver.0,
-            resolver_port: self.resolver.1,
-            transport: self.transport,
-            id: self.id,
-            query: None,
-            response: None,
-            retransmitted: 0,
-            is_late: false,
-            is_differing: false,
-            is_response_first: false,
-            is_port_mismatch: false,
-            multicast: None,
-            occurrence: 0,
-            role,
-        }
-    }
-}
-
 /// A slot and the time for which it was put into a queue. Where the slot's time is another by now, it stands in the queue
 /// once more.
 type Queued = (u32, Timestamp);
@@ -294,59 +194,12 @@ pub(super) struct Table {
     index: HashTable<u32>,
     long: VecDeque<Queued>,
     short: VecDeque<Queued>,
-    hasher: ahash::RandomState,
 }
 
 impl Table {
     /// The number of transactions.
     pub(super) fn len(&self) -> usize {
         self.index.len()
-    }
-
-    /// The hashes of a key and of its question: name, type, class.
-    pub(super) fn identity(&self, key: &Key, question: Option<(&[u8], u16, u16)>) -> Identity {
-        Identity {
-            key: self.hash(key),
-            question: question.map(|(name, record_type, class)| {
-                let mut hasher = self.hasher.build_hasher();
-                hasher.write(name);
-                hasher.write_u32(u32::from(record_type) << 16 | u32::from(class));
-                NonZeroU32::new(hasher.finish() as u32).unwrap_or(NonZeroU32::MAX)
-            }),
-        }
-    }
-
-    /// A keyed hash of a message.
-    pub(super) fn hash_payload(&self, bytes: &[u8]) -> u32 {
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write(bytes);
-        hasher.finish() as u32
-    }
-
-    fn hash(&self, key: &Key) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
-        match (key.client.0, key.resolver.0) {
-            (IpAddr::V4(client), IpAddr::V4(resolver)) => {
-                hasher.write_u64(u64::from(client.to_bits()) << 32 | u64::from(resolver.to_bits()));
-            }
-            (client, resolver) => {
-                for address in [client, resolver] {
-                    match address {
-                        IpAddr::V4(address) => hasher.write_u32(address.to_bits()),
-                        IpAddr::V6(address) => hasher.write_u128(address.to_bits()),
-                    }
-                }
-            }
-        }
-        let flags =
-            u64::from(key.multicast_response) << 1 | u64::from(key.transport == Transport::Tcp);
-        hasher.write_u64(
-            u64::from(key.client.1) << 48
-                | u64::from(key.resolver.1) << 32
-                | u64::from(key.id) << 16
-                | flags,
-        );
-        hasher.finish()
     }
 
     fn slot(&self, index: u32) -> Option<&Slot> {

@@ -7,6 +7,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::frame::{Layers, Transport};
+use crate::message::Envelope;
 
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
 const RESOLVER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 53));
@@ -104,6 +106,11 @@ fn got(transaction: &Transaction<'_>) -> Got {
     }
 }
 
+thread_local! {
+    /// One reader, because the arrivals of a run are hashed with the same key.
+    static READER: std::cell::RefCell<Reader> = std::cell::RefCell::default();
+}
+
 fn push(pairing: &mut Pairing, sent: &Sent, list: &mut Vec<Got>) {
     let layers = Layers::default();
     let time = Timestamp::from_nanos(sent.at_ms * 1_000_000);
@@ -128,7 +135,9 @@ fn push(pairing: &mut Pairing, sent: &Sent, list: &mut Vec<Got>) {
         fragment_missing: false,
     };
     pairing.advance(time, &mut |transaction| list.push(got(transaction)));
-    pairing.push(&envelope, &sent.bytes(), &Everything, &mut |transaction| {
+    let arrival =
+        READER.with_borrow_mut(|reader| reader.read(&envelope, &sent.bytes(), &Everything));
+    pairing.push(arrival.unwrap(), &mut |transaction| {
         list.push(got(transaction))
     });
 }

@@ -1,0 +1,253 @@
+//! What pairing needs of a message, read in place: who asked whom, a hash of what, and whether somebody wants it.
+
+use std::hash::{BuildHasher, Hasher};
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+
+use super::{Interest, LLMNR_PORT, MDNS_PORT, Multicast, Role, Side, Transaction};
+use crate::frame::{Layers, Transport};
+use crate::message::{Envelope, Header, Question};
+use crate::time::Timestamp;
+
+/// What makes a transaction the same one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Key {
+    pub(super) client: (IpAddr, u16),
+    pub(super) resolver: (IpAddr, u16),
+    pub(super) transport: Transport,
+    pub(super) id: u16,
+    /// Multicast responses are events of their own, and not those of the queries.
+    pub(super) multicast_response: bool,
+}
+
+/// A key and its question as the table holds them: hashes of 64 and 32 bits, keyed anew in each run so that nobody can choose
+/// two that meet. One in 2^96 pairs of transactions that are open together would be taken for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    /// All but the question, so that a response without one finds its query.
+    pub(super) key: u64,
+    pub(super) question: QuestionHash,
+}
+
+/// A keyed hash of name, type and class; `None` where there is no whole question.
+pub(super) type QuestionHash = Option<NonZeroU32>;
+
+/// What tells a packet that came again from another one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Link {
+    pub(super) time: Timestamp,
+    /// A keyed hash of the message.
+    pub(super) payload: u32,
+    /// The IPv4 identification, 0 for IPv6.
+    pub(super) ip_id: u16,
+}
+
+/// A message on its way to its transaction. Few are wanted by anybody, and only those are kept whole.
+#[derive(Debug)]
+pub struct Arrival {
+    pub(super) identity: Identity,
+    pub(super) link: Link,
+    pub(super) client: IpAddr,
+    pub(super) resolver: IpAddr,
+    pub(super) is_response: bool,
+    pub(super) is_stream: bool,
+    /// QR and ports contradict each other.
+    pub(super) port_mismatch: bool,
+    pub(super) multicast: Option<Multicast>,
+    /// Somebody wants an event of it whatever it meets.
+    pub(super) is_wanted: bool,
+    /// The message; also where it has no whole question, because what it meets may be wanted.
+    pub(super) kept: Option<Box<Kept>>,
+}
+
+impl Arrival {
+    /// Capture time of the packet that completed it.
+    #[must_use]
+    pub const fn time(&self) -> Timestamp {
+        self.link.time
+    }
+}
+
+/// Reads arrivals, with the same memory again and again.
+#[derive(Debug, Default)]
+pub struct Reader {
+    question: Question,
+    hasher: ahash::RandomState,
+}
+
+impl Reader {
+    /// Looks at a message in place. `None` where there is not even a header.
+    pub fn read(
+        &mut self,
+        envelope: &Envelope<'_>,
+        bytes: &[u8],
+        interest: &dyn Interest,
+    ) -> Option<Arrival> {
+        let header = Header::read(bytes)?;
+        self.question.read(bytes, &header);
+        let is_response = header.is_response();
+        let (src, dst) = (
+            (envelope.src, envelope.src_port),
+            (envelope.dst, envelope.dst_port),
+        );
+        let (client, resolver) = if is_response { (dst, src) } else { (src, dst) };
+        let multicast = multicast(envelope);
+        let key = Key {
+            client,
+            resolver,
+            transport: envelope.transport,
+            id: header.id,
+            multicast_response: multicast.is_some() && is_response,
+        };
+        let (record_type, class) = self.question.type_and_class();
+        let question =
+            self.question
+                .is_present()
+                .then_some((self.question.name(), record_type, class));
+        let is_wanted = header.questions > 1 || interest.wants(self.question.name_or_unknown());
+        let is_kept = is_wanted || question.is_none();
+        Some(Arrival {
+            identity: self.identity(&key, question),
+            link: Link {
+                time: envelope.time,
+                payload: self.hash_payload(bytes),
+                ip_id: envelope.ip_id.unwrap_or(0),
+            },
+            client: client.0,
+            resolver: resolver.0,
+            is_response,
+            is_stream: envelope.transport == Transport::Tcp,
+            port_mismatch: resolver.1 != 53 && client.1 == 53,
+            multicast,
+            is_wanted,
+            kept: is_kept.then(|| Kept::new(key, envelope, bytes)),
+        })
+    }
+
+    /// The hashes of a key and of its question: name, type, class.
+    fn identity(&self, key: &Key, question: Option<(&[u8], u16, u16)>) -> Identity {
+        Identity {
+            key: self.hash(key),
+            question: question.map(|(name, record_type, class)| {
+                let mut hasher = self.hasher.build_hasher();
+                hasher.write(name);
+                hasher.write_u32(u32::from(record_type) << 16 | u32::from(class));
+                NonZeroU32::new(hasher.finish() as u32).unwrap_or(NonZeroU32::MAX)
+            }),
+        }
+    }
+
+    /// A keyed hash of a message.
+    fn hash_payload(&self, bytes: &[u8]) -> u32 {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(bytes);
+        hasher.finish() as u32
+    }
+
+    fn hash(&self, key: &Key) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        match (key.client.0, key.resolver.0) {
+            (IpAddr::V4(client), IpAddr::V4(resolver)) => {
+                hasher.write_u64(u64::from(client.to_bits()) << 32 | u64::from(resolver.to_bits()));
+            }
+            (client, resolver) => {
+                for address in [client, resolver] {
+                    match address {
+                        IpAddr::V4(address) => hasher.write_u32(address.to_bits()),
+                        IpAddr::V6(address) => hasher.write_u128(address.to_bits()),
+                    }
+                }
+            }
+        }
+        let flags =
+            u64::from(key.multicast_response) << 1 | u64::from(key.transport == Transport::Tcp);
+        hasher.write_u64(
+            u64::from(key.client.1) << 48
+                | u64::from(key.resolver.1) << 32
+                | u64::from(key.id) << 16
+                | flags,
+        );
+        hasher.finish()
+    }
+}
+
+/// A message that somebody wants, kept until its transaction is given on.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub(super) key: Key,
+    pub(super) bytes: Box<[u8]>,
+    time: Timestamp,
+    input: u16,
+    number: u64,
+    missing: u32,
+    fragment_missing: bool,
+    layers: Layers,
+}
+
+impl Kept {
+    fn new(key: Key, envelope: &Envelope<'_>, bytes: &[u8]) -> Box<Self> {
+        Box::new(Self {
+            key,
+            bytes: bytes.into(),
+            time: envelope.time,
+            input: envelope.input,
+            number: envelope.number,
+            missing: envelope.missing,
+            fragment_missing: envelope.fragment_missing,
+            layers: envelope.layers.clone(),
+        })
+    }
+
+    pub(super) fn side(&self) -> Side<'_> {
+        Side {
+            time: self.time,
+            input: self.input,
+            number: self.number,
+            bytes: &self.bytes,
+            missing: self.missing,
+            fragment_missing: self.fragment_missing,
+            layers: &self.layers,
+        }
+    }
+}
+
+impl Key {
+    /// The transaction without its messages.
+    pub(super) fn transaction(&self, role: Role) -> Transaction<'static> {
+        Transaction {
+            client: self.client.0,
+            client_port: self.client.1,
+            resolver: self.resolver.0,
+            resolver_port: self.resolver.1,
+            transport: self.transport,
+            id: self.id,
+            query: None,
+            response: None,
+            retransmitted: 0,
+            is_late: false,
+            is_differing: false,
+            is_response_first: false,
+            is_port_mismatch: false,
+            multicast: None,
+            occurrence: 0,
+            role,
+        }
+    }
+}
+
+/// Whether a message is multicast DNS or LLMNR, by its ports. What comes over TCP is between two hosts, whatever the port.
+fn multicast(envelope: &Envelope<'_>) -> Option<Multicast> {
+    if envelope.transport == Transport::Tcp {
+        return None;
+    }
+    let has = |port| envelope.src_port == port || envelope.dst_port == port;
+    if has(53) {
+        None
+    } else if has(MDNS_PORT) {
+        Some(Multicast::Mdns)
+    } else if has(LLMNR_PORT) {
+        Some(Multicast::Llmnr)
+    } else {
+        None
+    }
+}
