@@ -1,7 +1,12 @@
-//! Where packets come from: capture files, standard input, live interfaces. The sole user of libpcap.
+//! Where packets come from: capture files, standard input, live interfaces. The sole user of libpcap,
+//! which reads the interfaces and compiles the filters; files are read here.
 
+mod blocks;
 mod file;
 mod live;
+mod pcap_file;
+mod pcapng_file;
+mod record;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -11,7 +16,7 @@ use crate::packet::Packet;
 use crate::stats::Capture;
 use crate::time::Timestamp;
 
-pub use file::{Files, expand};
+pub use file::{Files, check_filter, expand};
 pub use live::{InterfaceInfo, Live, LiveOptions, interfaces};
 
 /// Takes packets as they are read.
@@ -73,7 +78,7 @@ pub enum CaptureError {
         path: String,
         /// How many packets were read.
         packets: u64,
-        /// What libpcap said.
+        /// What was found, and at which byte.
         reason: String,
     },
     /// There is no such interface.

@@ -211,7 +211,7 @@ pub enum RulesCommand {
 }
 
 /// The words that begin a command line of ours; without one it is tcpdump's.
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 9] = [
     "sniff",
     "replay",
     "interfaces",
@@ -221,7 +221,6 @@ const COMMANDS: [&str; 10] = [
     "--help",
     "-V",
     "--version",
-    "completions",
 ];
 
 /// Puts the command in front that `dnsterrier FILE...`, `-r FILE` and `-i INTERFACE` mean.

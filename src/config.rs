@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::aggregate::{self, Aggregator, Window};
-use crate::capture::{Files, Live, LiveOptions, Source, expand};
+use crate::capture::{Files, Live, LiveOptions, Source, check_filter, expand};
 use crate::cli::{Common, Replay, Sniff};
 use crate::error::Error;
 use crate::event::Maker;
@@ -22,7 +22,7 @@ use crate::transaction::{Limits, Pairing};
 pub struct Ready {
     /// The run.
     pub run: Run,
-    /// What is said before it begins; nothing for a replay.
+    /// What is said before it begins; nothing for most replays.
     pub greeting: Option<String>,
 }
 
@@ -102,12 +102,15 @@ pub fn replay(arguments: Replay, show: fn(&str)) -> Result<Ready, Error> {
         }
         files = read;
     }
+    if let Some(expression) = &filter {
+        check_filter(expression)?;
+    }
     let inputs = expand(&files)?;
+    let greeting = (plan.rules.running().count() == 0 && common.events.is_empty()).then(|| {
+        "warning: no rule runs, so there can be no row; name some with --rules, --rule or --name".to_owned()
+    });
     let run = plan.run(Box::new(Files::new(inputs, filter)), &common, show)?;
-    Ok(Ready {
-        run,
-        greeting: None,
-    })
+    Ok(Ready { run, greeting })
 }
 
 /// The rules of the command line, all of them loaded and checked.
@@ -169,11 +172,8 @@ impl Plan {
             ],
             format,
         )?;
-        if let Some(path) = common.stats.as_deref().filter(|path| path.is_dir()) {
-            return Err(Error::Usage(format!(
-                "--stats {} is a directory: give a file name in it",
-                path.display()
-            )));
+        if let Some(path) = &common.stats {
+            check_stats(path)?;
         }
         let window = match common.window.as_deref() {
             None => default_window,
@@ -340,6 +340,40 @@ fn host_name() -> String {
         .unwrap_or_else(|| "localhost".to_owned())
 }
 
+/// Whether the statistics can be written at the end, asked before anything is read.
+fn check_stats(path: &Path) -> Result<(), Error> {
+    if path.is_dir() {
+        return Err(Error::Usage(format!(
+            "--stats {} is a directory: give a file name in it",
+            path.display()
+        )));
+    }
+    let failed = |reason: String| Error::Stats {
+        path: path.display().to_string(),
+        reason,
+    };
+    let folder = folder_of(path);
+    if !folder.is_dir() {
+        return Err(failed(format!(
+            "there is no such folder; make it with: mkdir -p {}",
+            folder.display()
+        )));
+    }
+    if path.exists() && !path.is_file() {
+        return Ok(());
+    }
+    tempfile::tempfile_in(folder)
+        .map(drop)
+        .map_err(|error| failed(error.to_string()))
+}
+
+/// The folder that a file is in.
+fn folder_of(path: &Path) -> &Path {
+    path.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
 /// Writes a file that appears under its name only when it is whole.
 ///
 /// # Errors
@@ -352,13 +386,9 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
             .open(path)?
             .write_all(bytes);
     }
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-        .tempfile_in(folder)?;
+        .tempfile_in(folder_of(path))?;
     file.write_all(bytes)?;
     file.persist(path)?;
     Ok(())

@@ -34,8 +34,8 @@ pub enum Error {
     Stats {
         /// The file.
         path: String,
-        /// What the system said.
-        reason: std::io::Error,
+        /// What the system said, and what to do.
+        reason: String,
     },
     /// The operating system refused something.
     #[error("{what}: {reason}")]

@@ -74,11 +74,14 @@ fn run(ready: Ready, told: &Told) -> Result<ExitCode, Error> {
             reason,
         };
         let mut bytes =
-            serde_json::to_vec_pretty(&report.stats).map_err(|error| failed(error.into()))?;
+            serde_json::to_vec_pretty(&report.stats).map_err(|error| failed(error.to_string()))?;
         bytes.push(b'\n');
-        config::write_whole(path, &bytes).map_err(failed)?;
+        config::write_whole(path, &bytes).map_err(|error| failed(error.to_string()))?;
     }
-    if !told.quiet {
+    // Where nothing more could be written the run ended before its counters came together; where nothing could be read
+    // the error says it all.
+    let nothing_read = !report.inputs.is_empty() && report.stats.capture.received == 0;
+    if !told.quiet && report.output.is_ok() && !nothing_read {
         say(&totals::totals(&report, told.verbose));
     }
     end(report, told)
@@ -114,7 +117,7 @@ fn end(report: Report, told: &Told) -> Result<ExitCode, Error> {
     }
 }
 
-/// Ctrl-C and SIGTERM end a run, SIGUSR1 shows the rows so far.
+/// Ctrl-C, SIGTERM and a terminal that goes away (SIGHUP) end a run, SIGUSR1 shows the rows so far.
 fn signals() -> Result<Signals, Error> {
     let signals = Signals::default();
     let refused = |reason: String| Error::System {
@@ -126,6 +129,7 @@ fn signals() -> Result<Signals, Error> {
         .map_err(|error| refused(error.to_string()))?;
     for (signal, flag) in [
         (signal_hook::consts::SIGTERM, &signals.stop),
+        (signal_hook::consts::SIGHUP, &signals.stop),
         (signal_hook::consts::SIGUSR1, &signals.show),
     ] {
         signal_hook::flag::register(signal, Arc::clone(flag))

@@ -237,7 +237,7 @@ impl Run {
                         &events_to_fill,
                     )
                 });
-            let done = match_events(matching, &events_to_match, &empty_events, signals);
+            let matching = match_events(matching, &events_to_match, &empty_events, signals);
             let mut panicked = None;
             // The matcher is gone, and with it its ends of the channels: the others end too.
             drop(events_to_match);
@@ -250,6 +250,9 @@ impl Run {
             if !matches!(decoder.map(thread::ScopedJoinHandle::join), Ok(Ok(()))) {
                 panicked = Some("decoder");
             }
+            // Where nothing at all could be read, the files of the run before stay.
+            let nothing_read = !inputs_failed.is_empty() && matching.received() == 0;
+            let done = matching.finish(nothing_read);
             let mut stats = done.stats;
             stats.version = env!("CARGO_PKG_VERSION");
             stats.sensor = sensor;
@@ -309,7 +312,7 @@ fn match_events(
     events: &Receiver<EventBatch>,
     empty: &Sender<EventBatch>,
     signals: &Signals,
-) -> matching::Done {
+) -> Matching {
     for mut batch in events {
         let going_on = matching.take(&mut batch, signals.show.swap(false, Ordering::Relaxed));
         batch.events.clear();
@@ -318,5 +321,5 @@ fn match_events(
             break;
         }
     }
-    matching.finish()
+    matching
 }

@@ -154,9 +154,11 @@ pub fn columns(stream: Stream, rules: &[Rule]) -> Vec<String> {
             "hits",
             "rules",
             "names",
+            "names_cut",
             "firstTime",
             "lastTime",
             "sensor",
+            "partial",
         ]),
     }
     let mut seen = std::collections::HashSet::new();

@@ -81,7 +81,8 @@ fn visible(stats: &Stats) -> Vec<String> {
     let heard = messages.total() - messages.not_dns;
     warn(
         capture.received == 0,
-        "no packet was seen: is this the right interface, or an empty file?".to_owned(),
+        "no packet was seen: is this the right interface, is the file empty, or does a filter let nothing through?"
+            .to_owned(),
     );
     warn(
         capture.received > 0 && heard == 0,
@@ -121,7 +122,13 @@ fn visible(stats: &Stats) -> Vec<String> {
     );
     let unseen = [
         (packets.tunnel, "in tunnels that are not followed"),
-        (packets.fragment, "fragments that are not joined"),
+        (
+            stats.fragments.timed_out + stats.fragments.evicted + stats.fragments.unfinished,
+            "in fragments that did not all come",
+        ),
+        (packets.fragment_overlap, "in fragments that overlap"),
+        (packets.too_deep, "in more tunnels than are taken off"),
+        (packets.encrypted, "encrypted"),
         (
             packets.unsupported_link,
             "of link types that are not followed",
@@ -140,7 +147,7 @@ fn visible(stats: &Stats) -> Vec<String> {
         format!("packets that could not be looked into: {}", list.join(", ")),
     );
     warn(
-        stats.streams.lost_bytes > 0,
+        stats.streams.gaps > 0 && stats.streams.lost_bytes > 0,
         format!(
             "{} of TCP streams were lost in {}",
             counted(stats.streams.lost_bytes, "byte"),

@@ -156,8 +156,8 @@ pub struct Pairing {
     limits: Limits,
     table: Table,
     hosts: HostMap,
-    /// A quick place before the map: most messages are from hosts that were just seen.
-    recent: Vec<(IpAddr, HostFlags)>,
+    /// A quick place before the map: keyed hashes of hosts that were just seen, with what they did in the last two bits.
+    recent: Vec<u64>,
     now: Timestamp,
     next_sweep: Timestamp,
     /// What became of the messages.
@@ -173,7 +173,7 @@ pub struct Pairing {
 }
 
 /// What a host was seen doing.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct HostFlags {
     asked: bool,
     answered: bool,
@@ -196,11 +196,6 @@ impl HostFlags {
             answered: self.answered || other.answered,
         }
     }
-
-    /// Whether all of that is in it.
-    const fn has(self, other: Self) -> bool {
-        (self.asked || !other.asked) && (self.answered || !other.answered)
-    }
 }
 
 type HostMap = hashbrown::HashMap<IpAddr, HostFlags, ahash::RandomState>;
@@ -221,7 +216,7 @@ impl Pairing {
             limits,
             table: Table::default(),
             hosts: HostMap::default(),
-            recent: vec![(IpAddr::from([0; 4]), HostFlags::default()); RECENT],
+            recent: vec![0; RECENT],
             now: Timestamp::MIN,
             next_sweep: Timestamp::MIN,
             messages: Messages::default(),
@@ -577,13 +572,20 @@ impl Pairing {
 
     /// Remembers what a host was seen doing.
     fn host(&mut self, address: IpAddr, did: HostFlags) {
-        let place = recent_place(address);
+        let hasher = self.hosts.hasher();
+        let hash = match address {
+            IpAddr::V4(address) => hasher.hash_one(address.to_bits()),
+            IpAddr::V6(address) => hasher.hash_one(address.to_bits()),
+        };
+        let mark = hash & !0b11 | u64::from(did.asked) | u64::from(did.answered) << 1;
+        let place = (hash >> 50) as usize % RECENT;
         let Some(recent) = self.recent.get_mut(place) else {
             return;
         };
-        if recent.0 == address && recent.1.has(did) {
+        if *recent == mark {
             return;
         }
+        *recent = mark;
         let before = self.hosts.get(&address).copied();
         if before.is_none() && self.hosts.len() >= self.limits.hosts {
             self.seen.more = true;
@@ -593,23 +595,14 @@ impl Pairing {
         let after = before.and(did);
         self.seen.clients += u64::from(after.asked && !before.asked);
         self.seen.resolvers += u64::from(after.answered && !before.answered);
-        self.hosts.insert(address, after);
-        *recent = (address, after);
+        if after != before {
+            self.hosts.insert(address, after);
+        }
     }
 }
 
-/// Where a host stands among those seen recently.
-fn recent_place(address: IpAddr) -> usize {
-    let bits = match address {
-        IpAddr::V4(address) => u64::from(address.to_bits()),
-        IpAddr::V6(address) => (address.to_bits() ^ address.to_bits() >> 64) as u64,
-    };
-    // The upper bits of a product depend on all bits of its factors.
-    (bits.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 52) as usize
-}
-
 /// How many hosts seen recently are remembered in the quick place.
-const RECENT: usize = 1 << 12;
+const RECENT: usize = 1 << 13;
 
 /// Whether an address answered somebody before.
 fn role(hosts: &HostMap, address: IpAddr) -> Role {

@@ -42,6 +42,8 @@ pub struct SourceRow {
     /// Its latest event's `_time`.
     #[serde(rename = "lastTime")]
     pub last: Timestamp,
+    /// The sensor's name.
+    pub sensor: Arc<str>,
     /// Whether other records of the same source may exist, because there were too many sources.
     #[serde(skip_serializing_if = "is_false")]
     pub partial: bool,
@@ -57,10 +59,7 @@ fn is_false(flag: &bool) -> bool {
 }
 
 fn role_name<S: serde::Serializer>(role: &Role, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(match role {
-        Role::Client => "client",
-        Role::Resolver => "resolver",
-    })
+    serializer.serialize_str(role.name())
 }
 
 /// The sources of a run.
@@ -80,6 +79,7 @@ pub struct Sources {
 #[derive(Debug)]
 struct Source {
     src: IpAddr,
+    sensor: Arc<str>,
     role: Role,
     hits: u64,
     /// The last event that was counted: the hits of one event come one after another.
@@ -180,6 +180,7 @@ impl Source {
     fn new(event: &Event) -> Self {
         Self {
             src: event.src,
+            sensor: Arc::clone(&event.sensor),
             role: event.src_role,
             hits: 0,
             last_event: [0; 16],
@@ -252,6 +253,7 @@ impl Source {
             names_cut: self.names_cut,
             first: self.first,
             last: self.last,
+            sensor: Arc::clone(&self.sensor),
             partial,
         }
     }
@@ -288,7 +290,7 @@ mod tests {
         let text = serde_json::to_string(&sources.finish()).expect("JSON");
         assert_eq!(
             text,
-            r#"[{"src":"10.0.0.9","src_role":"resolver","hits":2,"rules":["Ngrok","Tunnels"],"names":["a.example","b.example"],"firstTime":"1970-01-01T00:00:10.000000Z","lastTime":"1970-01-01T00:00:30.000000Z"}]"#
+            r#"[{"src":"10.0.0.9","src_role":"resolver","hits":2,"rules":["Ngrok","Tunnels"],"names":["a.example","b.example"],"firstTime":"1970-01-01T00:00:10.000000Z","lastTime":"1970-01-01T00:00:30.000000Z","sensor":"sensor"}]"#
         );
         assert_eq!(sources.finish(), []);
     }

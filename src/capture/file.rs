@@ -3,13 +3,14 @@
 use std::fs::File;
 use std::io::Read;
 use std::ops::ControlFlow;
-use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pcap::{Capture, Offline, Precision};
+use pcap::{BpfProgram, Capture, Linktype};
 
-use super::{CaptureError, Input, Source, TakePackets, reason, shown};
+use super::blocks::Blocks;
+use super::record::{Damage, Record};
+use super::{CaptureError, Input, Source, TakePackets, pcap_file, pcapng_file, reason, shown};
 use crate::packet::{LinkType, Packet};
 use crate::time::Timestamp;
 
@@ -113,47 +114,109 @@ impl Files {
         sink: &mut dyn TakePackets,
         stop: &dyn Fn() -> bool,
     ) -> Result<ControlFlow<()>, CaptureError> {
-        let name = name_of(input);
-        let mut capture = open(input)?;
-        if let Some(expression) = &self.filter {
-            capture
-                .filter(expression, true)
-                .map_err(|error| CaptureError::Filter {
-                    expression: expression.clone(),
-                    reason: reason(&error),
-                })?;
-        }
-        let link = LinkType(capture.get_datalink().0);
+        let (mut blocks, is_pcapng) = open(input)?;
+        let mut filter = self.filter.as_deref().map(Filter::new);
         let place = u16::try_from(place).unwrap_or(u16::MAX);
         let mut number = 0_u64;
-        loop {
-            match capture.next_packet() {
-                Ok(packet) => {
-                    number += 1;
-                    let taken = sink.take(&Packet {
-                        time: time_of(packet.header),
-                        input: place,
-                        number,
-                        link,
-                        wire_len: packet.header.len,
-                        bytes: packet.data,
-                    });
-                    // The flag is looked at now and then; a signal need not be answered within a microsecond.
-                    if taken.is_break() || (number & 0xFF == 0 && stop()) {
-                        return Ok(ControlFlow::Break(()));
-                    }
-                }
-                Err(pcap::Error::NoMorePackets) => return Ok(ControlFlow::Continue(())),
+        let mut wrong_filter = None;
+        let give = |record: &Record<'_>| {
+            number += 1;
+            let taken = match filter
+                .as_mut()
+                .map_or(Ok(true), |filter| filter.holds(record))
+            {
+                Ok(true) => sink.take(&Packet {
+                    time: record.time,
+                    input: place,
+                    number,
+                    link: record.link,
+                    wire_len: record.wire_len,
+                    bytes: record.bytes,
+                }),
+                Ok(false) => ControlFlow::Continue(()),
                 Err(error) => {
-                    sink.stats().inputs_cut += 1;
-                    return Err(CaptureError::Cut {
-                        path: name,
-                        packets: number,
-                        reason: reason(&error),
-                    });
+                    wrong_filter = Some(error);
+                    ControlFlow::Break(())
                 }
+            };
+            // The flag is looked at now and then; a signal need not be answered within a microsecond.
+            if taken.is_continue() && number & 0xFF == 0 && stop() {
+                return ControlFlow::Break(());
+            }
+            taken
+        };
+        let read = if is_pcapng {
+            pcapng_file::read(&mut blocks, give)
+        } else {
+            pcap_file::read(&mut blocks, give)
+        };
+        if let Some(error) = wrong_filter {
+            return Err(error);
+        }
+        read.map_err(|Damage(reason)| {
+            sink.stats().inputs_cut += 1;
+            CaptureError::Cut {
+                path: name_of(input),
+                packets: number,
+                reason,
+            }
+        })
+    }
+}
+
+/// Whether a filter is understood for any of the usual link types; which ones a run will meet is not known before.
+///
+/// # Errors
+/// What libpcap says of it for Ethernet.
+pub fn check_filter(expression: &str) -> Result<(), CaptureError> {
+    let filter = Filter::new(expression);
+    let compiled = filter.compile(LinkType(Linktype::ETHERNET.0));
+    let others = [Linktype::IEEE802_11, Linktype::RAW, Linktype::LINUX_SLL2];
+    if compiled.is_ok()
+        || others
+            .iter()
+            .any(|link| filter.compile(LinkType(link.0)).is_ok())
+    {
+        return Ok(());
+    }
+    compiled.map(drop)
+}
+
+/// A filter, compiled for each link type when its first packet comes.
+struct Filter<'a> {
+    expression: &'a str,
+    programs: Vec<(LinkType, BpfProgram)>,
+}
+
+impl<'a> Filter<'a> {
+    const fn new(expression: &'a str) -> Self {
+        Self {
+            expression,
+            programs: Vec::new(),
+        }
+    }
+
+    /// Whether the packet passes. Its length is for libpcap's binding what the capture kept of it, also to `greater`.
+    fn holds(&mut self, record: &Record<'_>) -> Result<bool, CaptureError> {
+        let link = record.link;
+        if self.programs.first().is_none_or(|first| first.0 != link) {
+            match self.programs.iter().position(|known| known.0 == link) {
+                // The link type of the packet before is likely that of the next.
+                Some(place) => self.programs.swap(0, place),
+                None => self.programs.insert(0, (link, self.compile(link)?)),
             }
         }
+        let program = self.programs.first();
+        Ok(program.is_some_and(|(_, program)| program.filter(record.bytes)))
+    }
+
+    fn compile(&self, link: LinkType) -> Result<BpfProgram, CaptureError> {
+        Capture::dead(Linktype(link.0))
+            .and_then(|dead| dead.compile(self.expression, true))
+            .map_err(|error| CaptureError::Filter {
+                expression: self.expression.to_owned(),
+                reason: reason(&error),
+            })
     }
 }
 
@@ -190,56 +253,43 @@ fn name_of(input: &Input) -> String {
     }
 }
 
-/// Opens one input. The file is opened here and handed to libpcap by its descriptor, because libpcap's binding takes only
-/// names that are UTF-8.
-fn open(input: &Input) -> Result<Capture<Offline>, CaptureError> {
-    let Input::File(path) = input else {
-        return Capture::from_file_with_precision("-", Precision::Nano).map_err(|error| {
-            CaptureError::NotACapture {
-                path: "standard input".to_owned(),
-                reason: not_understood(&reason(&error)),
+/// Opens one input and looks at its first bytes; whether they are those of pcapng.
+fn open(input: &Input) -> Result<(Blocks<Box<dyn Read>>, bool), CaptureError> {
+    let (path, from): (String, Box<dyn Read>) = match input {
+        Input::Stdin => ("standard input".to_owned(), Box::new(std::io::stdin())),
+        Input::File(path) => match File::open(path) {
+            Ok(file) => (shown(path), Box::new(file)),
+            Err(reason) => {
+                let path = shown(path);
+                return Err(CaptureError::Open { path, reason });
             }
-        });
+        },
     };
-    let failed = |reason| CaptureError::Open {
-        path: shown(path),
-        reason,
-    };
-    let mut file = File::open(path).map_err(failed)?;
-    if file.metadata().map_err(failed)?.is_file() {
-        let mut magic = [0; 4];
-        let not = |reason: String| CaptureError::NotACapture {
-            path: shown(path),
-            reason,
-        };
-        match file.read_exact(&mut magic).map(|()| kind_of(magic)) {
-            Ok(Kind::Capture | Kind::Unknown) => {}
-            Ok(Kind::Compressed(command)) => {
-                return Err(not(format!(
-                    "it is compressed; read it with: {command} {} | dnsterrier replay -",
-                    shown(path)
-                )));
+    let mut blocks = Blocks::new(from);
+    let reason = match blocks.fill(4).map(<[u8]>::first_chunk) {
+        Err(reason) => return Err(CaptureError::Open { path, reason }),
+        Ok(None) => "it has less than four bytes".to_owned(),
+        Ok(Some(&magic)) => match (kind_of(magic), input) {
+            (Kind::Capture, _) => return Ok((blocks, magic == [0x0A, 0x0D, 0x0D, 0x0A])),
+            (Kind::Compressed(command), Input::File(_)) => {
+                format!("it is compressed; read it with: {command} {path} | dnsterrier replay -")
             }
-            Ok(Kind::Other(what)) => return Err(not(format!("it is {what}"))),
-            Err(_) => return Err(not("it has less than four bytes".to_owned())),
-        }
-    }
-    Capture::from_file_with_precision(format!("/dev/fd/{}", file.as_raw_fd()), Precision::Nano)
-        .map_err(|error| CaptureError::NotACapture {
-            path: shown(path),
-            reason: not_understood(&reason(&error)),
-        })
+            (Kind::Compressed(command), Input::Stdin) => {
+                format!("it is compressed; send it through {command} first")
+            }
+            (Kind::Other(what), _) => format!("it is {what}"),
+            (Kind::Unknown, _) => {
+                let [first, second, third, fourth] = magic;
+                format!(
+                    "expected pcap or pcapng (it begins with {first:02x} {second:02x} {third:02x} {fourth:02x})"
+                )
+            }
+        },
+    };
+    Err(CaptureError::NotACapture { path, reason })
 }
 
-/// libpcap's reason, and what was expected.
-fn not_understood(reason: &str) -> String {
-    format!(
-        "expected pcap or pcapng ({})",
-        reason.trim_start_matches("/dev/fd/")
-    )
-}
-
-/// The time of a packet in a capture opened for nanoseconds, which then stand where microseconds would.
+/// The time of a packet of libpcap's, captured with nanoseconds, which then stand where microseconds would.
 pub(super) fn time_of(header: &pcap::PacketHeader) -> Timestamp {
     Timestamp::from_parts(header.ts.tv_sec, header.ts.tv_usec)
 }

@@ -91,8 +91,13 @@ impl Matching {
         self.failed.is_none()
     }
 
-    /// Writes what is left and ends.
-    pub(super) fn finish(mut self) -> Done {
+    /// How many packets were received, as far as is known here.
+    pub(super) const fn received(&self) -> u64 {
+        self.stats.capture.received
+    }
+
+    /// Writes what is left and ends. Files that are abandoned keep the name that says they are partial.
+    pub(super) fn finish(mut self, abandon: bool) -> Done {
         let (writers, failed) = (&mut self.writers, &mut self.failed);
         self.aggregator
             .finish(&mut |row: Row| keep(failed, writers.rows.write(&row)));
@@ -106,6 +111,7 @@ impl Matching {
         let output = match self.failed {
             // What is dropped unfinished keeps the name that says so.
             Some(error) => Err(error),
+            None if abandon => Ok(()),
             None => {
                 let Writers {
                     rows,

@@ -207,10 +207,11 @@ impl TakePackets for Reading {
     fn take(&mut self, packet: &Packet<'_>) -> ControlFlow<()> {
         self.capture.received += 1;
         self.capture.bytes += packet.bytes.len() as u64;
-        if self.capture.first.is_none() {
-            self.capture.first = Some(packet.time);
-        }
-        self.capture.last = Some(packet.time);
+        // Files may come in any order.
+        let first = self.capture.first.unwrap_or(packet.time);
+        let last = self.capture.last.unwrap_or(packet.time);
+        self.capture.first = Some(first.min(packet.time));
+        self.capture.last = Some(last.max(packet.time));
         if !self.span.holds(packet.time) {
             self.capture.outside_time += 1;
         } else if !self.look.may_hold_dns(packet.link, packet.bytes) {

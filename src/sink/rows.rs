@@ -53,6 +53,7 @@ impl Record for SourceRow {
             "names_cut" if self.names_cut => cell.value("true"),
             "firstTime" => cell.value(&self.first.to_string()),
             "lastTime" => cell.value(&self.last.to_string()),
+            "sensor" => cell.value(&self.sensor),
             "partial" if self.partial => cell.value("true"),
             _ => {}
         }

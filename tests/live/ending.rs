@@ -58,6 +58,19 @@ fn sigterm_ends_an_idle_run_within_a_second() {
     ends_by("TERM");
 }
 
+/// Impatience loses nothing: what the kernel still holds is read all the same.
+#[test]
+fn a_second_control_c_loses_nothing() {
+    let Some(lab) = Lab::pair() else { return };
+    let live = lab.listen("c", &["sniff", "-i", "eth0", "--format", "jsonl"]);
+    lab.dig("c", &["@10.9.5.2", "last.ngrok.io"]);
+    for _ in 0..3 {
+        live.signal("INT");
+    }
+    let ended = live.end_within(Duration::from_secs(1)).with_status(0);
+    assert_eq!(json_lines(&ended.out).len(), 1, "{ended:#?}");
+}
+
 /// Nobody has to wait for the end to read a hit in a file.
 #[test]
 fn a_hit_is_in_its_file_at_once() {

@@ -1,0 +1,78 @@
+//! What the readers of both formats share: a packet as a record holds it, the byte order, and damage.
+
+use crate::packet::LinkType;
+use crate::time::Timestamp;
+
+/// The most bytes that a record may hold of a packet; one that says more is damaged.
+pub(super) const MAX_PACKET: u32 = 16 << 20;
+
+/// One packet of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Record<'a> {
+    pub(super) time: Timestamp,
+    pub(super) link: LinkType,
+    /// Its length on the wire in bytes.
+    pub(super) wire_len: u32,
+    pub(super) bytes: &'a [u8],
+}
+
+/// The file ends in the middle of a record, or holds what cannot be.
+#[derive(Debug)]
+pub(super) struct Damage(pub(super) String);
+
+impl Damage {
+    /// Damage, and the byte of the file, from 0, where the record begins that has it.
+    pub(super) fn at(offset: u64, what: &str) -> Self {
+        Self(format!("at byte {offset}: {what}"))
+    }
+
+    /// The input cannot be read on.
+    pub(super) fn unreadable(offset: u64, error: &std::io::Error) -> Self {
+        Self::at(offset, &format!("it cannot be read ({error})"))
+    }
+}
+
+/// The order of the bytes of a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ByteOrder {
+    Big,
+    Little,
+}
+
+impl ByteOrder {
+    /// The 32-bit number at `at`; 0 past the end, which callers have ruled out.
+    #[inline]
+    pub(super) fn u32(self, bytes: &[u8], at: usize) -> u32 {
+        let number = bytes.get(at..).and_then(<[u8]>::first_chunk);
+        let number = number.copied().unwrap_or_default();
+        match self {
+            Self::Big => u32::from_be_bytes(number),
+            Self::Little => u32::from_le_bytes(number),
+        }
+    }
+
+    /// The 16-bit number at `at`; 0 past the end, which callers have ruled out.
+    #[inline]
+    pub(super) fn u16(self, bytes: &[u8], at: usize) -> u16 {
+        let number = bytes.get(at..).and_then(<[u8]>::first_chunk);
+        let number = number.copied().unwrap_or_default();
+        match self {
+            Self::Big => u16::from_be_bytes(number),
+            Self::Little => u16::from_le_bytes(number),
+        }
+    }
+}
+
+/// The number that libpcap gives for a `LINKTYPE_` number of a file: the same but for a few, which are other numbers on
+/// other systems (`pcap-common.c` of libpcap, the values of Linux).
+pub(super) fn link_type(number: u32) -> LinkType {
+    LinkType(match number {
+        100 => 11,
+        101 => 12,
+        102 => 15,
+        103 => 16,
+        106 => 19,
+        // 26 bits at most in pcap, 16 in pcapng.
+        other => i32::try_from(other).unwrap_or(i32::MAX),
+    })
+}

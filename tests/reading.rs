@@ -1,0 +1,206 @@
+//! The reader of capture files held against libpcap, packet by packet, and against capinfos where libpcap gives up.
+//! `DNSTERRIER_CORPUS` names the folder with the captures; without it those of the repository are read.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a test may fail: that is what it is for"
+)]
+
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use dnsterrier::capture::{CaptureError, Files, Source, TakePackets, expand};
+use dnsterrier::packet::{LinkType, Packet};
+use dnsterrier::stats::Capture;
+use dnsterrier::time::Timestamp;
+
+#[derive(Debug, PartialEq, Eq)]
+struct Kept {
+    number: u64,
+    time: Timestamp,
+    link: i32,
+    wire_len: u32,
+    bytes: Vec<u8>,
+}
+
+#[derive(Default)]
+struct Keep {
+    packets: Vec<Kept>,
+    stats: Capture,
+}
+
+impl TakePackets for Keep {
+    fn take(&mut self, packet: &Packet<'_>) -> ControlFlow<()> {
+        let LinkType(link) = packet.link;
+        self.packets.push(Kept {
+            number: packet.number,
+            time: packet.time,
+            link,
+            wire_len: packet.wire_len,
+            bytes: packet.bytes.to_vec(),
+        });
+        ControlFlow::Continue(())
+    }
+
+    fn idle(&mut self, _: Timestamp) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    fn stats(&mut self) -> &mut Capture {
+        &mut self.stats
+    }
+}
+
+fn ours(path: &Path, filter: Option<&str>) -> (Vec<Kept>, Option<CaptureError>) {
+    let mut keep = Keep::default();
+    let inputs = expand(&[path.to_owned()]).unwrap();
+    let errors = Files::new(inputs, filter.map(str::to_owned)).run(&mut keep, &|| false);
+    (keep.packets, errors.into_iter().next())
+}
+
+/// libpcap's packets, and its error if it gives up.
+fn theirs(path: &Path, filter: Option<&str>) -> (Vec<Kept>, Option<String>) {
+    let mut packets = Vec::new();
+    let opened = pcap::Capture::from_file_with_precision(path, pcap::Precision::Nano);
+    let mut capture = match opened {
+        Ok(capture) => capture,
+        Err(error) => return (packets, Some(error.to_string())),
+    };
+    if let Some(filter) = filter {
+        capture.filter(filter, true).unwrap();
+    }
+    let link = capture.get_datalink().0;
+    loop {
+        match capture.next_packet() {
+            Ok(packet) => packets.push(Kept {
+                number: packets.len() as u64 + 1,
+                time: Timestamp::from_parts(packet.header.ts.tv_sec, packet.header.ts.tv_usec),
+                link,
+                wire_len: packet.header.len,
+                bytes: packet.data.to_vec(),
+            }),
+            Err(pcap::Error::NoMorePackets) => return (packets, None),
+            Err(error) => return (packets, Some(error.to_string())),
+        }
+    }
+}
+
+fn captures() -> Vec<PathBuf> {
+    let folder = std::env::var_os("DNSTERRIER_CORPUS").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("captures"),
+        PathBuf::from,
+    );
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| {
+            let ending = path.extension().unwrap_or_default();
+            ending == "pcap" || ending == "pcapng"
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+/// How many packets capinfos counts, if it is there.
+fn counted(path: &Path) -> Option<u64> {
+    let output = Command::new("capinfos")
+        .args(["-c", "-M", "-T", "-r"])
+        .arg(path)
+        .output()
+        .ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.trim().rsplit('\t').next()?.parse().ok()
+}
+
+#[test]
+fn every_packet_is_as_libpcap_gives_it() {
+    let mut wrong = Vec::new();
+    let (mut files, mut packets, mut beyond) = (0, 0, 0);
+    for path in captures() {
+        let name = path.display();
+        let (ours, our_error) = ours(&path, None);
+        let (theirs, their_error) = theirs(&path, None);
+        files += 1;
+        packets += ours.len();
+        if let Some((ours, theirs)) = ours
+            .iter()
+            .zip(&theirs)
+            .find(|(ours, theirs)| ours != theirs)
+        {
+            wrong.push(format!("{name}: {ours:?}\n  libpcap: {theirs:?}"));
+        } else if their_error.is_none() && (ours.len() != theirs.len() || our_error.is_some()) {
+            wrong.push(format!(
+                "{name}: {} of {} packets, {our_error:?}",
+                ours.len(),
+                theirs.len()
+            ));
+        } else if let Some(error) = their_error {
+            beyond += 1;
+            let counted = counted(&path);
+            eprintln!(
+                "{name}: libpcap {} ({error}), we {} ({our_error:?}), capinfos {counted:?}",
+                theirs.len(),
+                ours.len()
+            );
+            if ours.len() < theirs.len()
+                || counted.is_some_and(|counted| counted != ours.len() as u64)
+            {
+                wrong.push(format!(
+                    "{name}: {} packets, capinfos {counted:?}",
+                    ours.len()
+                ));
+            }
+        }
+    }
+    eprintln!("{files} files, {packets} packets; {beyond} that libpcap cannot read to the end");
+    assert!(files > 0);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_filter_lets_pass_what_it_does_in_libpcap() {
+    for path in captures() {
+        let (all, _) = ours(&path, None);
+        if all.iter().any(|packet| packet.link != 1) {
+            continue;
+        }
+        let (filtered, error) = ours(&path, Some("udp port 53"));
+        let (theirs, their_error) = theirs(&path, Some("udp port 53"));
+        if their_error.is_none() {
+            assert!(error.is_none(), "{}", path.display());
+            assert_eq!(filtered.len(), theirs.len(), "{}", path.display());
+        }
+        // The numbers are those of the file.
+        for packet in filtered {
+            assert_eq!(packet, all[packet.number as usize - 1]);
+        }
+    }
+}
+
+#[test]
+fn what_is_no_capture_is_said() {
+    for (bytes, words) in [
+        (&b"abc"[..], "less than four bytes"),
+        (
+            b"%PDF-1.7",
+            "expected pcap or pcapng (it begins with 25 50 44 46)",
+        ),
+        (&[0x1F, 0x8B, 8, 0], "it is compressed; read it with: zcat "),
+        (b"snoop\0\0\0", "a snoop file"),
+    ] {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(bytes).unwrap();
+        let (packets, error) = ours(file.path(), None);
+        let error = error.unwrap();
+        assert!(matches!(error, CaptureError::NotACapture { .. }));
+        assert!(error.to_string().contains(words), "{error}");
+        assert!(packets.is_empty());
+    }
+}
