@@ -113,6 +113,60 @@ fn every_record_is_valid() {
     assert!(seen.iter().all(|count| *count > 50), "{seen:?}");
 }
 
+/// Traffic of strangers, where the corpus stands beside the checkout.
+#[test]
+fn every_record_of_the_corpus_is_valid() {
+    let corpus = file("../shared/corpus/files");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(&corpus)
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| std::fs::metadata(path).unwrap().len() < 200_000)
+        .collect();
+    files.sort();
+    if files.is_empty() {
+        eprintln!("{} is not there: nothing was tested", corpus.display());
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (events, stats) = (
+        folder.path().join("events.jsonl"),
+        folder.path().join("stats.json"),
+    );
+    let (event, of_stats) = (validator("events"), validator("stats"));
+    let mut seen = 0;
+    for path in files.iter().step_by(2) {
+        let arguments = [
+            path.to_str().unwrap(),
+            "--quiet",
+            "--rows",
+            "none",
+            "--events",
+            events.to_str().unwrap(),
+            "--stats",
+            stats.to_str().unwrap(),
+        ];
+        let output = dnsterrier(arguments);
+        // Some are no captures, or cut off.
+        assert!(
+            matches!(output.status.code(), Some(0 | 1)),
+            "{}: {}",
+            path.display(),
+            stderr(&output)
+        );
+        for record in json_lines(&std::fs::read_to_string(&events).unwrap()) {
+            valid(&event, &record, path.to_str().unwrap());
+            seen += 1;
+        }
+        let record: Value = serde_json::from_slice(&std::fs::read(&stats).unwrap()).unwrap();
+        valid(&of_stats, &record, path.to_str().unwrap());
+        for identity in record["identities"].as_array().unwrap() {
+            assert_eq!(identity["holds"], true, "{}: {identity}", path.display());
+        }
+    }
+    assert!(seen > 500, "{seen} events");
+}
+
 /// Streams that share standard output say which they are.
 #[test]
 fn records_on_a_shared_standard_output_are_valid() {
