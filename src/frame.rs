@@ -207,14 +207,15 @@ impl Decoder {
     ///
     /// A few kinds of packet hold several datagrams; see [`Self::decode_further`].
     pub fn decode<'a>(&'a mut self, packet: &Packet<'a>) -> Option<Frame<'a>> {
-        match plain::frame(packet, &self.ports) {
-            Some(frame) => {
-                self.member = 0;
-                self.stats.udp += 1;
-                Some(frame)
-            }
-            None => self.walk(packet, 0),
-        }
+        self.decode_plain(packet).or_else(|| self.walk(packet, 0))
+    }
+
+    /// The datagram inside a packet as nearly all DNS comes in; `None`, and nothing counted, where it is another packet.
+    pub fn decode_plain<'a>(&mut self, packet: &Packet<'a>) -> Option<Frame<'a>> {
+        let frame = plain::frame(packet, &self.ports)?;
+        self.member = 0;
+        self.stats.udp += 1;
+        Some(frame)
     }
 
     /// The next datagram or segment of the packet that was decoded last, until there is none: packets that the kernel

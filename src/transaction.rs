@@ -214,7 +214,7 @@ impl Pairing {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
-            table: Table::default(),
+            table: Table::new(),
             hosts: HostMap::default(),
             recent: vec![0; RECENT],
             now: Timestamp::MIN,
@@ -259,10 +259,17 @@ impl Pairing {
     /// Closes everything: the capture is over.
     pub fn close(&mut self, give: &mut dyn FnMut(&Transaction<'_>)) {
         while let Some(index) = self.table.next_due(Timestamp::MAX, &self.limits) {
-            if let Some(slot) = self.table.remove(index) {
-                self.end(&slot, give);
+            match self.table.get_mut(index).map(|slot| slot.state) {
+                Some(State::Open | State::ResponseOnly) => {
+                    if let Some(slot) = self.table.remove(index) {
+                        self.end(&slot, give);
+                    }
+                }
+                // What only lingers says nothing more; the table is emptied below.
+                _ => self.table.pass_over(index),
             }
         }
+        self.table.clear();
         self.now = Timestamp::MIN;
         self.next_sweep = Timestamp::MIN;
     }

@@ -214,6 +214,12 @@ impl TakePackets for Reading {
         self.capture.last = Some(last.max(packet.time));
         if !self.span.holds(packet.time) {
             self.capture.outside_time += 1;
+        } else if let Some(frame) = self.frames.decode_plain(packet) {
+            self.capture.handed_on += 1;
+            self.advance(packet.time);
+            let envelope = datagram_envelope(&frame, Origin::of(packet));
+            self.messages
+                .read(&envelope, frame.payload, &mut self.batch.arrivals);
         } else if !self.look.may_hold_dns(packet.link, packet.bytes) {
             self.capture.other_port += 1;
             self.now = packet.time;

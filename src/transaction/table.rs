@@ -197,6 +197,18 @@ pub(super) struct Table {
 }
 
 impl Table {
+    /// As many transactions as a busy resolver has in ten seconds; with more the table grows.
+    const USUAL: usize = 1 << 18;
+
+    /// An empty table with room for what is usual: memory that is not used yet costs nothing, growing costs a copy of all.
+    pub(super) fn new() -> Self {
+        Self {
+            slots: Vec::with_capacity(Self::USUAL),
+            index: HashTable::with_capacity(Self::USUAL),
+            ..Self::default()
+        }
+    }
+
     /// The number of transactions.
     pub(super) fn len(&self) -> usize {
         self.index.len()
@@ -284,6 +296,22 @@ impl Table {
         if let Some(slot) = self.slots.get_mut(index as usize) {
             *slot = None;
         }
+    }
+
+    /// Takes a transaction out whose place in the index is to be cleared with all others.
+    pub(super) fn pass_over(&mut self, index: u32) {
+        if let Some(slot) = self.slots.get_mut(index as usize) {
+            *slot = None;
+        }
+    }
+
+    /// Empties the table and keeps its memory.
+    pub(super) fn clear(&mut self) {
+        self.slots.clear();
+        self.free.clear();
+        self.index.clear();
+        self.long.clear();
+        self.short.clear();
     }
 
     fn unlink(&mut self, index: u32) {
