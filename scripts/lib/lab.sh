@@ -72,7 +72,8 @@ new_host() {
     ip netns add "$LAB-$1"
     LAB_HOSTS+=("$1")
     ip -n "$LAB-$1" link set lo up
-    mkdir -p "/etc/netns/$LAB-$1"
+    # Twice, because another lab that ends may take the empty folder away under us.
+    mkdir -p "/etc/netns/$LAB-$1" 2>/dev/null || mkdir -p "/etc/netns/$LAB-$1"
     : >"/etc/netns/$LAB-$1/resolv.conf"
     # The machine's own file may send getent to a daemon outside of the namespace.
     echo 'hosts: files dns' >"/etc/netns/$LAB-$1/nsswitch.conf"

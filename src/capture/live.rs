@@ -30,7 +30,9 @@ const MERGE: Duration = Duration::from_millis(300);
 /// A silent capture's clock stays behind the machine's by this, so that no packet comes before it.
 const BEHIND: Duration = Duration::from_secs(1);
 /// After the end was asked for, what the kernel still holds is read for so long at most.
-const DRAIN: Duration = Duration::from_millis(600);
+const DRAIN: Duration = Duration::from_millis(700);
+/// After the end was asked for, a silence of so long means that the kernel holds nothing more.
+const SILENCE: Duration = Duration::from_millis(400);
 /// The most packets taken from one interface before the next is looked at.
 const ROUND: usize = 4096;
 
@@ -54,7 +56,57 @@ struct Interface {
     name: Arc<str>,
     link: LinkType,
     capture: Capture<Active>,
+    /// Packets read so far.
     packets: u64,
+    /// How many packets are to be read before the end, once that was asked for; `None` also where nobody can say.
+    to_read: Option<u64>,
+    /// What libpcap's counters said last; they have 32 bits and go round.
+    counted: (u32, u32),
+}
+
+impl Interface {
+    /// Notes how many packets the kernel still holds.
+    fn mark_end(&mut self) {
+        self.to_read = self.capture.stats().ok().map(|counts| {
+            // Those received are counted with those dropped (pcap_stats(3PCAP), on Linux).
+            let kept = counts.received.wrapping_sub(counts.dropped);
+            #[expect(clippy::cast_possible_truncation, reason = "the counters go round")]
+            let waiting = kept.wrapping_sub(self.packets as u32);
+            self.packets.saturating_add(u64::from(waiting))
+        });
+    }
+
+    /// Whether all that the kernel held when the end was asked for is read.
+    fn is_drained(&self) -> bool {
+        self.to_read.is_some_and(|to_read| self.packets >= to_read)
+    }
+}
+
+/// The way from the moment that the end was asked for to the end.
+struct Ending {
+    asked: Instant,
+    last_packet: Instant,
+}
+
+impl Ending {
+    fn begin(interfaces: &mut [Interface]) -> Self {
+        interfaces.iter_mut().for_each(Interface::mark_end);
+        let now = Instant::now();
+        Self {
+            asked: now,
+            last_packet: now,
+        }
+    }
+
+    /// Whether nothing is to come any more, after that many packets were read.
+    fn is_over(&mut self, read: usize, interfaces: &[Interface]) -> bool {
+        if read > 0 {
+            self.last_packet = Instant::now();
+        }
+        interfaces.iter().all(Interface::is_drained)
+            || self.last_packet.elapsed() >= SILENCE
+            || self.asked.elapsed() >= DRAIN
+    }
 }
 
 /// Interfaces that are open.
@@ -152,15 +204,14 @@ impl Live {
 
     /// Adds up what the kernel and the interfaces dropped.
     fn count_drops(&mut self, stats: &mut stats::Capture) {
-        let (mut kernel, mut interface_dropped) = (0, 0);
         for interface in &mut self.interfaces {
             if let Ok(counts) = interface.capture.stats() {
-                kernel += u64::from(counts.dropped);
-                interface_dropped += u64::from(counts.if_dropped);
+                let (kernel, device) = interface.counted;
+                interface.counted = (counts.dropped, counts.if_dropped);
+                stats.kernel_dropped += u64::from(counts.dropped.wrapping_sub(kernel));
+                stats.interface_dropped += u64::from(counts.if_dropped.wrapping_sub(device));
             }
         }
-        stats.kernel_dropped = kernel;
-        stats.interface_dropped = interface_dropped;
     }
 }
 
@@ -177,14 +228,10 @@ impl Source for Live {
         let (mut held, mut later) = (Batch::default(), Batch::default());
         let mut errors = Vec::new();
         let begin = Instant::now();
-        let mut ending: Option<Instant> = None;
+        let mut ending: Option<Ending> = None;
         let mut wants_more = ControlFlow::Continue(());
         loop {
-            self.wait(if ending.is_some() {
-                BLOCK + BLOCK / 2
-            } else {
-                WAIT
-            });
+            self.wait(if ending.is_some() { BLOCK } else { WAIT });
             let mut read = 0;
             let mut failed = None;
             for (place, interface) in self.interfaces.iter_mut().enumerate() {
@@ -202,7 +249,9 @@ impl Source for Live {
                     Err(_) => {}
                 }
             }
-            let over = ending.is_some_and(|asked| read == 0 || asked.elapsed() >= DRAIN);
+            let over = ending
+                .as_mut()
+                .is_some_and(|ending| ending.is_over(read, &self.interfaces));
             if merge && wants_more.is_continue() {
                 let until = if over {
                     Timestamp::MAX
@@ -225,9 +274,9 @@ impl Source for Live {
                 errors.push(error);
                 // An interface that is gone cannot be waited for, but its last block is still to come.
                 std::thread::sleep(BLOCK + BLOCK / 2);
-                ending = Some(Instant::now());
+                ending = Some(Ending::begin(&mut self.interfaces));
             } else if ending.is_none() && (stop() || time_is_up) {
-                ending = Some(Instant::now());
+                ending = Some(Ending::begin(&mut self.interfaces));
             }
         }
     }
@@ -295,6 +344,8 @@ fn open(name: &str, options: &LiveOptions) -> Result<Interface, CaptureError> {
         link: LinkType(capture.get_datalink().0),
         capture,
         packets: 0,
+        to_read: None,
+        counted: (0, 0),
     })
 }
 
