@@ -5,6 +5,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 /// Long enough for anything that is going to happen, on a machine that is busy with other things.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -116,11 +119,8 @@ impl Running {
     }
 
     pub(crate) fn signal(&self, signal: &str) {
-        let status = Command::new("kill")
-            .args([format!("-{signal}"), self.id().to_string()])
-            .status()
-            .unwrap();
-        assert!(status.success(), "kill -{signal}");
+        let id = Pid::from_raw(i32::try_from(self.id()).unwrap());
+        kill(id, format!("SIG{signal}").parse::<Signal>().unwrap()).unwrap();
     }
 
     /// Sends a signal and waits for the end.
