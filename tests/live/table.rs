@@ -52,7 +52,8 @@ fn a_new_name_is_a_line_at_once() {
 #[test]
 fn on_a_terminal() {
     let Some(lab) = Lab::pair() else { return };
-    let program = format!("{} {}", lab.program(), ARGUMENTS.join(" "));
+    // The shell between would take Ctrl-C too, and end with a status of its own.
+    let program = format!("exec {} {}", lab.program(), ARGUMENTS.join(" "));
     let mut command = lab.on(
         "c",
         &[
