@@ -34,8 +34,8 @@ use decoding::Decoding;
 use matching::Matching;
 use reading::Reading;
 
-/// How many batches are on their way between two stages.
-const BATCHES: usize = 8;
+/// How many batches are on their way between two stages: enough that neither waits for the other's short delays.
+const BATCHES: usize = 32;
 /// After so many batches without an event the matcher is told the time and the counters all the same.
 const EMPTY_BATCHES: u32 = 32;
 

@@ -275,7 +275,7 @@ impl Pairing {
     }
 
     fn query(&mut self, arrival: Arrival, give: &mut dyn FnMut(&Transaction<'_>)) {
-        self.host(arrival.client, HostFlags::ASKED);
+        self.host(arrival.sender, HostFlags::ASKED);
         let now = arrival.time();
         if let Some(index) = self.table.find(&arrival.identity)
             && let Some(slot) = self.table.get_mut(index)
@@ -324,7 +324,7 @@ impl Pairing {
     }
 
     fn response(&mut self, arrival: Arrival, give: &mut dyn FnMut(&Transaction<'_>)) {
-        self.host(arrival.resolver, HostFlags::ANSWERED);
+        self.host(arrival.sender, HostFlags::ANSWERED);
         let now = arrival.time();
         let limits = self.limits;
         let is_over = |slot: &Slot| now.since(slot.latest) > slot.wait(&limits);
@@ -355,7 +355,7 @@ impl Pairing {
                             is_port_mismatch: arrival.port_mismatch,
                             ..slot.transaction(
                                 &query.key,
-                                role_of(role(&self.hosts, arrival.client), &query.bytes),
+                                role_of(role(&self.hosts, query.key.client.0), &query.bytes),
                             )
                         });
                         slot.events = slot.events.saturating_add(1);
@@ -395,7 +395,10 @@ impl Pairing {
                             is_late,
                             is_differing: !is_late,
                             is_port_mismatch: arrival.port_mismatch,
-                            ..slot.transaction(&response.key, role(&self.hosts, arrival.client))
+                            ..slot.transaction(
+                                &response.key,
+                                role(&self.hosts, response.key.client.0),
+                            )
                         });
                         slot.events = slot.events.saturating_add(1);
                     }
@@ -436,7 +439,7 @@ impl Pairing {
                     is_response_first: true,
                     ..slot.transaction(
                         &query.key,
-                        role_of(role(&self.hosts, arrival.client), &query.bytes),
+                        role_of(role(&self.hosts, query.key.client.0), &query.bytes),
                     )
                 });
                 slot.events = slot.events.saturating_add(1);

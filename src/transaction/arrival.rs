@@ -47,8 +47,8 @@ pub(super) struct Link {
 pub struct Arrival {
     pub(super) identity: Identity,
     pub(super) link: Link,
-    pub(super) client: IpAddr,
-    pub(super) resolver: IpAddr,
+    /// Who sent it: of a query the client, of a response the resolver.
+    pub(super) sender: IpAddr,
     pub(super) is_response: bool,
     pub(super) is_stream: bool,
     /// QR and ports contradict each other.
@@ -59,6 +59,11 @@ pub struct Arrival {
     /// The message; also where it has no whole question, because what it meets may be wanted.
     pub(super) kept: Option<Box<Kept>>,
 }
+
+const _: () = assert!(
+    size_of::<Arrival>() <= 64,
+    "one cache line goes from core to core"
+);
 
 impl Arrival {
     /// Capture time of the packet that completed it.
@@ -113,8 +118,7 @@ impl Reader {
                 payload: self.hash_payload(bytes),
                 ip_id: envelope.ip_id.unwrap_or(0),
             },
-            client: client.0,
-            resolver: resolver.0,
+            sender: envelope.src,
             is_response,
             is_stream: envelope.transport == Transport::Tcp,
             port_mismatch: resolver.1 != 53 && client.1 == 53,
