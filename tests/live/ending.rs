@@ -120,13 +120,13 @@ fn a_span_of_time_ends_it() {
             "-i",
             "eth0",
             "--duration",
-            "3s",
+            "1s",
             "--format",
             "jsonl",
         ],
     );
     lab.dig("c", &["@10.9.5.2", "short.ngrok.io"]);
-    let ended = live.end().with_status(0);
+    let ended = live.end_within(Duration::from_secs(5)).with_status(0);
     assert_eq!(json_lines(&ended.out).len(), 1, "{ended:#?}");
 }
 
