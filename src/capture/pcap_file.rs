@@ -131,6 +131,7 @@ pub(super) fn read<R: Read>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capture::record::tests::{Copied, copied};
 
     /// A file of packets, each with its seconds, its fraction and its bytes.
     fn file(big: bool, magic: u32, network: u32, packets: &[(u32, u32, &[u8])]) -> Vec<u8> {
@@ -156,20 +157,8 @@ mod tests {
         file
     }
 
-    type Packets = Vec<(i64, i32, u32, Vec<u8>)>;
-
-    fn packets(file: &[u8]) -> (Packets, Result<(), String>) {
-        let mut packets = Vec::new();
-        let end = read(&mut Blocks::new(file), |record| {
-            packets.push((
-                record.time.as_nanos(),
-                record.link.0,
-                record.wire_len,
-                record.bytes.to_vec(),
-            ));
-            ControlFlow::Continue(())
-        });
-        (packets, end.map(|_| ()).map_err(|damage| damage.0))
+    fn packets(file: &[u8]) -> (Vec<Copied>, Result<(), String>) {
+        copied(|give| read(&mut Blocks::new(file), give))
     }
 
     #[test]

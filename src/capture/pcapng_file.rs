@@ -280,6 +280,7 @@ pub(super) fn read<R: Read>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capture::record::tests::{Copied, copied};
 
     /// Writes the blocks of a file.
     struct Writer {
@@ -347,20 +348,8 @@ mod tests {
         }
     }
 
-    type Packets = Vec<(i64, i32, u32, Vec<u8>)>;
-
-    fn packets(file: &[u8]) -> (Packets, Result<(), String>) {
-        let mut packets = Vec::new();
-        let end = read(&mut Blocks::new(file), |record| {
-            packets.push((
-                record.time.as_nanos(),
-                record.link.0,
-                record.wire_len,
-                record.bytes.to_vec(),
-            ));
-            ControlFlow::Continue(())
-        });
-        (packets, end.map(|_| ()).map_err(|damage| damage.0))
+    fn packets(file: &[u8]) -> (Vec<Copied>, Result<(), String>) {
+        copied(|give| read(&mut Blocks::new(file), give))
     }
 
     /// Two sections in two byte orders, several link types, every block that holds a packet.

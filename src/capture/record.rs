@@ -76,3 +76,33 @@ pub(super) fn link_type(number: u32) -> LinkType {
         other => i32::try_from(other).unwrap_or(i32::MAX),
     })
 }
+
+/// What the tests of both readers share.
+#[cfg(test)]
+pub(super) mod tests {
+    use std::ops::ControlFlow;
+
+    use super::{Damage, Record};
+
+    /// Nanoseconds, link type, length on the wire and bytes of a record.
+    pub(in super::super) type Copied = (i64, i32, u32, Vec<u8>);
+
+    /// Copies what a reader gives, and says how it ended.
+    pub(in super::super) fn copied(
+        read: impl FnOnce(
+            &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
+        ) -> Result<ControlFlow<()>, Damage>,
+    ) -> (Vec<Copied>, Result<(), String>) {
+        let mut copies = Vec::new();
+        let end = read(&mut |record| {
+            copies.push((
+                record.time.as_nanos(),
+                record.link.0,
+                record.wire_len,
+                record.bytes.to_vec(),
+            ));
+            ControlFlow::Continue(())
+        });
+        (copies, end.map(|_| ()).map_err(|damage| damage.0))
+    }
+}
