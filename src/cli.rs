@@ -158,7 +158,7 @@ pub struct Common {
     #[arg(
         long,
         value_name = "SPAN",
-        default_value = "10s",
+        default_value = "5s",
         help_heading = "Selection"
     )]
     pub timeout: String,

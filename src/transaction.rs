@@ -31,7 +31,8 @@ const LLMNR_PORT: u16 = 5355;
 /// How the pairing waits, and how much it keeps.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// A query without a response for so long is unanswered; an answered transaction lingers for as long.
+    /// A query without a response for so long is unanswered, unless the client repeats it at about that time; an answered
+    /// transaction lingers for as long.
     pub timeout: Duration,
     /// The most transactions kept; beyond it the one that was quiet for longest is closed.
     pub entries: usize,
@@ -42,7 +43,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            timeout: Duration::from_secs(10),
+            timeout: Duration::from_secs(5),
             entries: 1 << 20,
             hosts: 1 << 20,
         }
@@ -55,8 +56,14 @@ const COPY: Duration = Duration::from_millis(50);
 const RESPONSE_FIRST: Duration = Duration::from_millis(500);
 /// A transaction whose query is repeated again and again is closed after this many timeouts.
 const REPEATED_TIMEOUTS: u32 = 6;
-/// The table is swept this much later than a timeout says, so that packets a little out of order still meet.
-const SWEEP_DELAY: Duration = Duration::from_secs(1);
+/// A client repeats a query when its own timer ran out: often after the same five seconds, and a little later than it says.
+/// A fifth of the timeout is waited for that, and at most so long.
+const REPEATED_LATE: Duration = Duration::from_secs(1);
+/// The table is swept this much later than a timeout says, so that repetitions and packets a little out of order still
+/// meet.
+const SWEEP_DELAY: Duration = Duration::from_millis(1_500);
+/// And no earlier than this where its answer moved the time from which it lingers.
+const SWEEP_DELAY_LEAST: Duration = Duration::from_millis(500);
 /// The table is swept so often: many at once cost less than one after the other.
 const SWEEP_EVERY: Duration = Duration::from_millis(20);
 /// Time that goes back by more than this is another capture: what is open is closed.
@@ -286,10 +293,17 @@ impl Pairing {
                         self.messages.query_copy += 1;
                         return;
                     }
-                    let quiet = now.since(slot.latest) <= self.limits.timeout;
+                    let quiet = if slot.state == State::Open {
+                        let late = (self.limits.timeout / 5).min(REPEATED_LATE);
+                        self.limits.timeout.saturating_add(late)
+                    } else {
+                        self.limits.timeout
+                    };
                     let repeated = now.since(slot.first)
                         <= self.limits.timeout.saturating_mul(REPEATED_TIMEOUTS);
-                    if quiet && (repeated || slot.state == State::Answered) {
+                    if now.since(slot.latest) <= quiet
+                        && (repeated || slot.state == State::Answered)
+                    {
                         self.messages.query_retransmitted += 1;
                         slot.retransmitted = slot.retransmitted.saturating_add(1);
                         slot.set_query(&arrival.link);
@@ -361,9 +375,6 @@ impl Pairing {
                         slot.events = slot.events.saturating_add(1);
                     }
                     _ => self.not_looked_into += 1,
-                }
-                if let Some(index) = found {
-                    self.table.touch(index);
                 }
             }
             Some((State::Answered | State::ResponseOnly | State::GivenUp, slot))

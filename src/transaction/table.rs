@@ -6,7 +6,7 @@ use std::time::Duration;
 use hashbrown::HashTable;
 
 use super::arrival::{Identity, Kept, Key, Link, QuestionHash};
-use super::{COPY, Limits, RESPONSE_FIRST, Role, SWEEP_DELAY, Transaction};
+use super::{COPY, Limits, RESPONSE_FIRST, Role, SWEEP_DELAY, SWEEP_DELAY_LEAST, Transaction};
 use crate::time::Timestamp;
 
 /// A link as a slot keeps it: its time counted from that of the first message, in microseconds.
@@ -179,10 +179,25 @@ impl Slot {
     fn is_short(&self) -> bool {
         matches!(self.state, State::ResponseOnly | State::Multicast)
     }
+
+    /// Whether the item that was queued for a time stands for this slot. An answer comes soon: it leaves the slot where
+    /// its query put it. Whatever else changes a slot's time queues it once more.
+    fn stands_at(&self, time: Timestamp, short: bool) -> bool {
+        self.is_short() == short
+            && (self.latest == time || self.state == State::Answered && self.first == time)
+    }
+
+    /// Whether a slot whose item is due has waited long enough itself.
+    fn is_due(&self, now: Timestamp, limits: &Limits) -> bool {
+        self.state != State::Answered
+            || self
+                .latest
+                .plus(limits.timeout.saturating_add(SWEEP_DELAY_LEAST))
+                <= now
+    }
 }
 
-/// A slot and the time for which it was put into a queue. Where the slot's time is another by now, it stands in the queue
-/// once more.
+/// A slot and the time for which it was put into a queue.
 type Queued = (u32, Timestamp);
 
 /// The slots, an index over them, and two queues by time: one for those that wait for a timeout, one for those that
@@ -197,8 +212,8 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// As many transactions as a busy resolver has in ten seconds; with more the table grows.
-    const USUAL: usize = 1 << 18;
+    /// As many transactions as a busy resolver has in five seconds; with more the table grows.
+    const USUAL: usize = 1 << 17;
 
     /// An empty table with room for what is usual: memory that is not used yet costs nothing, growing costs a copy of all.
     pub(super) fn new() -> Self {
@@ -329,7 +344,8 @@ impl Table {
         let Some(slot) = self.slots.get(index as usize).and_then(Option::as_ref) else {
             return;
         };
-        let queue = if slot.is_short() {
+        let short = slot.is_short();
+        let queue = if short {
             &mut self.short
         } else {
             &mut self.long
@@ -338,7 +354,7 @@ impl Table {
         // Repetitions leave dead items behind; they may not outgrow the living.
         if queue.len() > 4096 && queue.len() / 4 > self.index.len() {
             let slots = &self.slots;
-            queue.retain(|&queued| alive(slots, queued).is_some());
+            queue.retain(|&queued| standing(slots, queued, short).is_some());
         }
     }
 
@@ -353,13 +369,18 @@ impl Table {
                 if due > now {
                     break;
                 }
-                if alive(slots, (index, time)).is_some_and(|slot| slot.is_short() == short) {
+                let slot = standing(slots, (index, time), short);
+                if slot.is_some_and(|slot| slot.is_due(now, limits)) {
                     if next.is_none_or(|(earliest, _)| due < earliest) {
                         next = Some((due, index));
                     }
                     break;
                 }
                 queue.pop_front();
+                // An answer that took its time: it lingers on, somewhat longer than it has to.
+                if let Some(slot) = slot {
+                    queue.push_back((index, slot.latest));
+                }
             }
         }
         next.map(|(_, index)| index)
@@ -367,9 +388,9 @@ impl Table {
 }
 
 /// The slot of a queue's item, where the item still stands for it.
-fn alive(slots: &[Option<Slot>], (index, time): Queued) -> Option<&Slot> {
+fn standing(slots: &[Option<Slot>], (index, time): Queued, short: bool) -> Option<&Slot> {
     slots
         .get(index as usize)?
         .as_ref()
-        .filter(|slot| slot.latest == time)
+        .filter(|slot| slot.stands_at(time, short))
 }
