@@ -1,6 +1,7 @@
 //! Where packets come from: capture files, standard input, live interfaces. The sole user of libpcap,
 //! which reads the interfaces and compiles the filters; files are read here.
 
+mod ahead;
 mod blocks;
 mod file;
 mod live;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use pcap::{BpfProgram, Capture, Linktype};
 
+use super::ahead::Ahead;
 use super::blocks::Blocks;
 use super::record::{Damage, Record};
 use super::{CaptureError, Input, Source, TakePackets, pcap_file, pcapng_file, reason, shown};
@@ -255,15 +256,17 @@ fn name_of(input: &Input) -> String {
 
 /// Opens one input and looks at its first bytes; whether they are those of pcapng.
 fn open(input: &Input) -> Result<(Blocks<Box<dyn Read>>, bool), CaptureError> {
-    let (path, from): (String, Box<dyn Read>) = match input {
-        Input::Stdin => ("standard input".to_owned(), Box::new(std::io::stdin())),
-        Input::File(path) => match File::open(path) {
-            Ok(file) => (shown(path), Box::new(file)),
-            Err(reason) => {
-                let path = shown(path);
-                return Err(CaptureError::Open { path, reason });
-            }
-        },
+    let path = match input {
+        Input::Stdin => "standard input".to_owned(),
+        Input::File(path) => shown(path),
+    };
+    let from: Result<Box<dyn Read>, std::io::Error> = match input {
+        Input::Stdin => Ahead::new(std::io::stdin()).map(|ahead| Box::new(ahead) as _),
+        Input::File(path) => File::open(path).map(|file| Box::new(file) as _),
+    };
+    let from = match from {
+        Ok(from) => from,
+        Err(reason) => return Err(CaptureError::Open { path, reason }),
     };
     let mut blocks = Blocks::new(from);
     let reason = match blocks.fill(4).map(<[u8]>::first_chunk) {
