@@ -6,6 +6,7 @@
 mod edns;
 mod mnemonic;
 mod name;
+mod question;
 mod rdata;
 
 use std::borrow::Cow;
@@ -17,6 +18,7 @@ use crate::frame::{Layers, Transport};
 use crate::time::Timestamp;
 use edns::Opt;
 use name::{Spelling, read_name, skip_name};
+pub use question::{Question, Tail};
 
 /// The length of the header in bytes (RFC 1035, 4.1.1).
 pub const HEADER_LEN: usize = 12;
@@ -121,60 +123,6 @@ impl Header {
     #[must_use]
     pub const fn rcode(&self) -> u8 {
         self.flags as u8 & 0x0F
-    }
-}
-
-/// The first question, as the look in place finds it.
-#[derive(Debug, Default)]
-pub struct Question {
-    name: Vec<u8>,
-    record_type: u16,
-    class: u16,
-    present: bool,
-}
-
-impl Question {
-    /// Reads the question of a message, using this value's memory again. Without a whole question the name is empty.
-    pub fn read(&mut self, message: &[u8], header: &Header) {
-        self.name.clear();
-        self.present = false;
-        if header.questions == 0 {
-            return;
-        }
-        let fields = read_name(message, HEADER_LEN, Spelling::Folded, &mut self.name)
-            .and_then(|at| message.get(at..)?.first_chunk::<4>());
-        match fields {
-            Some(&[a, b, c, d]) => {
-                self.record_type = u16::from_be_bytes([a, b]);
-                self.class = u16::from_be_bytes([c, d]);
-                self.present = true;
-            }
-            None => self.name.clear(),
-        }
-    }
-
-    /// The name in presentation form and lower case; empty where there is no whole question.
-    #[must_use]
-    pub fn name(&self) -> &[u8] {
-        &self.name
-    }
-
-    /// The name as the event will have it: `unknown` where there is no whole question.
-    #[must_use]
-    pub fn name_or_unknown(&self) -> &[u8] {
-        if self.present { &self.name } else { b"unknown" }
-    }
-
-    /// Whether there is a whole question.
-    #[must_use]
-    pub const fn is_present(&self) -> bool {
-        self.present
-    }
-
-    /// QTYPE and QCLASS.
-    #[must_use]
-    pub const fn type_and_class(&self) -> (u16, u16) {
-        (self.record_type, self.class)
     }
 }
 

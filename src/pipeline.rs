@@ -25,6 +25,7 @@ use crate::aggregate::Aggregator;
 use crate::capture::{CaptureError, Source};
 use crate::event::{Event, Maker};
 use crate::frame::Ports;
+use crate::message::Question;
 use crate::rule::Rules;
 use crate::sink::{SinkError, TableOptions, Writer};
 use crate::stats::Stats;
@@ -155,8 +156,12 @@ struct Asking {
 }
 
 impl Interest for Asking {
-    fn wants(&self, name: &[u8]) -> bool {
-        self.everything || self.rules.wants(name)
+    fn wants(&self, question: &mut Question) -> bool {
+        if self.everything {
+            return true;
+        }
+        let may_want = |tail| self.rules.may_want(tail);
+        question.tail().is_none_or(may_want) && self.rules.wants(question.name_or_unknown())
     }
 }
 

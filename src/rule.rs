@@ -21,6 +21,7 @@ pub use hunt::read_names;
 pub use mistake::Mistake;
 
 use crate::event::{Event, Field};
+use crate::message::Tail;
 use index::Index;
 
 /// What a row computes over the events of its group.
@@ -347,6 +348,13 @@ impl Rules {
             .iter()
             .enumerate()
             .filter(|(_, rule)| rule.enabled)
+    }
+
+    /// Whether an event whose name ends like this can match any rule that runs. Never false where it can: a first look,
+    /// before the name is written out for [`wants`](Self::wants).
+    #[must_use]
+    pub fn may_want(&self, tail: Tail) -> bool {
+        self.needs_everything() || self.index.may_want(tail)
     }
 
     /// Whether an event with this name among its questions can match any rule that runs: never false where it does, seldom

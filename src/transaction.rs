@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::frame::{Layers, Transport};
-use crate::message::Header;
+use crate::message::{Header, Question};
 use crate::stats::{Hosts, Messages, Transactions as Counters};
 use crate::time::Timestamp;
 pub use arrival::{Arrival, Reader};
@@ -20,8 +20,8 @@ use table::{Slot, State, Table};
 /// Asked with the question in place: does anybody want this transaction? Implemented by those who know the rules and
 /// the streams that were asked for.
 pub trait Interest: Send {
-    /// `name` is the question's in presentation form and lower case, empty where there is none.
-    fn wants(&self, name: &[u8]) -> bool;
+    /// Whether a rule or a stream wants the transaction of this question, or of a message without one.
+    fn wants(&self, question: &mut Question) -> bool;
 }
 
 /// The ports of multicast DNS (RFC 6762) and of LLMNR (RFC 4795).

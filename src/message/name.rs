@@ -4,7 +4,7 @@
 //! characters as `\DDD`, so that two different names never print alike and no name can drive a terminal.
 
 /// The most bytes a name may have on the wire (RFC 1035, 2.3.4).
-const WIRE_MAX: usize = 255;
+pub(super) const WIRE_MAX: usize = 255;
 /// The most compression pointers followed in one name: as many as there can be labels.
 const POINTERS_MAX: usize = 127;
 
@@ -27,11 +27,6 @@ pub(crate) fn read_name(
     spelling: Spelling,
     out: &mut Vec<u8>,
 ) -> Option<usize> {
-    if spelling == Spelling::Folded
-        && let Some(after) = read_plain_name(message, start, out)
-    {
-        return Some(after);
-    }
     let mut at = start;
     let mut after = None;
     let mut wire_len = 1;
@@ -73,59 +68,6 @@ pub(crate) fn read_name(
             64..=0xBF => return None,
         }
     }
-}
-
-/// How many bytes of a name are looked at together.
-const BLOCK: usize = 16;
-
-/// The same for a name as nearly all are: not compressed, and of characters that need no escape. All its bytes are looked
-/// at together. `None`, and `out` as it was, where the name is another.
-fn read_plain_name(message: &[u8], start: usize, out: &mut Vec<u8>) -> Option<usize> {
-    let rest = message.get(start..)?;
-    let first = usize::from(*rest.first()?);
-    let mut end = 0;
-    let mut labels = 0_u8;
-    loop {
-        match *rest.get(end)? {
-            0 => break,
-            length @ 1..=63 => end += usize::from(length) + 1,
-            64.. => return None,
-        }
-        labels += 1;
-        if end >= WIRE_MAX {
-            return None;
-        }
-    }
-    let text = rest.get(1..end)?;
-    let begin = out.len();
-    out.extend_from_slice(text);
-    // Filled up, so that all of it is looked at in whole blocks.
-    out.resize(begin + text.len().next_multiple_of(BLOCK), b'a');
-    // Lengths become dots.
-    let name = out.get_mut(begin..)?;
-    let mut dot = first;
-    while dot < text.len() {
-        let length = name.get_mut(dot)?;
-        dot += usize::from(*length) + 1;
-        *length = b'.';
-    }
-    let (mut odd, mut dots) = ([0_u8; BLOCK], [0_u8; BLOCK]);
-    for block in name.as_chunks_mut::<BLOCK>().0 {
-        for ((byte, odd), dots) in block.iter_mut().zip(&mut odd).zip(&mut dots) {
-            *odd |= u8::from(byte.wrapping_sub(0x21) > 0x5D) | u8::from(*byte == b'\\');
-            *dots += u8::from(*byte == b'.');
-            *byte |= u8::from(byte.wrapping_sub(b'A') < 26) << 5;
-        }
-    }
-    let odd = odd.iter().fold(0, |all, odd| all | odd);
-    let dots = dots.iter().fold(0_u8, |sum, dots| sum.wrapping_add(*dots));
-    // A dot more than between the labels is one within a label.
-    if odd != 0 || dots.wrapping_add(1) != labels {
-        out.truncate(begin);
-        return None;
-    }
-    out.truncate(begin + text.len());
-    start.checked_add(end)?.checked_add(1)
 }
 
 /// The offset after the name at `start`, without following where it points.
@@ -239,38 +181,6 @@ mod tests {
         assert_eq!(read(b"\x01a\xC0", 0), (None, "a".into()));
         // A forward pointer is odd, but says what it says.
         assert_eq!(read(b"\x01a\xC0\x04\x02io\0", 0), (Some(4), "a.io".into()));
-    }
-
-    /// What the look at all bytes together says, the walk label by label says too.
-    #[test]
-    fn plain_names_are_read_the_same() {
-        let walked = |wire: &[u8]| {
-            let mut out = Vec::new();
-            // A name that is a pointer is not plain, so it is walked.
-            let message = [&[0xC0, 2], wire].concat();
-            read_name(&message, 0, Spelling::Folded, &mut out).map(|_| out)
-        };
-        for byte in 0..=255_u8 {
-            for wire in [
-                vec![1, byte, 0],
-                vec![3, b'a', byte, b'Z', 2, b'i', byte, 0],
-                vec![1, b'x', byte, 0],
-            ] {
-                let mut out = Vec::new();
-                let after = read_name(&wire, 0, Spelling::Folded, &mut out);
-                assert_eq!(after.map(|_| out), walked(&wire), "{wire:?}");
-            }
-        }
-        // A label of 46 bytes: its length is the code of a dot.
-        let mut wire = vec![1, b'a', 46];
-        wire.extend([b'b'; 46]);
-        wire.push(0);
-        let mut out = Vec::new();
-        assert_eq!(
-            read_name(&wire, 0, Spelling::Folded, &mut out),
-            Some(wire.len())
-        );
-        assert_eq!(Some(out), walked(&wire));
     }
 
     #[test]

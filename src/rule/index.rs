@@ -10,6 +10,7 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 
 use super::pattern::{Pattern, Patterns};
+use crate::message::Tail;
 
 /// Deeper ends are not filed: as many bits as the mask of depths has.
 const DEEPEST: u32 = 63;
@@ -53,8 +54,8 @@ pub(super) struct Index {
     hasher: ahash::RandomState,
 }
 
-/// The last bytes of all filed ends, as few as the shortest has and eight at most: the quickest look there is, which
-/// turns nearly all names away.
+/// The last bytes of all filed ends in wire form, as few as the shortest has and eight at most: the quickest look there
+/// is, which turns nearly all names away before they are written out.
 #[derive(Debug, Default)]
 struct Tails {
     length: usize,
@@ -69,7 +70,8 @@ impl Tails {
 
     fn of<'a>(ends: impl Iterator<Item = &'a [u8]> + Clone) -> Self {
         let length = ends.clone().map(<[u8]>::len).min().unwrap_or(0).min(8);
-        if length < Self::SHORTEST {
+        // A label with an escape is longer here than on the wire.
+        if length < Self::SHORTEST || ends.clone().any(|end| end.contains(&b'\\')) {
             return Self::default();
         }
         let words = ends
@@ -84,9 +86,8 @@ impl Tails {
             bits: vec![0; words],
         };
         for end in ends {
-            if let Some((word, bit)) = tails.place(end)
-                && let Some(word) = tails.bits.get_mut(word)
-            {
+            let (word, bit) = tails.place(Tail::of(&wire(end)));
+            if let Some(word) = tails.bits.get_mut(word) {
                 *word |= bit;
             }
         }
@@ -94,30 +95,31 @@ impl Tails {
     }
 
     /// Whether a name may have one of the ends.
-    fn may_hold(&self, name: &[u8]) -> bool {
-        self.bits.is_empty()
-            || self
-                .place(name)
-                .and_then(|(word, bit)| Some(self.bits.get(word)? & bit != 0))
-                .unwrap_or(false)
+    fn may_hold(&self, tail: Tail) -> bool {
+        let (word, bit) = self.place(tail);
+        self.bits.get(word).is_none_or(|word| word & bit != 0) && tail.wire_len > self.length
     }
 
-    fn place(&self, name: &[u8]) -> Option<(usize, u64)> {
-        let tail = match name.last_chunk::<8>() {
-            Some(last) => u64::from_be_bytes(*last),
-            None => name
-                .iter()
-                .fold(0, |tail, byte| tail << 8 | u64::from(*byte)),
-        };
-        if name.len() < self.length {
-            return None;
-        }
-        let kept = tail & (u64::MAX >> (8 * (8 - self.length)));
+    fn place(&self, tail: Tail) -> (usize, u64) {
+        let kept = tail.bytes
+            & u64::MAX
+                .checked_shr(64 - 8 * self.length as u32)
+                .unwrap_or(0);
         // A multiplication by 2^64 over the golden ratio spreads the bytes over the upper bits.
         let hash = kept.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
-        let bit = usize::try_from(hash).unwrap_or(0) & (self.bits.len() * 64 - 1);
-        Some((bit / 64, 1 << (bit % 64)))
+        let bit = usize::try_from(hash).unwrap_or(0) & (self.bits.len() * 64).wrapping_sub(1);
+        (bit / 64, 1 << (bit % 64))
     }
+}
+
+/// A name without escapes in wire form, without the root's empty label.
+fn wire(name: &[u8]) -> Vec<u8> {
+    name.split(|&byte| byte == b'.')
+        .flat_map(|label| {
+            let length = u8::try_from(label.len()).unwrap_or(u8::MAX);
+            std::iter::once(length).chain(label.iter().copied())
+        })
+        .collect()
 }
 
 impl Index {
@@ -204,12 +206,14 @@ impl Index {
         self.entries.push(entry);
     }
 
+    /// Whether any list may cover a name with such an end. Never false where one does.
+    pub(super) fn may_want(&self, tail: Tail) -> bool {
+        !self.endless.is_empty() || self.tails.may_hold(tail)
+    }
+
     /// Whether any list may cover a name (lower case, presentation form). Never false where one does; true without a
     /// look where too many patterns share an end.
     pub(super) fn wants(&self, name: &[u8]) -> bool {
-        if self.endless.is_empty() && !self.tails.may_hold(name) {
-            return false;
-        }
         let mut wanted = self.endless.len() > COMPARED
             || self.endless.iter().any(|number| {
                 self.entry(*number)
@@ -311,4 +315,47 @@ fn pattern(lists: &[Arc<Patterns>], entry: Entry) -> Option<Pattern<'_>> {
 /// The end under which an entry is filed.
 fn end<'a>(lists: &'a [Arc<Patterns>], entries: &[Entry], number: u32) -> Option<&'a [u8]> {
     pattern(lists, *entries.get(usize::try_from(number).ok()?)?)?.suffix()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::pattern::Shape;
+    use super::*;
+
+    proptest! {
+        /// The looks before the comparison turn no name away that a pattern covers.
+        #[test]
+        fn no_name_is_lost_before_it_is_compared(
+            patterns in prop::collection::vec(
+                (any::<bool>(), "[*]?[.]?([ab*]{1,3}[.]){0,3}[ab]{1,6}"), 1..5),
+            names in prop::collection::vec("([ab]{1,3}[.]){0,4}[ab]{1,6}", 1..20),
+        ) {
+            let lists = patterns
+                .iter()
+                .map(|(is_domain, text)| {
+                    let mut list = Patterns::new();
+                    let shape = if *is_domain { Shape::Domain } else { Shape::Glob };
+                    list.add(shape, text).unwrap();
+                    Arc::new(list)
+                })
+                .collect();
+            let index = Index::new(lists);
+            for name in &names {
+                let mut covered = false;
+                index.each_covering(name.as_bytes(), &mut |_| covered = true);
+                let naive = index.lists().iter().any(|list| {
+                    (0..list.len()).any(|place| {
+                        list.get(place).is_some_and(|pattern| pattern.covers(name.as_bytes()))
+                    })
+                });
+                prop_assert_eq!(covered, naive);
+                if naive {
+                    prop_assert!(index.wants(name.as_bytes()), "{}", name);
+                    prop_assert!(index.may_want(Tail::of(&wire(name.as_bytes()))), "{}", name);
+                }
+            }
+        }
+    }
 }

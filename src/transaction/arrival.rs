@@ -105,11 +105,11 @@ impl Reader {
             multicast_response: multicast.is_some() && is_response,
         };
         let (record_type, class) = self.question.type_and_class();
+        let is_wanted = interest.wants(&mut self.question) || header.questions > 1;
         let question =
             self.question
                 .is_present()
-                .then_some((self.question.name(), record_type, class));
-        let is_wanted = header.questions > 1 || interest.wants(self.question.name_or_unknown());
+                .then_some((self.question.name_bytes(), record_type, class));
         let is_kept = is_wanted || question.is_none();
         Some(Arrival {
             identity: self.identity(&key, question),

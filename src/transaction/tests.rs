@@ -15,7 +15,7 @@ const RESOLVER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 53));
 
 struct Everything;
 impl Interest for Everything {
-    fn wants(&self, _: &[u8]) -> bool {
+    fn wants(&self, _: &mut Question) -> bool {
         true
     }
 }
