@@ -72,12 +72,16 @@ enum Field {
     U32,
     /// A number of 48 bits.
     U48,
+    /// A number of 64 bits.
+    U64,
     /// A record type of 16 bits, as its mnemonic.
     Type,
     /// The type of a certificate in 16 bits, by its name where it has one.
     Certificate,
     /// A DNSSEC algorithm of 8 bits, by its name where it has one, as CERT alone prints it (RFC 4398, 2.2).
     Algorithm,
+    /// How DSYNC's target is told, in 8 bits (RFC 9859, 2.1), by its name where it has one.
+    Scheme,
     /// An RCODE of 16 bits, as TSIG and TKEY have it (RFC 8945, section 3), by its name.
     Error,
     /// Seconds since 1970 in 32 bits, as `YYYYMMDDHHmmSS` in UTC (RFC 4034, 3.2). Not taken as a serial number (RFC 1982),
@@ -162,8 +166,8 @@ fn layout(record_type: u16) -> &'static [Field] {
         14 | 17 | 58 => &[Name, Name],
         // MX, AFSDB, RT, KX, LP
         15 | 18 | 21 | 36 | 107 => &[U16, Name],
-        // TXT, NINFO, SPF, AVC
-        16 | 56 | 99 | 258 => &[Texts],
+        // TXT, NINFO, SPF, AVC, RESINFO, WALLET, CLA
+        16 | 56 | 99 | 258 | 261..=263 => &[Texts],
         // X25
         19 => &[Text],
         // ISDN
@@ -208,8 +212,8 @@ fn layout(record_type: u16) -> &'static [Field] {
         45 => &[U8, Gateway, OptionalBase64],
         // NSEC
         47 => &[Name, Types],
-        // DHCID, OPENPGPKEY
-        49 | 61 => &[Base64],
+        // DHCID, OPENPGPKEY, HHIT, BRID
+        49 | 61 | 67 | 68 => &[Base64],
         // NSEC3
         50 => &[U8, U8, U16, Salt, Hash, Types],
         // NSEC3PARAM
@@ -224,6 +228,8 @@ fn layout(record_type: u16) -> &'static [Field] {
         63 => &[U32, U8, U8, Hex],
         // SVCB, HTTPS
         64 | 65 => &[U16, Name, ServiceParameters],
+        // DSYNC
+        66 => &[Type, Scheme, U16, Name],
         // NID, L64
         104 | 106 => &[U16, Locator],
         // L32
@@ -242,6 +248,8 @@ fn layout(record_type: u16) -> &'static [Field] {
         259 => &[U32, U32, U8, Text, Base64OrHyphen],
         // AMTRELAY
         260 => &[U8, Relay],
+        // IPN
+        264 => &[U64],
         _ => &[],
     }
 }

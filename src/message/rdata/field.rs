@@ -28,6 +28,10 @@ impl Rdata<'_> {
                 let low = self.u32()?;
                 self.number(u64::from(high) << 32 | u64::from(low))
             }
+            Field::U64 => {
+                let number = u64::from_be_bytes(self.array()?);
+                self.number(number)
+            }
             Field::Type => {
                 let number = self.u16()?;
                 self.words(&mnemonic::record_type(number))
@@ -39,6 +43,10 @@ impl Rdata<'_> {
             Field::Algorithm => {
                 let number = self.u8()?;
                 self.named(mnemonic::algorithm(number), u16::from(number))
+            }
+            Field::Scheme => {
+                let number = self.u8()?;
+                self.named(mnemonic::notify_scheme(number), u16::from(number))
             }
             Field::Error => {
                 let number = self.u16()?;

@@ -281,17 +281,37 @@ fn service_parameter(key: u16, value: &[u8], out: &mut Vec<u8>) -> Option<()> {
             })?;
         }
         SvcParamKey::Key(_) | SvcParamKey::Key65535 | SvcParamKey::Unknown(_) => {
-            if !value.is_empty() {
-                out.push(b'=');
-                quoted(value, out);
-            }
-            return Some(());
+            return later_parameter(key, value, out);
         }
     }
     decoder.is_empty().then_some(())
 }
 
-/// Appends the name of a parameter (RFC 9460, 14.3.2; RFC 9461, section 5; RFC 9540, section 4).
+/// Appends the value of a parameter that came after RFC 9460; nothing where it has none.
+fn later_parameter(key: u16, value: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    let mut decoder = BinDecoder::new(value);
+    match key {
+        // The numbers of key exchange groups (draft-ietf-tls-key-share-prediction).
+        9 => {
+            let (groups, rest) = value.as_chunks::<2>();
+            list(groups, out, |group, out| {
+                decimal(u64::from(u16::from_be_bytes(*group)), out);
+            })?;
+            rest.is_empty().then_some(())
+        }
+        // The segments of a path, none for the root (RFC 9953, section 3).
+        10 if !value.is_empty() => protocols(&mut decoder, out),
+        _ => {
+            if !value.is_empty() {
+                out.push(b'=');
+                quoted(value, out);
+            }
+            Some(())
+        }
+    }
+}
+
+/// Appends the name of a parameter (IANA, Service Parameter Keys).
 fn service_key(key: u16, out: &mut Vec<u8>) {
     let name: &[u8] = match key {
         0 => b"mandatory",
@@ -303,6 +323,10 @@ fn service_key(key: u16, out: &mut Vec<u8>) {
         6 => b"ipv6hint",
         7 => b"dohpath",
         8 => b"ohttp",
+        9 => b"tls-supported-groups",
+        10 => b"docpath",
+        11 => b"pvd",
+        12 => b"oots",
         other => {
             out.extend_from_slice(b"key");
             return decimal(u64::from(other), out);
@@ -325,7 +349,7 @@ fn list<T>(
     (out.len() > begin).then_some(())
 }
 
-/// Appends `="..."` with the protocols' names in it. They may hold any byte, commas too: what a list escapes is escaped
+/// Appends `="..."` with the protocols' names in it, or other texts. They may hold any byte, commas too: what a list escapes is escaped
 /// once more for the quotation marks (RFC 9460, 7.1.1 and appendix A.1). hickory wants UTF-8 here, so it reads the bytes
 /// only.
 fn protocols(decoder: &mut BinDecoder<'_>, out: &mut Vec<u8>) -> Option<()> {
