@@ -98,6 +98,11 @@ pub enum Anomaly {
     MultipleResponses,
     /// The response came before its query on the wire.
     ResponseFirst,
+    /// A response that nobody asked for, when the same was being asked from its port with another ID: a late answer to an
+    /// earlier query, or somebody who guesses.
+    IdMismatch,
+    /// The response came from another address than the query went to.
+    AnsweredFrom(IpAddr),
     /// The QR bit and the ports say different things about who asked.
     PortMismatch,
     /// That section could not be decoded to its end.
@@ -118,6 +123,8 @@ impl fmt::Display for Anomaly {
             Self::LateResponse => f.write_str("late_response"),
             Self::MultipleResponses => f.write_str("multiple_responses"),
             Self::ResponseFirst => f.write_str("response_first"),
+            Self::IdMismatch => f.write_str("qid_mismatch"),
+            Self::AnsweredFrom(address) => write!(f, "answered_from:{address}"),
             Self::PortMismatch => f.write_str("port_mismatch"),
             Self::Malformed(section) => write!(f, "malformed:{section}"),
             Self::Mdns => f.write_str("mdns"),

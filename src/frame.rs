@@ -97,6 +97,20 @@ pub struct Layers {
     pub macs: Option<(Mac, Mac)>,
 }
 
+impl Layers {
+    /// Tells apart networks whose addresses may be the same: a hash of the VLAN identifiers and of
+    /// [`tunnel_id`](Self::tunnel_id); 0 without either. Equal from run to run.
+    #[must_use]
+    pub fn network(&self) -> u64 {
+        if self.vlan.is_empty() && self.tunnel_id == 0 {
+            return 0;
+        }
+        RandomState::with_seeds(5, 6, 7, 8)
+            .hash_one((self.tunnel_id, self.vlan.as_slice()))
+            .max(1)
+    }
+}
+
 /// A UDP datagram or TCP segment with a DNS port, and what was around it.
 #[derive(Clone, Debug)]
 pub struct Frame<'a> {

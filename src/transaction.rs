@@ -5,6 +5,7 @@
 //! the packets' times alone, never on when the table was swept.
 
 mod arrival;
+mod replaced;
 mod table;
 
 use std::net::IpAddr;
@@ -15,6 +16,7 @@ use crate::message::{Header, Question};
 use crate::stats::{Hosts, Messages, Transactions as Counters};
 use crate::time::Timestamp;
 pub use arrival::{Arrival, Reader};
+use replaced::Replaced;
 use table::{Slot, State, Table};
 
 /// Asked with the question in place: does anybody want this transaction? Implemented by those who know the rules and
@@ -147,8 +149,12 @@ pub struct Transaction<'a> {
     pub is_differing: bool,
     /// The response was captured before its query.
     pub is_response_first: bool,
+    /// A response without a query, when a query was open that asked the same from the same port with another ID.
+    pub is_id_mismatch: bool,
     /// QR and ports contradict each other.
     pub is_port_mismatch: bool,
+    /// Who answered, where it was not who was asked: an anycast address, or somebody who would like to be.
+    pub answered_from: Option<IpAddr>,
     /// Multicast, never paired.
     pub multicast: Option<Multicast>,
     /// How many events this identity gave before.
@@ -165,6 +171,10 @@ pub struct Pairing {
     hosts: HostMap,
     /// A quick place before the map: keyed hashes of hosts that were just seen, with what they did in the last two bits.
     recent: Vec<u64>,
+    /// Packets that others took the place of.
+    replaced: Replaced,
+    /// Wanted queries that may be open, by all but their ID.
+    open: hashbrown::HashMap<u64, u32, ahash::RandomState>,
     now: Timestamp,
     next_sweep: Timestamp,
     /// What became of the messages.
@@ -224,6 +234,8 @@ impl Pairing {
             table: Table::new(),
             hosts: HostMap::default(),
             recent: vec![0; RECENT],
+            replaced: Replaced::default(),
+            open: hashbrown::HashMap::default(),
             now: Timestamp::MIN,
             next_sweep: Timestamp::MIN,
             messages: Messages::default(),
@@ -277,6 +289,8 @@ impl Pairing {
             }
         }
         self.table.clear();
+        self.replaced.clear();
+        self.open.clear();
         self.now = Timestamp::MIN;
         self.next_sweep = Timestamp::MIN;
     }
@@ -284,12 +298,19 @@ impl Pairing {
     fn query(&mut self, arrival: Arrival, give: &mut dyn FnMut(&Transaction<'_>)) {
         self.host(arrival.sender, HostFlags::ASKED);
         let now = arrival.time();
-        if let Some(index) = self.table.find(&arrival.identity)
+        let network = arrival.identity.network;
+        if self.replaced.holds(&arrival.identity, false, &arrival.link) {
+            self.table.seen_in(&arrival.identity);
+            self.messages.query_copy += 1;
+            return;
+        }
+        if let Some(index) = self.table.find_for_query(&arrival.identity, &arrival.link)
             && let Some(slot) = self.table.get_mut(index)
         {
             match slot.state {
                 State::Open | State::Answered => {
-                    if slot.is_query_copy(&arrival.link) {
+                    if slot.is_query_copy(network, &arrival.link) {
+                        slot.seen_in(network);
                         self.messages.query_copy += 1;
                         return;
                     }
@@ -306,6 +327,8 @@ impl Pairing {
                     {
                         self.messages.query_retransmitted += 1;
                         slot.retransmitted = slot.retransmitted.saturating_add(1);
+                        self.replaced
+                            .add(&arrival.identity, false, slot.query_link(), now);
                         slot.set_query(&arrival.link);
                         if slot.state == State::Open {
                             slot.latest = slot.latest.max(now);
@@ -314,13 +337,12 @@ impl Pairing {
                         return;
                     }
                     if let Some(slot) = self.table.remove(index) {
+                        self.replaced.add_both(&arrival.identity, &slot, now);
                         self.end(&slot, give);
                     }
                 }
                 State::ResponseOnly => {
-                    if slot.latest.since(now) <= RESPONSE_FIRST
-                        && now.since(slot.latest) <= RESPONSE_FIRST
-                    {
+                    if slot.waits_for(&arrival.link) {
                         self.response_was_first(index, &arrival, give);
                         return;
                     }
@@ -329,7 +351,9 @@ impl Pairing {
                     }
                 }
                 State::GivenUp | State::Multicast => {
-                    self.table.remove(index);
+                    if let Some(slot) = self.table.remove(index) {
+                        self.replaced.add_both(&arrival.identity, &slot, now);
+                    }
                 }
             }
         }
@@ -342,7 +366,23 @@ impl Pairing {
         let now = arrival.time();
         let limits = self.limits;
         let is_over = |slot: &Slot| now.since(slot.latest) > slot.wait(&limits);
-        let found = self.table.find_for_response(&arrival.identity);
+        if self.replaced.holds(&arrival.identity, true, &arrival.link) {
+            self.table.seen_in(&arrival.identity);
+            self.messages.response_copy += 1;
+            return;
+        }
+        let found = self
+            .table
+            .find_for_response(&arrival.identity, &arrival.link);
+        let network = arrival.identity.network;
+        if let Some(slot) = found.and_then(|index| self.table.get_mut(index))
+            && slot.state != State::Open
+            && slot.is_response_copy(network, &arrival.link)
+        {
+            slot.seen_in(network);
+            self.messages.response_copy += 1;
+            return;
+        }
         if let Some(index) = found
             && self
                 .table
@@ -360,13 +400,14 @@ impl Pairing {
                 self.transactions.answered += 1;
                 slot.state = State::Answered;
                 slot.set_response(&arrival.link);
+                slot.seen_in(network);
                 slot.latest = now;
                 match (slot.wanted.take(), &arrival.kept) {
                     (Some(query), Some(response)) => {
                         give(&Transaction {
                             query: Some(query.side()),
                             response: Some(response.side()),
-                            is_port_mismatch: arrival.port_mismatch,
+                            answered_from: response.key.answered_for(&query.key),
                             ..slot.transaction(
                                 &query.key,
                                 role_of(role(&self.hosts, query.key.client.0), &query.bytes),
@@ -378,14 +419,11 @@ impl Pairing {
                 }
             }
             Some((State::Answered | State::ResponseOnly | State::GivenUp, slot))
-                if slot.is_response_copy(&arrival.link) =>
-            {
-                self.messages.response_copy += 1;
-            }
-            Some((State::Answered | State::ResponseOnly | State::GivenUp, slot))
                 if slot.says_the_same(&arrival.link) =>
             {
                 self.messages.response_repeated += 1;
+                self.replaced
+                    .add(&arrival.identity, true, slot.response_link(), now);
                 slot.set_response(&arrival.link);
             }
             Some((state @ (State::Answered | State::GivenUp), slot)) => {
@@ -397,6 +435,8 @@ impl Pairing {
                     self.messages.response_differing += 1;
                 }
                 self.transactions.response_only += 1;
+                self.replaced
+                    .add(&arrival.identity, true, slot.response_link(), now);
                 slot.set_response(&arrival.link);
                 match &arrival.kept {
                     Some(response) if slot.was_wanted || arrival.is_wanted => {
@@ -405,7 +445,6 @@ impl Pairing {
                             retransmitted: 0,
                             is_late,
                             is_differing: !is_late,
-                            is_port_mismatch: arrival.port_mismatch,
                             ..slot.transaction(
                                 &response.key,
                                 role(&self.hosts, response.key.client.0),
@@ -418,9 +457,15 @@ impl Pairing {
             }
             _ => {
                 if let Some(slot) = found.and_then(|index| self.table.remove(index)) {
+                    self.replaced.add_both(&arrival.identity, &slot, now);
                     self.end(&slot, give);
                 }
                 self.messages.response_unmatched += 1;
+                let is_id_mismatch = self.is_id_mismatch(&arrival);
+                let mut arrival = arrival;
+                if let Some(kept) = &mut arrival.kept {
+                    kept.is_id_mismatch = is_id_mismatch;
+                }
                 self.insert(arrival, State::ResponseOnly, give);
             }
         }
@@ -442,6 +487,7 @@ impl Pairing {
         self.transactions.answered += 1;
         slot.state = State::Answered;
         slot.set_query(&arrival.link);
+        slot.seen_in(arrival.identity.network);
         match (&arrival.kept, slot.wanted.take()) {
             (Some(query), Some(response)) => {
                 give(&Transaction {
@@ -472,10 +518,11 @@ impl Pairing {
             Multicast::Llmnr => self.messages.llmnr += 1,
         }
         let mut occurrence = 0_u8;
-        if let Some(index) = self.table.find(&arrival.identity)
+        if let Some(index) = self.table.find_for_query(&arrival.identity, &arrival.link)
             && let Some(slot) = self.table.get_mut(index)
         {
-            if slot.is_query_copy(&arrival.link) {
+            if slot.is_query_copy(arrival.identity.network, &arrival.link) {
+                slot.seen_in(arrival.identity.network);
                 self.transactions.multicast_copy += 1;
                 return;
             }
@@ -529,13 +576,48 @@ impl Pairing {
                 self.end(&slot, give);
             }
         }
-        let mut slot = Slot::new(arrival.identity, arrival.is_stream, &arrival.link, state);
-        slot.port_mismatch = arrival.port_mismatch;
+        let mut slot = Slot::new(arrival.identity, &arrival.link, state);
+        let asked = (state == State::Open && arrival.is_wanted)
+            .then(|| self.asked(&arrival))
+            .flatten();
         if matches!(state, State::Open | State::ResponseOnly) && arrival.is_wanted {
             slot.was_wanted = true;
             slot.wanted = arrival.kept;
         }
-        self.table.insert(slot)
+        let index = self.table.insert(slot)?;
+        if let Some(asked) = asked {
+            self.remember(asked, index);
+        }
+        Some(index)
+    }
+
+    /// A hash of what a message has in common with its other half but for the ID: who asked whom, from where, for what.
+    fn asked(&self, arrival: &Arrival) -> Option<u64> {
+        let question = arrival.identity.question?;
+        let key = &arrival.kept.as_ref()?.key;
+        let hasher = self.open.hasher();
+        Some(hasher.hash_one((key.client, key.resolver, key.transport, question)))
+    }
+
+    /// Remembers which query is open. What is no longer open is forgotten where there is too much of it.
+    fn remember(&mut self, asked: u64, index: u32) {
+        let table = &self.table;
+        if self.open.len() > 4096 && self.open.len() / 4 > table.len() {
+            self.open.retain(|_, index| table.is_open(*index));
+        }
+        self.open.insert(asked, index);
+    }
+
+    /// Whether a query is open that this response would answer if it had another ID.
+    fn is_id_mismatch(&self, arrival: &Arrival) -> bool {
+        let index = self.asked(arrival).and_then(|asked| self.open.get(&asked));
+        match (index, &arrival.kept) {
+            (Some(&index), Some(response)) => {
+                self.table
+                    .asks(index, &response.key, arrival.identity.question)
+            }
+            _ => false,
+        }
     }
 
     /// A slot whose time has come: what is open becomes an event and lingers, what lingers is forgotten.
@@ -587,6 +669,7 @@ impl Pairing {
         give(&Transaction {
             query,
             response,
+            is_id_mismatch: wanted.is_id_mismatch,
             ..slot.transaction(&wanted.key, role)
         });
     }

@@ -255,6 +255,10 @@ fn anomalies(
     add(transaction.is_late, Anomaly::LateResponse);
     add(transaction.is_differing, Anomaly::MultipleResponses);
     add(transaction.is_response_first, Anomaly::ResponseFirst);
+    add(transaction.is_id_mismatch, Anomaly::IdMismatch);
+    if let Some(address) = transaction.answered_from {
+        add(true, Anomaly::AnsweredFrom(address));
+    }
     add(transaction.is_port_mismatch, Anomaly::PortMismatch);
     for section in [
         Section::Question,

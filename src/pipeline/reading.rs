@@ -125,13 +125,15 @@ impl Reading {
                         &mut batch.arrivals,
                     );
                 }
-                Transport::Tcp => streams.push(origin, 0, &frame, &mut |message| {
-                    messages.read(
-                        &stream_envelope(&message),
-                        message.bytes,
-                        &mut batch.arrivals,
-                    );
-                }),
+                Transport::Tcp => {
+                    streams.push(origin, frame.layers.network(), &frame, &mut |message| {
+                        messages.read(
+                            &stream_envelope(&message),
+                            message.bytes,
+                            &mut batch.arrivals,
+                        );
+                    });
+                }
             }
             next = frames.decode_further(packet);
         }

@@ -20,14 +20,37 @@ pub(super) struct Key {
     pub(super) multicast_response: bool,
 }
 
-/// A key and its question as the table holds them: hashes of 64 and 32 bits, keyed anew in each run so that nobody can choose
-/// two that meet. One in 2^96 pairs of transactions that are open together would be taken for one.
+/// A key and its question as the table holds them: hashes of three times 32 bits, keyed anew in each run so that nobody can
+/// choose two that meet. One in 2^96 pairs of transactions that are open together would be taken for one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
-    /// All but the question, so that a response without one finds its query.
-    pub(super) key: u64,
+    pub(super) key: KeyHash,
+    /// A response without one finds its query all the same.
     pub(super) question: QuestionHash,
+    /// Where it was seen; no part of the identity as long as nobody else has the same one.
+    pub(super) network: Network,
 }
+
+/// A keyed hash of a [`Key`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct KeyHash {
+    /// All but the resolver's address, because an anycast address may be answered from another one. The last bit is set
+    /// where the transport is TCP.
+    pub(super) without_resolver: u32,
+    /// The resolver's address.
+    pub(super) resolver: u32,
+}
+
+impl KeyHash {
+    /// Whether the transport is TCP.
+    pub(super) const fn is_stream(self) -> bool {
+        self.without_resolver & 1 == 1
+    }
+}
+
+/// Tells apart networks whose addresses may be the same: a short hash of VLANs and tunnels, the same in each run; 0 without
+/// any.
+pub(super) type Network = u16;
 
 /// A keyed hash of name, type and class; `None` where there is no whole question.
 pub(super) type QuestionHash = Option<NonZeroU32>;
@@ -50,9 +73,6 @@ pub struct Arrival {
     /// Who sent it: of a query the client, of a response the resolver.
     pub(super) sender: IpAddr,
     pub(super) is_response: bool,
-    pub(super) is_stream: bool,
-    /// QR and ports contradict each other.
-    pub(super) port_mismatch: bool,
     pub(super) multicast: Option<Multicast>,
     /// Somebody wants an event of it whatever it meets.
     pub(super) is_wanted: bool,
@@ -112,7 +132,7 @@ impl Reader {
                 .then_some((self.question.name_bytes(), record_type, class));
         let is_kept = is_wanted || question.is_none();
         Some(Arrival {
-            identity: self.identity(&key, question),
+            identity: self.identity(&key, question, envelope.layers),
             link: Link {
                 time: envelope.time,
                 payload: self.hash_payload(bytes),
@@ -120,8 +140,6 @@ impl Reader {
             },
             sender: envelope.src,
             is_response,
-            is_stream: envelope.transport == Transport::Tcp,
-            port_mismatch: resolver.1 != 53 && client.1 == 53,
             multicast,
             is_wanted,
             kept: is_kept.then(|| Kept::new(key, envelope, bytes)),
@@ -129,8 +147,17 @@ impl Reader {
     }
 
     /// The hashes of a key and of its question: name, type, class.
-    fn identity(&self, key: &Key, question: Option<(&[u8], u16, u16)>) -> Identity {
+    fn identity(
+        &self,
+        key: &Key,
+        question: Option<(&[u8], u16, u16)>,
+        layers: &Layers,
+    ) -> Identity {
         Identity {
+            network: match layers.network() {
+                0 => 0,
+                network => (network as Network).max(1),
+            },
             key: self.hash(key),
             question: question.map(|(name, record_type, class)| {
                 let mut hasher = self.hasher.build_hasher();
@@ -148,30 +175,32 @@ impl Reader {
         hasher.finish() as u32
     }
 
-    fn hash(&self, key: &Key) -> u64 {
+    fn hash(&self, key: &Key) -> KeyHash {
         let mut hasher = self.hasher.build_hasher();
-        match (key.client.0, key.resolver.0) {
-            (IpAddr::V4(client), IpAddr::V4(resolver)) => {
-                hasher.write_u64(u64::from(client.to_bits()) << 32 | u64::from(resolver.to_bits()));
+        let (client, port) = key.client;
+        let port_and_id = u64::from(port) << 16 | u64::from(key.id);
+        match client {
+            IpAddr::V4(client) => {
+                hasher.write_u64(u64::from(client.to_bits()) << 32 | port_and_id);
             }
-            (client, resolver) => {
-                for address in [client, resolver] {
-                    match address {
-                        IpAddr::V4(address) => hasher.write_u32(address.to_bits()),
-                        IpAddr::V6(address) => hasher.write_u128(address.to_bits()),
-                    }
-                }
+            IpAddr::V6(client) => {
+                hasher.write_u128(client.to_bits());
+                hasher.write_u64(port_and_id);
             }
         }
-        let flags =
-            u64::from(key.multicast_response) << 1 | u64::from(key.transport == Transport::Tcp);
-        hasher.write_u64(
-            u64::from(key.client.1) << 48
-                | u64::from(key.resolver.1) << 32
-                | u64::from(key.id) << 16
-                | flags,
-        );
-        hasher.finish()
+        let is_stream = key.transport == Transport::Tcp;
+        hasher.write_u64(u64::from(key.resolver.1) << 1 | u64::from(key.multicast_response));
+        KeyHash {
+            without_resolver: hasher.finish() as u32 & !1 | u32::from(is_stream),
+            resolver: self.hash_address(key.resolver.0),
+        }
+    }
+
+    fn hash_address(&self, address: IpAddr) -> u32 {
+        (match address {
+            IpAddr::V4(address) => self.hasher.hash_one(address.to_bits()),
+            IpAddr::V6(address) => self.hasher.hash_one(address.to_bits()),
+        }) as u32
     }
 }
 
@@ -180,6 +209,8 @@ impl Reader {
 pub(super) struct Kept {
     pub(super) key: Key,
     pub(super) bytes: Box<[u8]>,
+    /// It answers an open query but for its ID.
+    pub(super) is_id_mismatch: bool,
     time: Timestamp,
     input: u16,
     number: u64,
@@ -193,6 +224,7 @@ impl Kept {
         Box::new(Self {
             key,
             bytes: bytes.into(),
+            is_id_mismatch: false,
             time: envelope.time,
             input: envelope.input,
             number: envelope.number,
@@ -216,6 +248,11 @@ impl Kept {
 }
 
 impl Key {
+    /// The address that a response with this key came from, where the query was sent to another.
+    pub(super) fn answered_for(&self, query: &Self) -> Option<IpAddr> {
+        (self.resolver.0 != query.resolver.0).then_some(self.resolver.0)
+    }
+
     /// The transaction without its messages.
     pub(super) fn transaction(&self, role: Role) -> Transaction<'static> {
         Transaction {
@@ -231,7 +268,9 @@ impl Key {
             is_late: false,
             is_differing: false,
             is_response_first: false,
-            is_port_mismatch: false,
+            is_id_mismatch: false,
+            is_port_mismatch: self.resolver.1 != 53 && self.client.1 == 53,
+            answered_from: None,
             multicast: None,
             occurrence: 0,
             role,

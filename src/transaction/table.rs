@@ -1,11 +1,12 @@
 //! The table of open and lingering transactions: found by their identity, closed in the order of their times.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU8;
 use std::time::Duration;
 
 use hashbrown::HashTable;
 
-use super::arrival::{Identity, Kept, Key, Link, QuestionHash};
+use super::arrival::{Identity, Kept, Key, KeyHash, Link, Network, QuestionHash};
 use super::{COPY, Limits, RESPONSE_FIRST, Role, SWEEP_DELAY, SWEEP_DELAY_LEAST, Transaction};
 use crate::time::Timestamp;
 
@@ -35,7 +36,7 @@ pub(super) enum State {
 #[derive(Clone, Debug)]
 #[repr(align(64))]
 pub(super) struct Slot {
-    key: u64,
+    key: KeyHash,
     /// Time from which the waiting counts.
     pub(super) latest: Timestamp,
     /// Time of the first message.
@@ -53,15 +54,16 @@ pub(super) struct Slot {
     pub(super) state: State,
     /// Whether somebody wanted it, also after it was given on.
     pub(super) was_wanted: bool,
-    pub(super) port_mismatch: bool,
-    /// A stream gives no message twice, so what it repeats is no copy.
-    is_stream: bool,
+    /// Another network where it was seen too, shortened once more.
+    other_network: Option<NonZeroU8>,
+    /// Where it was seen first.
+    network: Network,
 }
 
 const _: () = assert!(size_of::<Option<Slot>>() == 64, "one cache line");
 
 impl Slot {
-    pub(super) fn new(identity: Identity, is_stream: bool, link: &Link, state: State) -> Self {
+    pub(super) fn new(identity: Identity, link: &Link, state: State) -> Self {
         let kept = KeptLink {
             at: 0,
             payload: link.payload,
@@ -80,8 +82,8 @@ impl Slot {
             events: 0,
             state,
             was_wanted: false,
-            port_mismatch: false,
-            is_stream,
+            other_network: None,
+            network: identity.network,
         }
     }
 
@@ -107,22 +109,59 @@ impl Slot {
         i32::try_from(micros).unwrap_or(if micros < 0 { i32::MIN } else { i32::MAX })
     }
 
-    fn is_copy(&self, kept: KeptLink, ip_id: u16, link: &Link) -> bool {
+    /// Whether a message seen in that network can be one of this transaction's for sure.
+    fn is_in(&self, network: Network) -> bool {
+        self.network == network || self.other_network == Some(shortened(network))
+    }
+
+    /// Notes that it was seen in that network too.
+    pub(super) fn seen_in(&mut self, network: Network) {
+        if network != self.network {
+            self.other_network = Some(shortened(network));
+        }
+    }
+
+    fn is_copy(&self, kept: KeptLink, ip_id: u16, network: Network, link: &Link) -> bool {
         let apart = i64::from(self.at(link.time)) - i64::from(kept.at);
+        // A stream gives no message twice; only a stream in another network is a copy of it.
+        let may_be =
+            !self.key.is_stream() || self.network != network || self.other_network.is_some();
         kept.payload == link.payload
             && ip_id == link.ip_id
-            && !self.is_stream
+            && may_be
             && apart.unsigned_abs() <= COPY.as_micros() as u64
     }
 
     /// The latest query delivered again by a mirror.
-    pub(super) fn is_query_copy(&self, link: &Link) -> bool {
-        self.is_copy(self.query, self.query_ip_id, link)
+    pub(super) fn is_query_copy(&self, network: Network, link: &Link) -> bool {
+        self.is_copy(self.query, self.query_ip_id, network, link)
     }
 
     /// The same of the latest response.
-    pub(super) fn is_response_copy(&self, link: &Link) -> bool {
-        self.is_copy(self.response, self.response_ip_id, link)
+    pub(super) fn is_response_copy(&self, network: Network, link: &Link) -> bool {
+        self.is_copy(self.response, self.response_ip_id, network, link)
+    }
+
+    /// The latest query.
+    pub(super) fn query_link(&self) -> Link {
+        self.link(self.query, self.query_ip_id)
+    }
+
+    /// The latest response.
+    pub(super) fn response_link(&self) -> Link {
+        self.link(self.response, self.response_ip_id)
+    }
+
+    fn link(&self, kept: KeptLink, ip_id: u16) -> Link {
+        Link {
+            time: Timestamp::from_nanos(
+                self.first
+                    .as_nanos()
+                    .saturating_add(i64::from(kept.at) * 1_000),
+            ),
+            payload: kept.payload,
+            ip_id,
+        }
     }
 
     /// Whether the latest response said the same.
@@ -150,10 +189,15 @@ impl Slot {
     pub(super) fn transaction(&self, key: &Key, role: Role) -> Transaction<'static> {
         Transaction {
             retransmitted: u32::from(self.retransmitted),
-            is_port_mismatch: self.port_mismatch,
             occurrence: u32::from(self.events),
             ..key.transaction(role)
         }
+    }
+
+    /// Whether a lone response still waits for its query at that time.
+    pub(super) fn waits_for(&self, query: &Link) -> bool {
+        self.latest.since(query.time) <= RESPONSE_FIRST
+            && query.time.since(self.latest) <= RESPONSE_FIRST
     }
 
     /// How long after `latest` it still takes messages.
@@ -197,6 +241,18 @@ impl Slot {
     }
 }
 
+/// A network in one byte.
+fn shortened(network: Network) -> NonZeroU8 {
+    let [high, low] = network.to_be_bytes();
+    NonZeroU8::new(high ^ low).unwrap_or(NonZeroU8::MAX)
+}
+
+/// What the index goes by: everything that a query has in common with a response from another address. Spread over all
+/// bits by a multiplication with 2^64 over the golden ratio.
+fn index_hash(key: KeyHash) -> u64 {
+    u64::from(key.without_resolver >> 1).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
 /// A slot and the time for which it was put into a queue.
 type Queued = (u32, Timestamp);
 
@@ -233,50 +289,115 @@ impl Table {
         self.slots.get(index as usize)?.as_ref()
     }
 
+    /// Whether a query waits there.
+    pub(super) fn is_open(&self, index: u32) -> bool {
+        self.slot(index)
+            .is_some_and(|slot| slot.state == State::Open)
+    }
+
+    /// Whether a wanted query waits there that asks the same from the same port, but for its ID.
+    pub(super) fn asks(&self, index: u32, key: &Key, question: QuestionHash) -> bool {
+        self.slot(index)
+            .filter(|slot| slot.state == State::Open && slot.question == question)
+            .and_then(|slot| slot.wanted.as_ref())
+            .is_some_and(|query| {
+                (query.key.client, query.key.resolver) == (key.client, key.resolver)
+            })
+    }
+
     pub(super) fn get_mut(&mut self, index: u32) -> Option<&mut Slot> {
         self.slots.get_mut(index as usize)?.as_mut()
     }
 
-    /// The transaction with that identity.
-    pub(super) fn find(&self, identity: &Identity) -> Option<u32> {
+    /// The transactions with the same key, whoever was asked for whatever.
+    fn chain(&self, key: KeyHash) -> impl Iterator<Item = (u32, &Slot)> {
         self.index
-            .find(identity.key, |&index| {
-                self.slot(index).is_some_and(|slot| slot.is(identity))
+            .iter_hash(index_hash(key))
+            .filter_map(move |&index| {
+                let slot = self.slot(index)?;
+                (slot.key.without_resolver == key.without_resolver).then_some((index, slot))
             })
-            .copied()
     }
 
-    /// The transactions with the same key, whatever they ask.
-    fn with_key(&self, key: u64) -> impl Iterator<Item = (u32, &Slot)> {
-        self.index.iter_hash(key).filter_map(move |&index| {
-            Some((index, self.slot(index).filter(|slot| slot.key == key)?))
-        })
+    /// The transactions with that identity, in whatever network.
+    fn with(&self, identity: &Identity) -> impl Iterator<Item = (u32, &Slot)> {
+        self.chain(identity.key)
+            .filter(|(_, slot)| slot.is(identity))
     }
 
-    /// The transaction of a response: that with its identity, else one with the same addresses, ports and ID where one of
-    /// the two has no question; an open one first.
-    pub(super) fn find_for_response(&self, identity: &Identity) -> Option<u32> {
-        self.find(identity).or_else(|| {
-            self.with_key(identity.key)
-                .filter(|(_, slot)| {
-                    matches!(slot.state, State::Open | State::Answered)
-                        && (identity.question.is_none() || slot.question.is_none())
-                })
-                .min_by_key(|(_, slot)| (slot.state != State::Open, slot.first))
-                .map(|(index, _)| index)
-        })
+    /// Notes that the transactions with that identity were seen in its network too.
+    pub(super) fn seen_in(&mut self, identity: &Identity) {
+        let found = self.with(identity).next().map(|(index, _)| index);
+        if let Some(slot) = found.and_then(|index| self.get_mut(index)) {
+            slot.seen_in(identity.network);
+        }
+    }
+
+    /// The transaction of a query: that with its identity in its network; else one elsewhere, where this is the same packet
+    /// or a response that came before it.
+    pub(super) fn find_for_query(&self, identity: &Identity, link: &Link) -> Option<u32> {
+        let network = identity.network;
+        let (index, slot) = self.with(identity).next()?;
+        if slot.is_in(network) {
+            return Some(index);
+        }
+        let here = |slot: &Slot| slot.is_in(network);
+        let copied = |slot: &Slot| slot.is_query_copy(network, link);
+        let answered = |slot: &Slot| slot.state == State::ResponseOnly && slot.waits_for(link);
+        [&here as &dyn Fn(&Slot) -> bool, &copied, &answered]
+            .iter()
+            .find_map(|suits| self.with(identity).find(|(_, slot)| suits(slot)))
+            .map(|(index, _)| index)
+    }
+
+    /// The transaction of a response: that with its identity in its network; else one elsewhere that has no partner yet;
+    /// else one with the same addresses, ports and ID where one of the two has no question, an open one first; else one
+    /// whose query was sent to another address.
+    pub(super) fn find_for_response(&self, identity: &Identity, link: &Link) -> Option<u32> {
+        let network = identity.network;
+        if let Some((index, slot)) = self.with(identity).next() {
+            if slot.is_in(network) {
+                return Some(index);
+            }
+            let here = |slot: &Slot| slot.is_in(network);
+            let copied = |slot: &Slot| slot.is_response_copy(network, link);
+            let open = |slot: &Slot| slot.state == State::Open;
+            return [&here as &dyn Fn(&Slot) -> bool, &copied, &open]
+                .iter()
+                .find_map(|suits| self.with(identity).find(|(_, slot)| suits(slot)))
+                .map(|(index, _)| index);
+        }
+        let without_question = self
+            .chain(identity.key)
+            .filter(|(_, slot)| {
+                slot.key == identity.key
+                    && matches!(slot.state, State::Open | State::Answered)
+                    && (identity.question.is_none() || slot.question.is_none())
+            })
+            .min_by_key(|(_, slot)| (slot.state != State::Open, slot.first));
+        if without_question.is_some() || identity.key.is_stream() || identity.question.is_none() {
+            return without_question.map(|(index, _)| index);
+        }
+        let says_the_same = |slot: &Slot| slot.state == State::Answered && slot.says_the_same(link);
+        self.chain(identity.key)
+            .filter(|(_, slot)| {
+                slot.question == identity.question
+                    && (slot.state == State::Open || says_the_same(slot))
+            })
+            .min_by_key(|(_, slot)| (!says_the_same(slot), !slot.is_in(network), slot.first))
+            .map(|(index, _)| index)
     }
 
     /// The first of the transactions with the same key, where there are `most` of them or more.
     pub(super) fn crowded(&self, identity: &Identity, most: usize) -> Option<u32> {
-        self.with_key(identity.key).nth(most)?;
-        self.with_key(identity.key)
+        self.chain(identity.key).nth(most)?;
+        self.chain(identity.key)
             .min_by_key(|(_, slot)| slot.first)
             .map(|(index, _)| index)
     }
 
     pub(super) fn insert(&mut self, slot: Slot) -> Option<u32> {
-        let key = slot.key;
+        let hash = index_hash(slot.key);
         let index = match self.free.pop() {
             Some(index) => {
                 *self.slots.get_mut(index as usize)? = Some(slot);
@@ -289,11 +410,11 @@ impl Table {
             }
         };
         let slots = &self.slots;
-        self.index.insert_unique(key, index, |&index| {
+        self.index.insert_unique(hash, index, |&index| {
             slots
                 .get(index as usize)
                 .and_then(Option::as_ref)
-                .map_or(0, |slot| slot.key)
+                .map_or(0, |slot| index_hash(slot.key))
         });
         self.touch(index);
         Some(index)
@@ -330,10 +451,10 @@ impl Table {
     }
 
     fn unlink(&mut self, index: u32) {
-        let Some(key) = self.slot(index).map(|slot| slot.key) else {
+        let Some(hash) = self.slot(index).map(|slot| index_hash(slot.key)) else {
             return;
         };
-        if let Ok(entry) = self.index.find_entry(key, |&other| other == index) {
+        if let Ok(entry) = self.index.find_entry(hash, |&other| other == index) {
             entry.remove();
             self.free.push(index);
         }

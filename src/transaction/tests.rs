@@ -26,6 +26,8 @@ struct Sent {
     at_ms: i64,
     response: bool,
     client: IpAddr,
+    resolver: IpAddr,
+    vlan: Option<u16>,
     port: u16,
     id: u16,
     name: Option<&'static str>,
@@ -39,6 +41,8 @@ impl Sent {
             at_ms,
             response: false,
             client: CLIENT,
+            resolver: RESOLVER,
+            vlan: None,
             port: 40_000,
             id: 7,
             name: Some(name),
@@ -101,6 +105,14 @@ fn got(transaction: &Transaction<'_>) -> Got {
                 is_response_first: true,
                 ..
             } => "response first",
+            Transaction {
+                is_id_mismatch: true,
+                ..
+            } => "another ID",
+            Transaction {
+                answered_from: Some(_),
+                ..
+            } => "another address",
             _ => "",
         },
     }
@@ -112,9 +124,12 @@ thread_local! {
 }
 
 fn push(pairing: &mut Pairing, sent: &Sent, list: &mut Vec<Got>) {
-    let layers = Layers::default();
+    let layers = Layers {
+        vlan: sent.vlan.into_iter().collect(),
+        ..Layers::default()
+    };
     let time = Timestamp::from_nanos(sent.at_ms * 1_000_000);
-    let (client, resolver) = ((sent.client, sent.port), (RESOLVER, 53));
+    let (client, resolver) = ((sent.client, sent.port), (sent.resolver, 53));
     let ((src, src_port), (dst, dst_port)) = if sent.response {
         (resolver, client)
     } else {
@@ -381,6 +396,123 @@ fn without_a_question_by_addresses_ports_and_id() {
 }
 
 #[test]
+fn an_answer_from_another_address() {
+    let elsewhere = |sent: Sent| Sent {
+        resolver: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 99)),
+        ..sent
+    };
+    let (list, pairing) = run(&[
+        Sent::query(0, "a"),
+        elsewhere(Sent::response(10, "a")),
+        elsewhere(Sent {
+            ip_id: 10,
+            ..Sent::response(40, "a")
+        }),
+    ]);
+    assert_eq!(list, [is(Some(0), Some(10), 0, "another address")]);
+    assert_eq!(pairing.messages.response_copy, 1);
+    // The one that was asked comes first, where it is there.
+    let (list, _) = run(&[
+        Sent::query(0, "a"),
+        elsewhere(Sent::query(1, "a")),
+        elsewhere(Sent::response(10, "a")),
+        Sent::response(20, "a"),
+    ]);
+    assert_eq!(
+        list,
+        [is(Some(1), Some(10), 0, ""), is(Some(0), Some(20), 0, "")]
+    );
+    // Another question, ID or port is another transaction.
+    for other in [
+        Sent::response(10, "b"),
+        Sent {
+            id: 8,
+            ..Sent::response(10, "a")
+        },
+        Sent {
+            port: 1,
+            ..Sent::response(10, "a")
+        },
+    ] {
+        let (list, _) = run(&[Sent::query(0, "a"), elsewhere(other)]);
+        assert_eq!(list.len(), 2, "{list:?}");
+    }
+}
+
+#[test]
+fn an_answer_with_another_id() {
+    let guess = |at_ms, id| Sent {
+        id,
+        ..Sent::response(at_ms, "a")
+    };
+    let (list, _) = run(&[
+        Sent::query(0, "a"),
+        guess(10, 8),
+        guess(11, 9),
+        Sent::response(20, "a"),
+        guess(30, 10),
+    ]);
+    assert_eq!(
+        list,
+        [
+            is(Some(0), Some(20), 0, ""),
+            is(None, Some(10), 0, "another ID"),
+            is(None, Some(11), 0, "another ID"),
+            // Nothing was open any more.
+            is(None, Some(30), 0, ""),
+        ]
+    );
+}
+
+#[test]
+fn the_same_addresses_in_other_networks() {
+    let within = |vlan, ip_id, sent| Sent {
+        vlan: Some(vlan),
+        ip_id,
+        ..sent
+    };
+    // Two tenants, alike but for what they are told.
+    let (list, pairing) = run(&[
+        within(10, 1, Sent::query(0, "a")),
+        within(20, 2, Sent::query(10, "a")),
+        within(20, 3, Sent::response(20, "a")),
+        within(10, 4, Sent::response(30, "a")),
+    ]);
+    assert_eq!(
+        list,
+        [is(Some(10), Some(20), 0, ""), is(Some(0), Some(30), 0, "")]
+    );
+    assert_eq!(pairing.messages.query_retransmitted, 0);
+    // Each direction in a VLAN of its own.
+    let (list, pairing) = run(&[
+        within(10, 1, Sent::query(0, "a")),
+        within(10, 2, Sent::query(1_000, "a")),
+        within(20, 3, Sent::response(1_020, "a")),
+        within(20, 4, Sent::response(1_500, "a")),
+    ]);
+    assert_eq!(list, [is(Some(0), Some(1_020), 1, "")]);
+    assert_eq!(pairing.messages.response_repeated, 1);
+    // A mirror of both sides of a router: a repetition that is seen first where the first query was seen second.
+    let (list, pairing) = run(&[
+        within(10, 1, Sent::query(0, "a")),
+        within(20, 1, Sent::query(1, "a")),
+        within(20, 2, Sent::query(1_000, "a")),
+        within(10, 2, Sent::query(1_001, "a")),
+        within(20, 3, Sent::response(1_020, "a")),
+        within(10, 3, Sent::response(1_021, "a")),
+    ]);
+    assert_eq!(list, [is(Some(0), Some(1_020), 1, "")]);
+    assert_eq!(
+        (
+            pairing.messages.query_copy,
+            pairing.messages.response_copy,
+            pairing.messages.query_retransmitted
+        ),
+        (2, 1, 1)
+    );
+}
+
+#[test]
 fn many_questions_with_one_id_do_not_pile_up() {
     let names: Vec<&'static str> = (0..100)
         .map(|n| &*Box::leak(format!("n{n}").into_boxed_str()))
@@ -571,6 +703,46 @@ proptest! {
         prop_assert_eq!(pairing.messages.query, transactions.answered + transactions.unanswered);
         prop_assert_eq!(pairing.messages.response, transactions.answered);
         prop_assert_eq!(list.len() as u64, transactions.answered + transactions.unanswered + transactions.response_only);
+    }
+
+    /// A mirror that delivers every packet twice, the second in another VLAN and up to 50 ms later, changes nothing.
+    #[test]
+    fn copies_change_nothing(
+        steps in prop::collection::vec(
+            (prop_oneof![0_i64..60, 0_i64..9_000], any::<bool>(), 0_u16..2, 0_usize..2, 0_u16..3, 0_i64..=50), 0..40)
+    ) {
+        let mut at_ms = 0;
+        let mut messages = Vec::new();
+        let mut twice = Vec::new();
+        for (number, &(wait, response, port, name, answers, later)) in (0..).zip(&steps) {
+            at_ms += wait;
+            let name = ["a.example", "b.example"][name];
+            let sent = Sent {
+                port,
+                response,
+                answers: if response { answers } else { 0 },
+                ip_id: number,
+                vlan: Some(10),
+                ..Sent::query(at_ms, name)
+            };
+            let again = Sent { at_ms: at_ms + later, vlan: Some(20), ..sent.clone() };
+            twice.extend([sent.clone(), again]);
+            messages.push(sent);
+        }
+        twice.sort_by_key(|sent| sent.at_ms);
+        // What waited for nothing is given when other packets move the time on, so only the order may differ.
+        let sorted = |mut list: Vec<Got>| {
+            list.sort_by_key(|got| (got.query_ms, got.response_ms, got.odd));
+            list
+        };
+        let (once, single) = run(&messages);
+        let (list, pairing) = run(&twice);
+        prop_assert_eq!(sorted(list), sorted(once));
+        prop_assert_eq!(
+            pairing.messages.query_copy + pairing.messages.response_copy,
+            messages.len() as u64
+        );
+        prop_assert_eq!(pairing.messages.query_retransmitted, single.messages.query_retransmitted);
     }
 
     /// For exchanges that are not odd (waits of a tenth of a second and more, so neither copies nor responses before
