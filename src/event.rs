@@ -107,6 +107,8 @@ pub enum Anomaly {
     PortMismatch,
     /// That section could not be decoded to its end.
     Malformed(&'static str),
+    /// There was more of it than is kept.
+    Cut(&'static str),
     /// Multicast DNS.
     Mdns,
     /// Link-local multicast name resolution.
@@ -127,6 +129,7 @@ impl fmt::Display for Anomaly {
             Self::AnsweredFrom(address) => write!(f, "answered_from:{address}"),
             Self::PortMismatch => f.write_str("port_mismatch"),
             Self::Malformed(section) => write!(f, "malformed:{section}"),
+            Self::Cut(what) => write!(f, "{what}_cut"),
             Self::Mdns => f.write_str("mdns"),
             Self::Llmnr => f.write_str("llmnr"),
         }
@@ -192,6 +195,8 @@ pub struct Event {
     pub duration: Option<i64>,
     /// EDNS.
     pub edns: Option<Edns>,
+    /// The options of EDNS: `query:` or `response:`, the name, and the value after `=` where there is one.
+    pub edns_options: Vec<String>,
     /// What came of the lookup.
     pub outcome: Outcome,
     /// What was odd.
@@ -320,6 +325,10 @@ impl Event {
                     take(Value::Flag(edns.dnssec_ok));
                 }
             }
+            Field::EdnsOptions => self
+                .edns_options
+                .iter()
+                .for_each(|option| take(text(option))),
             Field::ClientSubnet => {
                 if let Some(subnet) = self.client_subnet() {
                     take(text(subnet));

@@ -175,6 +175,23 @@ impl Section {
     }
 }
 
+/// What is left out of a message where there is more of it than is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// Options of EDNS, or part of a long one.
+    Options,
+}
+
+impl Cut {
+    /// The word for it, as the anomaly has it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Options => "options",
+        }
+    }
+}
+
 /// A message decoded as far as it could be.
 #[derive(Clone, Debug)]
 pub struct Message {
@@ -196,10 +213,15 @@ pub struct Message {
     pub is_referral: bool,
     /// EDNS.
     pub edns: Option<Edns>,
+    /// The options of EDNS in their order, each as `name` or `name=value` in printable ASCII characters; at most 64 of at
+    /// most 1,027.
+    pub edns_options: Vec<String>,
     /// RCODE with the upper bits that EDNS gives.
     pub rcode: u16,
     /// The section that could not be read to its end, and those in which a record was not what its type asks for.
     pub malformed: Vec<Section>,
+    /// What was more than is kept.
+    pub cut: Vec<Cut>,
     /// The opcode's mnemonic.
     pub opcode: Cow<'static, str>,
 }

@@ -17,6 +17,8 @@
 mod errors;
 #[path = "cli/events.rs"]
 mod events;
+#[path = "cli/messages.rs"]
+mod messages;
 #[path = "cli/visible.rs"]
 mod visible;
 

@@ -41,6 +41,7 @@ pub(super) fn sample_event() -> Event {
         answers: vec![answer("192.0.2.1")],
         duration: Some(1_500_000),
         edns: None,
+        edns_options: Vec::new(),
         outcome: Outcome::Resolved,
         anomalies: Vec::new(),
         src_role: Role::Client,

@@ -95,6 +95,7 @@ fields! {
     EdnsVersion "edns_version" One "EDNS version; absent without EDNS.";
     EdnsUdpSize "edns_udp_size" One "The UDP payload size of the query's OPT record, of the response's where the query has none.";
     EdnsDo "edns_do" One "Whether DNSSEC records were asked for (DO bit); absent without EDNS.";
+    EdnsOptions "edns_options" Many "The options of EDNS, the query's first, as `query:NAME=VALUE` and `response:NAME=VALUE`; without `=` where there is no value.";
     ClientSubnet "client_subnet" One "The client subnet option (RFC 7871) as `address/prefix`.";
     ClientHint "client_hint" One "Whom a resolver says it asks for; not to be trusted.";
     SrcRole "src_role" One "`client` or `resolver`.";

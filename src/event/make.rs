@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Anomaly, Event, Outcome, Seen};
 use crate::frame::{Layers, Mac};
-use crate::message::{Message, Section};
+use crate::message::{Cut, Message, Section};
 use crate::time::Timestamp;
 use crate::transaction::{Multicast, Side, Transaction};
 
@@ -96,6 +96,7 @@ impl Maker {
                 _ => None,
             },
             edns: edns.cloned(),
+            edns_options: edns_options(query.as_ref(), response.as_ref()),
             outcome: reply.map_or(Outcome::Unanswered, |message| self.outcome(message)),
             anomalies: anomalies(transaction, query.as_ref(), response.as_ref()),
             src_role: transaction.role,
@@ -212,6 +213,23 @@ fn macs(transaction: &Transaction<'_>) -> (Option<Mac>, Option<Mac>) {
     }
 }
 
+/// The options of both sides' OPT records, each with the side that it comes from.
+fn edns_options(
+    query: Option<&(Message, &Side<'_>)>,
+    response: Option<&(Message, &Side<'_>)>,
+) -> Vec<String> {
+    let of = |side: &'static str, message: Option<&(Message, &Side<'_>)>| {
+        message
+            .into_iter()
+            .flat_map(|(message, _)| &message.edns_options)
+            .map(|option| format!("{side}:{option}"))
+            .collect::<Vec<_>>()
+    };
+    let mut options = of("query", query);
+    options.append(&mut of("response", response));
+    options
+}
+
 /// What was odd, in a fixed order.
 fn anomalies(
     transaction: &Transaction<'_>,
@@ -275,5 +293,12 @@ fn anomalies(
             });
         add(malformed, Anomaly::Malformed(section.name()));
     }
+    let is_cut = |what| {
+        [query, response]
+            .into_iter()
+            .flatten()
+            .any(|(message, _)| message.cut.contains(&what))
+    };
+    add(is_cut(Cut::Options), Anomaly::Cut(Cut::Options.name()));
     list
 }

@@ -5,11 +5,14 @@ use std::borrow::Cow;
 use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsCode, EdnsOption};
 use hickory_proto::serialize::binary::{BinDecoder, Restrict};
 
-use super::name::{Spelling, read_name};
+use super::mnemonic;
+use super::name::read_uncompressed_name;
 use super::rdata::{decimal, escaped, hexadecimal};
 
 /// The most options that are kept of one record. Real ones have a handful.
 const OPTIONS_MAX: usize = 64;
+/// The longest text of one option; what would be longer ends in `...` there.
+const OPTION_TEXT_MAX: usize = 1024;
 
 /// What an OPT record says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,8 +30,10 @@ pub(crate) struct Opt {
     /// The options in their order, each a name and a text of printable ASCII characters. One that is not what its code
     /// asks for has its bytes in hexadecimal; where the list itself breaks off, what came before is here.
     pub(crate) options: Vec<(Cow<'static, str>, String)>,
-    /// Some option was not what its code asks for, the list broke off, or there were more than 64 options.
+    /// Some option was not what its code asks for, or the list broke off.
     pub(crate) malformed: bool,
+    /// There were more than 64 options, or the text of one was longer than 1,024 bytes.
+    pub(crate) cut: bool,
 }
 
 impl Opt {
@@ -49,7 +54,7 @@ impl Opt {
                 break;
             };
             if opt.options.len() >= OPTIONS_MAX {
-                opt.malformed = true;
+                opt.cut = true;
                 break;
             }
             opt.push(code, value);
@@ -71,6 +76,11 @@ impl Opt {
             text.clear();
             hexadecimal(value, &mut text);
         }
+        if text.len() > OPTION_TEXT_MAX {
+            self.cut = true;
+            text.truncate(OPTION_TEXT_MAX);
+            text.extend_from_slice(b"...");
+        }
         self.options
             .push((name(code), String::from_utf8_lossy(&text).into_owned()));
     }
@@ -84,7 +94,7 @@ fn option<'a>(decoder: &mut BinDecoder<'a>) -> Option<(u16, &'a [u8])> {
     Some((code, value))
 }
 
-/// The name of an option (IANA, DNS EDNS0 Option Codes), in lower case; `optionN` for those that are not in use.
+/// The name of an option (IANA, DNS EDNS0 Option Codes), in lower case; `optionN` for those that have none.
 fn name(code: u16) -> Cow<'static, str> {
     let known = match code {
         1 => "llq",
@@ -105,6 +115,13 @@ fn name(code: u16) -> Cow<'static, str> {
         17 => "server-tag",
         18 => "report-channel",
         19 => "zoneversion",
+        20 => "mqtype-query",
+        21 => "mqtype-response",
+        22 => "ede-extra-text-language",
+        23 => "filtering-contact",
+        24 => "filtering-organization",
+        25 => "filtering-db",
+        26 => "structured-dns-error",
         20_292 => "umbrella-ident",
         26_946 => "device-id",
         other => return Cow::Owned(format!("option{other}")),
@@ -121,8 +138,8 @@ fn write_option(code: u16, value: &[u8], out: &mut Vec<u8>) -> Option<()> {
         // The lease, and perhaps another for keys (RFC 9664, section 4).
         2 if value.len() == 8 => numbers(&mut decoder, &[4, 4], out)?,
         2 => numbers(&mut decoder, &[4], out)?,
-        // Whatever the server calls itself (RFC 5001).
-        3 => {
+        // Whatever the server calls itself (RFC 5001); who filters, and why (draft-muks-dns-filtering).
+        3 | 22..=25 => {
             escaped(value, out);
             return Some(());
         }
@@ -153,10 +170,7 @@ fn write_option(code: u16, value: &[u8], out: &mut Vec<u8>) -> Option<()> {
             return Some(());
         }
         // The closest trust point (RFC 7901), the agent's domain (RFC 9567): a name, not compressed.
-        13 | 18 => {
-            let after = read_name(value, 0, Spelling::Folded, out)?;
-            return (after == value.len()).then_some(());
-        }
+        13 | 18 => return read_uncompressed_name(value, out),
         // Key tags (RFC 8145, 4.1).
         14 => {
             while !decoder.is_empty() {
@@ -172,6 +186,18 @@ fn write_option(code: u16, value: &[u8], out: &mut Vec<u8>) -> Option<()> {
             out.push(b' ');
             let rest = decoder.len();
             hexadecimal(decoder.read_slice(rest).ok()?.unverified(), out);
+        }
+        // Further record types, asked for or answered (RFC 10029).
+        20 | 21 => {
+            let (types, rest) = value.as_chunks::<2>();
+            for &record_type in types {
+                if !out.is_empty() {
+                    out.push(b' ');
+                }
+                let name = mnemonic::record_type(u16::from_be_bytes(record_type));
+                out.extend_from_slice(name.as_bytes());
+            }
+            return rest.is_empty().then_some(());
         }
         _ => return bytes(value, out),
     }
@@ -279,6 +305,11 @@ fn purpose(code: u16) -> Option<&'static str> {
         28 => "Unable to conform to policy",
         29 => "Synthesized",
         30 => "Invalid Query Type",
+        31 => "Rate Limited",
+        32 => "Over Quota",
+        33 => "Negative Trust Anchor",
+        34 => "New Delegation Only",
+        35 => "Blocked by Upstream DNS Server",
         _ => return None,
     })
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::edns::Opt;
 use super::name::{Spelling, read_name, skip_name};
-use super::{Edns, HEADER_LEN, Header, Message, Record, Section, mnemonic, rdata};
+use super::{Cut, Edns, HEADER_LEN, Header, Message, Record, Section, mnemonic, rdata};
 
 /// OPT, the pseudo-record of EDNS (RFC 6891).
 const OPT: u16 = 41;
@@ -24,8 +24,10 @@ impl Message {
             answers: Vec::new(),
             is_referral: false,
             edns: None,
+            edns_options: Vec::new(),
             rcode: u16::from(header.rcode()),
             malformed: Vec::new(),
+            cut: Vec::new(),
             opcode: mnemonic::opcode(header.opcode()),
         };
         if let Err(section) = message.walk(bytes) {
@@ -114,6 +116,17 @@ impl Message {
             return;
         }
         self.rcode |= u16::from(opt.extended_rcode_high) << 4;
+        if opt.cut {
+            self.cut.push(Cut::Options);
+        }
+        self.edns_options = opt
+            .options
+            .iter()
+            .map(|(name, value)| match value.as_str() {
+                "" => name.to_string(),
+                value => format!("{name}={value}"),
+            })
+            .collect();
         self.edns = Some(Edns {
             version: opt.version,
             udp_size: opt.udp_size,

@@ -41,6 +41,7 @@ fn event(query: &str) -> Event {
         answers: Vec::new(),
         duration: None,
         edns: None,
+        edns_options: Vec::new(),
         outcome: Outcome::Resolved,
         anomalies: Vec::new(),
         src_role: Role::Client,

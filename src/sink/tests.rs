@@ -546,6 +546,10 @@ fn event() -> Event {
             dnssec_ok: true,
             client_subnet: Some("192.0.2.0/24".to_owned()),
         }),
+        edns_options: vec![
+            "query:client-subnet=192.0.2.0/24/0".to_owned(),
+            "response:extended-error=15 Blocked: a|b".to_owned(),
+        ],
         outcome: Outcome::Resolved,
         anomalies: vec![Anomaly::Retransmitted(2), Anomaly::Malformed("answer")],
         src_role: Role::Resolver,
@@ -569,6 +573,7 @@ fn bare_event() -> Event {
         answers: Vec::new(),
         duration: None,
         edns: None,
+        edns_options: Vec::new(),
         outcome: Outcome::Unanswered,
         anomalies: Vec::new(),
         src_role: Role::Client,

@@ -84,6 +84,7 @@ fn several_answers() {
             "edns_version": 0,
             "edns_udp_size": 1232,
             "edns_do": false,
+            "edns_options": ["query:cookie=2f171318661f8f94"],
             "src_role": "client",
             "vlan": [],
             "tunnel": [],

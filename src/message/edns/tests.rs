@@ -1,4 +1,5 @@
-//! The expected values are dig 9.18's reading of the same bytes, in the words of this module.
+//! The expected values are dig 9.18's reading of the same bytes, in the words of this module; from option 20 on, those of
+//! RFC 10029 and of draft-muks-dns-filtering.
 
 use proptest::prelude::*;
 
@@ -101,6 +102,19 @@ fn options_by_name() {
         ("0013 0006 02 00 78c3a1b0", "zoneversion", "2 0 78c3a1b0"),
         ("4f44 0002 aabb", "umbrella-ident", "aabb"),
         ("fde9 0002 aabb", "option65001", "aabb"),
+        ("0014 0004 001c 0041", "mqtype-query", "AAAA HTTPS"),
+        ("0015 0002 ff00", "mqtype-response", "TYPE65280"),
+        ("0015 0000", "mqtype-response", ""),
+        ("0016 0002 6465", "ede-extra-text-language", "de"),
+        (
+            "0017 000e 6d61696c746f3a6140622e6e6574",
+            "filtering-contact",
+            "mailto:a@b.net",
+        ),
+        ("0018 0003 c384 47", "filtering-organization", r"\195\132G"),
+        ("0019 0003 52505a", "filtering-db", "RPZ"),
+        ("001a 0002 aabb", "structured-dns-error", "aabb"),
+        ("001b 0002 aabb", "option27", "aabb"),
         ("0000 0000", "option0", ""),
     ] {
         let opt = read(digits);
@@ -144,6 +158,9 @@ fn a_broken_option_spoils_itself_alone() {
         "0009 0002 0001",
         "000d 0002 0161",
         "000d 0002 0000",
+        "000d 0005 02 0000 c001", // a pointer, to the end that its label holds
+        "0012 0002 c000",
+        "0014 0003 001c00",
         "000e 0001 4f",
         "000f 0001 00",
         "0001 0002 0001",
@@ -170,18 +187,33 @@ fn a_list_that_breaks_off_keeps_what_came_before() {
 
 #[test]
 fn options_are_bounded_in_number() {
-    let sixty_four = "000c 0000".repeat(64);
-    assert!(!read(&sixty_four).malformed);
+    let sixty_four = read(&"000c 0000".repeat(64));
+    assert!(!sixty_four.cut && !sixty_four.malformed);
     let more = read(&"000c 0000".repeat(65));
-    assert!(more.malformed);
+    assert!(more.cut && !more.malformed);
     assert_eq!(more.options.len(), 64);
+}
+
+#[test]
+fn options_are_bounded_in_length() {
+    let longest = read(&format!("fde9 0200 {}", "ab".repeat(512)));
+    assert!(!longest.cut);
+    assert_eq!(longest.options[0].1, "ab".repeat(512));
+    let longer = read(&format!("fde9 0201 {} 000c 0000", "ab".repeat(513)));
+    assert!(longer.cut && !longer.malformed);
+    assert_eq!(longer.options[0].1, format!("{}...", "ab".repeat(512)));
+    assert_eq!(longer.options[1].0, "padding");
+    // A padding is as long as it says, for only that is shown.
+    let padded = read(&format!("000c ffff {}", "00".repeat(0xFFFF)));
+    assert_eq!(padded.options, [("padding".into(), "65535".to_owned())]);
+    assert!(!padded.cut);
 }
 
 proptest! {
     #[test]
     fn any_bytes_give_printable_text(
         ttl in any::<u32>(),
-        options in prop::collection::vec((0..22_u16, prop::collection::vec(any::<u8>(), 0..24)), 0..6),
+        options in prop::collection::vec((0..28_u16, prop::collection::vec(any::<u8>(), 0..24)), 0..6),
         cut in 0..200_usize,
     ) {
         let mut data = Vec::new();
@@ -199,8 +231,7 @@ proptest! {
         for (name, text) in &opt.options {
             prop_assert!(name.bytes().all(|byte| byte.is_ascii_graphic()));
             prop_assert!(text.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{}", text);
-            // A name of a few pointers is the longest there can be.
-            prop_assert!(text.len() <= 4 * 255 + 64);
+            prop_assert!(text.len() <= OPTION_TEXT_MAX + 3);
         }
     }
 }
