@@ -29,6 +29,11 @@ const TC: u16 = 0x0200;
 /// RD: recursion is desired.
 const RD: u16 = 0x0100;
 
+/// The opcode UPDATE (RFC 2136).
+const UPDATE: u8 = 5;
+/// The top bit of QCLASS in multicast DNS: a unicast response is wanted (RFC 6762, 5.4).
+const UNICAST_RESPONSE: u16 = 0x8000;
+
 /// Who sent a message to whom, when, and in what.
 #[derive(Clone, Copy, Debug)]
 pub struct Envelope<'a> {
@@ -163,10 +168,21 @@ pub enum Section {
 }
 
 impl Section {
-    /// The section's name in RFC 1035.
+    /// All of them, in their order.
+    pub const ALL: [Self; 4] = [
+        Self::Question,
+        Self::Answer,
+        Self::Authority,
+        Self::Additional,
+    ];
+
+    /// The section's name in RFC 1035; in a message with the opcode UPDATE that in RFC 2136, section 2.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub const fn name(self, opcode: u8) -> &'static str {
         match self {
+            Self::Question if opcode == UPDATE => "zone",
+            Self::Answer if opcode == UPDATE => "prerequisite",
+            Self::Authority if opcode == UPDATE => "update",
             Self::Question => "question",
             Self::Answer => "answer",
             Self::Authority => "authority",
@@ -178,6 +194,10 @@ impl Section {
 /// What is left out of a message where there is more of it than is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
+    /// Questions beyond [`Message::QUESTIONS_MAX`].
+    Questions,
+    /// Answer records, because there was too much text.
+    Answers,
     /// Options of EDNS, or part of a long one.
     Options,
 }
@@ -187,6 +207,8 @@ impl Cut {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Questions => "questions",
+            Self::Answers => "answers",
             Self::Options => "options",
         }
     }
@@ -203,13 +225,17 @@ pub struct Message {
     pub name_spelled: String,
     /// QTYPE's mnemonic.
     pub record_type: Cow<'static, str>,
-    /// QCLASS's mnemonic.
-    pub class: Cow<'static, str>,
+    /// QCLASS; `None` where there is no whole question.
+    pub class: Option<u16>,
     /// The names of the further questions, in lower case; at most [`Message::QUESTIONS_MAX`].
     pub other_questions: Vec<String>,
-    /// The answer section's records.
+    /// The answer section's records; none of an UPDATE, which has prerequisites there. Together with the records of the
+    /// other sections they become at most 1 MiB of text.
     pub answers: Vec<Record>,
-    /// Whether the authority section holds an NS record and no SOA record: a referral (RFC 2308, section 2.2).
+    /// How many of these are what their type asks for.
+    pub sound_answers: usize,
+    /// Whether the authority section, as far as it is there, holds an NS record and no SOA record: a referral (RFC 2308,
+    /// section 2.2).
     pub is_referral: bool,
     /// EDNS.
     pub edns: Option<Edns>,
@@ -227,8 +253,17 @@ pub struct Message {
 }
 
 impl Message {
-    /// The most questions of which the names are kept. Servers answer none with more than one (RFC 9619).
+    /// The most further questions of which the names are kept. Servers answer none with more than one (RFC 9619).
     pub const QUESTIONS_MAX: usize = 64;
+
+    /// QCLASS's mnemonic, `unknown` where there is no whole question. In multicast DNS its top bit is not the class's.
+    #[must_use]
+    pub fn class_name(&self, is_multicast: bool) -> Cow<'static, str> {
+        let asked = if is_multicast { UNICAST_RESPONSE } else { 0 };
+        self.class.map_or(Cow::Borrowed("unknown"), |class| {
+            mnemonic::class(class & !asked)
+        })
+    }
 }
 
 #[cfg(test)]

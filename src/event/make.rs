@@ -80,7 +80,7 @@ impl Maker {
                 .map_or_else(|| "unknown".to_owned(), |_| asked.name_spelled.clone()),
             other_questions: asked.other_questions.clone(),
             record_type: asked.record_type.clone(),
-            query_class: asked.class.clone(),
+            query_class: asked.class_name(transaction.multicast == Some(Multicast::Mdns)),
             query_count: asked.header.questions,
             answer_count: reply.map_or(0, |message| message.header.answers),
             authority_answer_count: said.header.authorities,
@@ -97,7 +97,11 @@ impl Maker {
             },
             edns: edns.cloned(),
             edns_options: edns_options(query.as_ref(), response.as_ref()),
-            outcome: reply.map_or(Outcome::Unanswered, |message| self.outcome(message)),
+            outcome: response
+                .as_ref()
+                .map_or(Outcome::Unanswered, |(message, side)| {
+                    self.outcome(message, side, asked.name.is_some())
+                }),
             anomalies: anomalies(transaction, query.as_ref(), response.as_ref()),
             src_role: transaction.role,
             vlan: vlan.to_vec(),
@@ -108,8 +112,8 @@ impl Maker {
         })
     }
 
-    /// What came of a lookup, by its response.
-    fn outcome(&self, response: &Message) -> Outcome {
+    /// What came of a lookup, by its response, and whether it is known what was asked for.
+    fn outcome(&self, response: &Message, side: &Side<'_>, has_question: bool) -> Outcome {
         match (response.header.opcode(), response.rcode) {
             (0, 0) => {}
             (0, 2) => return Outcome::Servfail,
@@ -118,12 +122,19 @@ impl Maker {
             _ => return Outcome::Other,
         }
         if response.header.answers == 0 {
-            // A truncated response says nothing, a referral says to ask somebody else.
-            return if response.header.is_truncated() || response.is_referral {
+            // A truncated response says nothing, a referral says to ask somebody else, and without a question there is no
+            // name that exists.
+            let says_nothing =
+                response.header.is_truncated() || response.is_referral || !has_question;
+            return if says_nothing {
                 Outcome::Other
             } else {
                 Outcome::Nodata
             };
+        }
+        // Answers that nobody can read answer nothing; those that the capture cut did.
+        if response.sound_answers == 0 && is_whole(side) {
+            return Outcome::Other;
         }
         let addresses = || {
             response
@@ -186,7 +197,7 @@ impl Maker {
             Some(name) => {
                 part(name.as_bytes());
                 part(asked.record_type.as_bytes());
-                part(asked.class.as_bytes());
+                part(asked.class_name(false).as_bytes());
             }
             None => part(side.bytes),
         }
@@ -199,6 +210,11 @@ impl Maker {
 
 fn decode<'a, 'b>(side: &'b Side<'a>) -> Option<(Message, &'b Side<'a>)> {
     Message::decode(side.bytes).map(|message| (message, side))
+}
+
+/// Whether all of the message was seen.
+const fn is_whole(side: &Side<'_>) -> bool {
+    side.missing == 0 && !side.fragment_missing
 }
 
 /// The hardware addresses on the client's and on the resolver's side.
@@ -278,27 +294,22 @@ fn anomalies(
         add(true, Anomaly::AnsweredFrom(address));
     }
     add(transaction.is_port_mismatch, Anomaly::PortMismatch);
-    for section in [
-        Section::Question,
-        Section::Answer,
-        Section::Authority,
-        Section::Additional,
-    ] {
-        // What was not seen is not the sender's fault.
-        let malformed = [query, response]
-            .into_iter()
-            .flatten()
-            .any(|(message, side)| {
-                side.missing == 0 && !side.fragment_missing && message.malformed.contains(&section)
-            });
-        add(malformed, Anomaly::Malformed(section.name()));
+    let messages = || [query, response].into_iter().flatten();
+    for section in Section::ALL {
+        for (message, side) in messages() {
+            let anomaly = Anomaly::Malformed(section.name(message.header.opcode()));
+            // What was not seen is not the sender's fault.
+            if is_whole(side) && message.malformed.contains(&section) && !list.contains(&anomaly) {
+                list.push(anomaly);
+            }
+        }
     }
-    let is_cut = |what| {
-        [query, response]
-            .into_iter()
-            .flatten()
-            .any(|(message, _)| message.cut.contains(&what))
-    };
-    add(is_cut(Cut::Options), Anomaly::Cut(Cut::Options.name()));
+    for what in [Cut::Questions, Cut::Answers, Cut::Options] {
+        // A query's answers are not shown.
+        let is_shown = |message: &Message| what != Cut::Answers || message.header.is_response();
+        if messages().any(|(message, _)| message.cut.contains(&what) && is_shown(message)) {
+            list.push(Anomaly::Cut(what.name()));
+        }
+    }
     list
 }

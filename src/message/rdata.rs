@@ -348,4 +348,6 @@ impl<'a> Rdata<'a> {
 }
 
 #[cfg(test)]
+pub(super) mod golden;
+#[cfg(test)]
 mod tests;

@@ -1,125 +1,205 @@
-//! The walk through the whole of a message, section after section.
+//! The walk through the whole of a message, section after section. A record that is broken spoils itself alone: the next one
+//! begins where RDLENGTH says.
 
 use std::borrow::Cow;
 
 use super::edns::Opt;
 use super::name::{Spelling, read_name, skip_name};
-use super::{Cut, Edns, HEADER_LEN, Header, Message, Record, Section, mnemonic, rdata};
+use super::{Cut, Edns, HEADER_LEN, Header, Message, Record, Section, UPDATE, mnemonic, rdata};
 
+/// The most text that the records of a message become, owner names and RDATA together, in bytes. A message of 64 KiB whose
+/// names are all pointers would become more than thirty times as much.
+pub(super) const TEXT_MAX: usize = 1 << 20;
+
+/// NS (RFC 1035, 3.3.11).
+const NS: u16 = 2;
+/// SOA (RFC 1035, 3.3.13).
+const SOA: u16 = 6;
 /// OPT, the pseudo-record of EDNS (RFC 6891).
 const OPT: u16 = 41;
+
+/// The class NONE (RFC 2136, 1.3).
+const NONE: u16 = 254;
+/// The class ANY (RFC 1035, 3.2.5).
+const ANY: u16 = 255;
 
 impl Message {
     /// Decodes what can be decoded. `None` where there is not even a header.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let header = Header::read(bytes)?;
-        let mut message = Self {
-            header,
-            name: None,
-            name_spelled: String::new(),
-            record_type: Cow::Borrowed("unknown"),
-            class: Cow::Borrowed("unknown"),
-            other_questions: Vec::new(),
-            answers: Vec::new(),
-            is_referral: false,
-            edns: None,
-            edns_options: Vec::new(),
-            rcode: u16::from(header.rcode()),
-            malformed: Vec::new(),
-            cut: Vec::new(),
-            opcode: mnemonic::opcode(header.opcode()),
+        let mut walk = Walk {
+            bytes,
+            message: Self {
+                header,
+                name: None,
+                name_spelled: String::new(),
+                record_type: Cow::Borrowed("unknown"),
+                class: None,
+                other_questions: Vec::new(),
+                answers: Vec::new(),
+                sound_answers: 0,
+                is_referral: false,
+                edns: None,
+                edns_options: Vec::new(),
+                rcode: u16::from(header.rcode()),
+                malformed: Vec::new(),
+                cut: Vec::new(),
+                opcode: mnemonic::opcode(header.opcode()),
+            },
+            name_servers: false,
+            start_of_authority: false,
+            owner: Vec::new(),
+            data: Vec::new(),
+            text_left: TEXT_MAX,
         };
-        if let Err(section) = message.walk(bytes) {
-            message.note(section);
+        if let Err(section) = walk.sections() {
+            walk.note(section);
         }
-        Some(message)
+        walk.message.is_referral = walk.name_servers && !walk.start_of_authority;
+        Some(walk.message)
     }
+}
 
+/// A message that is being read.
+struct Walk<'a> {
+    bytes: &'a [u8],
+    message: Message,
+    /// The authority section holds an NS record.
+    name_servers: bool,
+    /// The authority section holds a SOA record.
+    start_of_authority: bool,
+    /// The name that was read last, as text.
+    owner: Vec<u8>,
+    /// The RDATA that was read last, as text.
+    data: Vec<u8>,
+    /// How much text may still be made of records.
+    text_left: usize,
+}
+
+impl Walk<'_> {
     /// Reads section after section; the error is the section in which the walk had to end.
-    fn walk(&mut self, bytes: &[u8]) -> Result<(), Section> {
+    fn sections(&mut self) -> Result<(), Section> {
+        let header = self.message.header;
         let mut at = HEADER_LEN;
-        for number in 0..self.header.questions {
-            at = self
-                .read_question(bytes, at, number)
-                .ok_or(Section::Question)?;
+        for number in 0..header.questions {
+            at = self.question(at, number).ok_or(Section::Question)?;
         }
-        let (mut name_servers, mut start_of_authority) = (false, false);
-        let sections = [
-            (Section::Answer, self.header.answers),
-            (Section::Authority, self.header.authorities),
-            (Section::Additional, self.header.additionals),
-        ];
-        let mut text = Vec::new();
-        for (section, count) in sections {
+        for (section, count) in [
+            (Section::Answer, header.answers),
+            (Section::Authority, header.authorities),
+            (Section::Additional, header.additionals),
+        ] {
             for _ in 0..count {
-                let record = RawRecord::read(bytes, at, &mut text).ok_or(section)?;
-                at = record.end;
-                if !record.owner_is_whole {
-                    self.note(section);
-                }
-                match (section, record.record_type) {
-                    (Section::Answer, _) => self.add_answer(bytes, &record, &mut text),
-                    (Section::Authority, 2) => name_servers = true,
-                    (Section::Authority, 6) => start_of_authority = true,
-                    (Section::Additional, OPT) => self.read_opt(bytes, &record),
-                    _ => {}
-                }
+                at = self.record(at, section).ok_or(section)?;
             }
         }
-        self.is_referral = name_servers && !start_of_authority;
         Ok(())
     }
 
-    /// Reads a question and gives the offset after it.
-    fn read_question(&mut self, bytes: &[u8], at: usize, number: u16) -> Option<usize> {
-        let mut name = Vec::new();
-        let end = read_name(bytes, at, Spelling::Folded, &mut name)?;
-        let &[a, b, c, d] = bytes.get(end..)?.first_chunk::<4>()?;
-        let name = into_text(name);
-        if number == 0 {
-            let mut spelled = Vec::new();
-            read_name(bytes, at, Spelling::Kept, &mut spelled)?;
-            self.name = Some(name);
-            self.name_spelled = into_text(spelled);
-            self.record_type = mnemonic::record_type(u16::from_be_bytes([a, b]));
-            self.class = mnemonic::class(u16::from_be_bytes([c, d]));
-        } else if self.other_questions.len() < Self::QUESTIONS_MAX {
-            self.other_questions.push(name);
+    /// Reads the question at that offset and gives the offset after it.
+    fn question(&mut self, at: usize, number: u16) -> Option<usize> {
+        self.owner.clear();
+        let is_kept = usize::from(number) <= Message::QUESTIONS_MAX;
+        let whole = is_kept
+            .then(|| read_name(self.bytes, at, Spelling::Folded, &mut self.owner))
+            .flatten();
+        let end = whole.or_else(|| skip_name(self.bytes, at))?;
+        let &[a, b, c, d] = self.bytes.get(end..)?.first_chunk::<4>()?;
+        match (whole, number) {
+            _ if !is_kept => self.cut(Cut::Questions),
+            (None, _) => self.note(Section::Question),
+            (Some(_), 0) => {
+                let mut spelled = Vec::new();
+                read_name(self.bytes, at, Spelling::Kept, &mut spelled)?;
+                self.message.name = Some(text_of(&self.owner));
+                self.message.name_spelled = text_of(&spelled);
+                self.message.record_type = mnemonic::record_type(u16::from_be_bytes([a, b]));
+                self.message.class = Some(u16::from_be_bytes([c, d]));
+            }
+            (Some(_), _) => self.message.other_questions.push(text_of(&self.owner)),
         }
         end.checked_add(4)
     }
 
-    fn add_answer(&mut self, bytes: &[u8], record: &RawRecord, text: &mut Vec<u8>) {
-        let name = into_text(text.clone());
-        text.clear();
-        if !rdata::present(bytes, record.record_type, record.data, record.end, text) {
-            self.note(Section::Answer);
+    /// Reads the record at that offset and gives the offset after it.
+    fn record(&mut self, at: usize, section: Section) -> Option<usize> {
+        let record = RawRecord::read(self.bytes, at, &mut self.owner)?;
+        if !record.owner_is_whole {
+            self.note(section);
         }
-        self.answers.push(Record {
-            name,
-            record_type: mnemonic::record_type(record.record_type),
-            ttl: record.ttl,
-            data: into_text(text.clone()),
-        });
+        match (section, record.record_type) {
+            (Section::Authority, NS) => self.name_servers = true,
+            (Section::Authority, SOA) => self.start_of_authority = true,
+            _ => {}
+        }
+        if section == Section::Additional && record.record_type == OPT {
+            self.opt(&record);
+        } else {
+            self.data(section, &record);
+        }
+        Some(record.end)
     }
 
-    fn read_opt(&mut self, bytes: &[u8], record: &RawRecord) {
-        let data = bytes.get(record.data..record.end).unwrap_or_default();
+    /// Reads a record's RDATA, and keeps the record where it is an answer.
+    fn data(&mut self, section: Section, record: &RawRecord) {
+        let is_update = self.message.header.opcode() == UPDATE;
+        // What an UPDATE asks to be there is no answer.
+        let is_answer = section == Section::Answer && !is_update;
+        // It may name a record set by type and class alone (RFC 2136, 2.4 and 2.5).
+        if is_update && matches!(record.class, NONE | ANY) && record.data == record.end {
+            return;
+        }
+        if self.text_left > 0 {
+            self.data.clear();
+            let is_sound = rdata::present(
+                self.bytes,
+                record.record_type,
+                record.data,
+                record.end,
+                &mut self.data,
+            );
+            if !is_sound {
+                self.note(section);
+            }
+            let length = self.owner.len().saturating_add(self.data.len());
+            let is_kept = length <= self.text_left;
+            self.text_left = self.text_left.saturating_sub(length);
+            if is_kept {
+                if is_answer {
+                    self.message.sound_answers += usize::from(is_sound);
+                    self.message.answers.push(Record {
+                        name: text_of(&self.owner),
+                        record_type: mnemonic::record_type(record.record_type),
+                        ttl: record.ttl,
+                        data: text_of(&self.data),
+                    });
+                }
+                return;
+            }
+        }
+        if is_answer {
+            self.cut(Cut::Answers);
+        }
+    }
+
+    fn opt(&mut self, record: &RawRecord) {
+        let data = self.bytes.get(record.data..record.end).unwrap_or_default();
         let opt = Opt::read(record.class, record.ttl, data);
         if opt.malformed {
             self.note(Section::Additional);
         }
         // Only the first OPT record counts; a second one is an error (RFC 6891, 6.1.1).
-        if self.edns.is_some() {
+        if self.message.edns.is_some() {
             self.note(Section::Additional);
             return;
         }
-        self.rcode |= u16::from(opt.extended_rcode_high) << 4;
         if opt.cut {
-            self.cut.push(Cut::Options);
+            self.cut(Cut::Options);
         }
-        self.edns_options = opt
+        let message = &mut self.message;
+        message.rcode |= u16::from(opt.extended_rcode_high) << 4;
+        message.edns_options = opt
             .options
             .iter()
             .map(|(name, value)| match value.as_str() {
@@ -127,7 +207,7 @@ impl Message {
                 value => format!("{name}={value}"),
             })
             .collect();
-        self.edns = Some(Edns {
+        message.edns = Some(Edns {
             version: opt.version,
             udp_size: opt.udp_size,
             dnssec_ok: opt.dnssec_ok,
@@ -137,8 +217,15 @@ impl Message {
 
     /// Notes a section as malformed, once.
     fn note(&mut self, section: Section) {
-        if !self.malformed.contains(&section) {
-            self.malformed.push(section);
+        if !self.message.malformed.contains(&section) {
+            self.message.malformed.push(section);
+        }
+    }
+
+    /// Notes that something was left out, once.
+    fn cut(&mut self, what: Cut) {
+        if !self.message.cut.contains(&what) {
+            self.message.cut.push(what);
         }
     }
 }
@@ -174,7 +261,6 @@ impl RawRecord {
 }
 
 /// What the walk writes is ASCII; should it ever not be, nothing is lost.
-fn into_text(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes)
-        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+fn text_of(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
