@@ -27,6 +27,8 @@ pub struct Capture {
     pub interface_dropped: u64,
     /// Inputs that ended in the middle of a record, or could not be read to their end.
     pub inputs_cut: u64,
+    /// UDP messages of which the snaplen cut off the end; they are read as far as they go.
+    pub messages_cut: u64,
     /// Capture time of the first packet.
     pub first: Option<Timestamp>,
     /// Capture time of the latest packet.

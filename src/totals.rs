@@ -147,6 +147,14 @@ fn visible(stats: &Stats) -> Vec<String> {
         format!("packets that could not be looked into: {}", list.join(", ")),
     );
     warn(
+        capture.messages_cut > 0,
+        format!(
+            "{} of {} over UDP cut off by the snaplen: what stood behind it, answers above all, was not seen. Capture whole packets",
+            thousands(capture.messages_cut),
+            counted(packets.udp + stats.further.udp, "message"),
+        ),
+    );
+    warn(
         stats.streams.gaps > 0 && stats.streams.lost_bytes > 0,
         format!(
             "{} of TCP streams were lost in {}",

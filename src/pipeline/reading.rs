@@ -111,6 +111,7 @@ impl Reading {
             frames,
             streams,
             messages,
+            capture,
             batch,
             ..
         } = self;
@@ -119,6 +120,7 @@ impl Reading {
         while let Some(frame) = next {
             match frame.transport() {
                 Transport::Udp => {
+                    capture.messages_cut += u64::from(frame.cut > 0);
                     messages.read(
                         &datagram_envelope(&frame, origin),
                         frame.payload,

@@ -129,6 +129,15 @@ fn a_capture_with_everything() {
     );
 }
 
+/// As tshark counts: `tshark -r captures/cut.pcap -Y 'udp && frame.cap_len < frame.len'` shows 21 packets, `-Y udp` 28.
+#[test]
+fn a_small_snaplen() {
+    says(
+        &stderr(&dnsterrier([&capture("cut.pcap"), "--no-embedded"])),
+        "warning: 21 of 28 messages over UDP cut off by the snaplen",
+    );
+}
+
 #[test]
 fn filters_ports_and_times_that_leave_nothing() {
     let path = capture("ngrok.pcap");
