@@ -12,6 +12,7 @@
 mod decoding;
 mod matching;
 mod reading;
+mod shown;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

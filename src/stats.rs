@@ -295,6 +295,9 @@ pub struct Rows {
     pub tiles_cut: u64,
     /// Combinations of multivalued `by` fields beyond those that one event may have.
     pub combinations_cut: u64,
+    /// Hits of a live run that were not shown at once, because no more sources and names are remembered as shown; they may
+    /// be old.
+    pub shown_cut: u64,
     /// Additions to groups: one for each hit, tile and distinct combination of the `by` fields' values.
     pub additions: u64,
     /// Rows written.
@@ -317,6 +320,7 @@ impl Rows {
             ("unscheduled", self.unscheduled),
             ("tiles_cut", self.tiles_cut),
             ("combinations_cut", self.combinations_cut),
+            ("shown_cut", self.shown_cut),
             ("additions", self.additions),
             ("rows", self.rows),
             ("partial", self.partial),

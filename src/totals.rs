@@ -163,6 +163,13 @@ fn visible(stats: &Stats) -> Vec<String> {
         ),
     );
     warn(
+        stats.rows.shown_cut > 0,
+        format!(
+            "{} not shown at once, new or not, because too many were; all are in the table",
+            counted(stats.rows.shown_cut, "lookup")
+        ),
+    );
+    warn(
         stats.events.evicted > 0,
         format!(
             "{} closed early, because too many were open",

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::shown::{Novelty, SHOWN_MAX, Shown};
 use super::{EventBatch, Span, Writers};
 use crate::aggregate::sources::Sources;
 use crate::aggregate::{Aggregator, Row};
@@ -9,9 +10,6 @@ use crate::event::Event;
 use crate::rule::Rules;
 use crate::sink::{HitRecord, SinkError, TableOptions, live_line, rows_table};
 use crate::stats::Stats;
-
-/// How many rule / source / name combinations a live run remembers having shown.
-const SHOWN_MAX: usize = 1 << 20;
 
 /// The stages from events to records.
 pub(super) struct Matching {
@@ -23,8 +21,8 @@ pub(super) struct Matching {
     table: TableOptions,
     live: bool,
     show: fn(&str),
-    shown: hashbrown::HashSet<u64, ahash::RandomState>,
-    keys: ahash::RandomState,
+    /// The combinations of rule, source and name.
+    shown: Shown,
     stats: Stats,
     outside_time: u64,
     failed: Option<SinkError>,
@@ -56,8 +54,7 @@ impl Matching {
             table,
             live,
             show,
-            shown: hashbrown::HashSet::default(),
-            keys: ahash::RandomState::new(),
+            shown: Shown::new(SHOWN_MAX),
             stats: Stats::default(),
             outside_time: 0,
             failed: None,
@@ -142,7 +139,7 @@ impl Matching {
             keep(failed, writers.events.write(event));
         }
         let (aggregator, sources) = (&mut self.aggregator, &mut self.sources);
-        let (shown, keys) = (&mut self.shown, &self.keys);
+        let shown = &mut self.shown;
         let mut matched = false;
         self.rules.matches(event, &mut |place, name| {
             matched = true;
@@ -158,16 +155,20 @@ impl Matching {
                     }),
                 );
             }
-            if self.live
-                && shown.len() < SHOWN_MAX
-                && shown.insert(keys.hash_one((place, event.src, name)))
-            {
-                keep(
-                    failed,
-                    writers
-                        .rows
-                        .line(&live_line(&rule.name, name, event, self.table)),
-                );
+            if self.live {
+                let line = match shown.look((place, event.src, name)) {
+                    Novelty::New => Some(live_line(&rule.name, name, event, self.table)),
+                    Novelty::Known => None,
+                    Novelty::Unremembered => {
+                        aggregator.stats.shown_cut += 1;
+                        (aggregator.stats.shown_cut == 1).then(|| {
+                            format!("{SHOWN_MAX} new ones were shown: all further ones are in the table alone")
+                        })
+                    }
+                };
+                if let Some(line) = line {
+                    keep(failed, writers.rows.line(&line));
+                }
             }
             aggregator.add(place, event, name, &mut |row| {
                 keep(failed, writers.rows.write(&row))
