@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
-use nix::unistd::User;
+use nix::unistd::{Gid, Group, User};
 
 use crate::common::stderr;
 use crate::lab::Lab;
@@ -72,13 +72,13 @@ fn status(id: u32, name: &str) -> Vec<String> {
 }
 
 /// Runs as nobody, whoever says so; sees packets, and owns its files.
-fn gives_up_root(command: impl FnOnce(&Lab, &[&str]) -> Command, options: &[&str]) {
+fn gives_up_root(group: Gid, command: impl FnOnce(&Lab, &[&str]) -> Command, options: &[&str]) {
     let Some(lab) = Lab::pair() else { return };
     let nobody = nobody();
-    let (uid, gid) = (nobody.uid.to_string(), nobody.gid.to_string());
+    let (uid, gid) = (nobody.uid.to_string(), group.to_string());
     let out = lab.folder().join("out");
     std::fs::create_dir(&out).unwrap();
-    std::os::unix::fs::chown(&out, Some(nobody.uid.as_raw()), Some(nobody.gid.as_raw())).unwrap();
+    std::os::unix::fs::chown(&out, Some(nobody.uid.as_raw()), Some(group.as_raw())).unwrap();
     let (hits, stats) = (lab.place("out/hits.jsonl"), lab.place("out/stats.json"));
     let arguments = [
         &["sniff", "-i", "eth0", "--hits", &hits, "--stats", &stats],
@@ -105,7 +105,7 @@ fn gives_up_root(command: impl FnOnce(&Lab, &[&str]) -> Command, options: &[&str
         let found = std::fs::metadata(path).unwrap();
         assert_eq!(
             (found.uid(), found.gid()),
-            (nobody.uid.as_raw(), nobody.gid.as_raw()),
+            (nobody.uid.as_raw(), group.as_raw()),
             "{path}"
         );
         assert!(found.len() > 0, "{path}");
@@ -115,24 +115,30 @@ fn gives_up_root(command: impl FnOnce(&Lab, &[&str]) -> Command, options: &[&str
 #[test]
 fn becomes_the_user_that_is_named() {
     gives_up_root(
+        nobody().gid,
         |lab, arguments| lab.on("c", &[&[lab.program()], arguments].concat()),
         &["--user", "nobody"],
     );
 }
 
+/// With the group that they worked with, which need not be the first one of theirs.
 #[test]
 fn becomes_the_user_behind_sudo() {
-    gives_up_root(
-        |lab, arguments| {
-            let mut command = lab.on("c", &[&[lab.program()], arguments].concat());
-            command
-                .env("SUDO_UID", nobody().uid.to_string())
-                .env("SUDO_GID", nobody().gid.to_string())
-                .env("SUDO_USER", "nobody");
-            command
-        },
-        &[],
-    );
+    let daemon = Group::from_name("daemon").unwrap().unwrap().gid;
+    for group in [nobody().gid, daemon] {
+        gives_up_root(
+            group,
+            |lab, arguments| {
+                let mut command = lab.on("c", &[&[lab.program()], arguments].concat());
+                command
+                    .env("SUDO_UID", nobody().uid.to_string())
+                    .env("SUDO_GID", group.to_string())
+                    .env("SUDO_USER", "nobody");
+                command
+            },
+            &[],
+        );
+    }
 }
 
 #[test]
@@ -150,4 +156,12 @@ fn a_user_that_is_not_there_is_an_error() {
         .unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(stderr(&output).contains("4000000001"), "{output:?}");
+    let output = lab
+        .on("c", &[lab.program(), "sniff", "-i", "eth0"])
+        .env("SUDO_UID", nobody().uid.to_string())
+        .env("SUDO_GID", "staff")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(stderr(&output).contains("SUDO_GID=staff"), "{output:?}");
 }
