@@ -22,9 +22,11 @@ pub fn run(command: RulesCommand) -> Result<String, Error> {
                     rule.attack.join(",")
                 };
                 text.push_str(&format!(
-                    "{state}  {:<44} {:>4} patterns  {attack:<20} {}\n",
+                    "{state}  {:<44} {:<13} {:>4} {:<8}  {attack:<20} {}\n",
                     rule.name,
+                    rule.rule_type.as_deref().unwrap_or("-"),
                     rule.pattern_count(),
+                    noun(rule.pattern_count(), "pattern"),
                     rule.origin
                 ));
             }
@@ -61,12 +63,18 @@ pub fn run(command: RulesCommand) -> Result<String, Error> {
                 }
             }
             if mistakes.is_empty() {
-                Ok(format!("{count} rules, no mistakes\n"))
+                Ok(format!("{count} {}, no mistakes\n", noun(count, "rule")))
             } else {
                 Err(Error::Rules(mistakes))
             }
         }
     }
+}
+
+/// A noun as its number has it.
+fn noun(count: usize, one: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{one}{ending}")
 }
 
 fn checked(rules: Vec<Rule>) -> Result<Rules, Error> {
