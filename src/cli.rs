@@ -1,9 +1,10 @@
 //! The command line, and nothing but the command line.
 
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 /// Watches DNS on the wire and names the hosts whose lookups give them away.
 #[derive(Debug, Parser)]
@@ -152,8 +153,32 @@ pub struct Common {
     #[arg(short, long, value_name = "PACKETS", help_heading = "Selection")]
     pub count: Option<u64>,
     /// Ports on which DNS is looked for
-    #[arg(long, value_name = "PORTS", value_delimiter = ',', default_values_t = [53, 5353, 5355], help_heading = "Selection")]
+    #[arg(
+        long,
+        value_name = "PORTS",
+        value_delimiter = ',',
+        default_value = "53,5353,5355",
+        value_parser = clap::value_parser!(u16).range(1..),
+        help_heading = "Selection"
+    )]
     pub ports: Vec<u16>,
+    /// Further UDP ports on which VXLAN is looked for, beside 4789 and 8472
+    #[arg(
+        long,
+        value_name = "PORTS",
+        value_delimiter = ',',
+        value_parser = clap::value_parser!(u16).range(1..),
+        help_heading = "Selection"
+    )]
+    pub vxlan_ports: Vec<u16>,
+    /// Encapsulations (tunnels) taken off one packet at most; a packet in more of them is counted as too_deep
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value_t = 8,
+        help_heading = "Selection"
+    )]
+    pub tunnel_depth: u8,
     /// A query without a response for so long is unanswered
     #[arg(
         long,
@@ -224,13 +249,24 @@ const COMMANDS: [&str; 9] = [
 ];
 
 /// Puts the command in front that `dnsterrier FILE...`, `-r FILE` and `-i INTERFACE` mean.
-#[must_use]
-pub fn with_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
+///
+/// # Errors
+/// The first word is no command, but nearly one, and no file.
+pub fn with_command(mut arguments: Vec<OsString>) -> Result<Vec<OsString>, clap::Error> {
     let Some(first) = arguments.get(1) else {
-        return arguments;
+        return Ok(arguments);
     };
     if COMMANDS.iter().any(|command| first == command) {
-        return arguments;
+        return Ok(arguments);
+    }
+    if let Some(meant) = misspelt(first).filter(|_| !Path::new(first).exists()) {
+        return Err(Cli::command().error(
+            ErrorKind::InvalidSubcommand,
+            format!(
+                "'{}' is neither a command nor a file; did you mean '{meant}'?",
+                first.display()
+            ),
+        ));
     }
     let is_interface = |argument: &OsString| {
         argument.to_str().is_some_and(|text| {
@@ -243,7 +279,22 @@ pub fn with_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
         "replay"
     };
     arguments.insert(1, command.into());
-    arguments
+    Ok(arguments)
+}
+
+/// The command that a word is nearly. A name with a dot or a slash is a file's.
+fn misspelt(word: &OsString) -> Option<String> {
+    let is_word = word
+        .to_str()
+        .is_some_and(|word| word.chars().all(char::is_alphabetic));
+    let error = is_word
+        .then(|| Cli::command().try_get_matches_from([OsStr::new("dnsterrier"), word]))?
+        .err()?;
+    match error.get(ContextKind::SuggestedSubcommand)? {
+        ContextValue::String(meant) => Some(meant.clone()),
+        ContextValue::Strings(meant) => meant.first().cloned(),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -252,7 +303,6 @@ mod tests {
 
     #[test]
     fn the_definition_is_sound() {
-        use clap::CommandFactory;
         Cli::command().debug_assert();
     }
 
@@ -261,6 +311,7 @@ mod tests {
         let command = |line: &str| {
             let words = line.split(' ').map(OsString::from).collect();
             with_command(words)
+                .unwrap()
                 .get(1)
                 .and_then(|word| word.to_str().map(str::to_owned))
         };
@@ -277,5 +328,28 @@ mod tests {
         );
         assert_eq!(command("dnsterrier --help").as_deref(), Some("--help"));
         assert_eq!(command("dnsterrier"), None);
+    }
+
+    #[test]
+    fn misspelt_commands() {
+        for (word, meant) in [
+            ("reply", "replay"),
+            ("repaly", "replay"),
+            ("snif", "sniff"),
+            ("sniffer", "sniff"),
+            ("interface", "interfaces"),
+            ("intefaces", "interfaces"),
+            ("rule", "rules"),
+        ] {
+            assert_eq!(misspelt(&word.into()).as_deref(), Some(meant), "{word}");
+        }
+        // Files, options, and what a filter can begin with: `dnsterrier udp -i eth0`.
+        for word in "a.pcap rules.pcap ./rule -r - capture dump host net port portrange src dst ip tcp udp icmp ether \
+                     vlan mpls geneve vxlan not less greater inbound outbound gateway proto broadcast multicast arp \
+                     ifname sctp wlan len link pppoes"
+            .split_whitespace()
+        {
+            assert_eq!(misspelt(&word.into()), None, "{word}");
+        }
     }
 }

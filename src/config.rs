@@ -14,7 +14,9 @@ use crate::frame::Ports;
 use crate::pipeline::{Run, Span, Writers};
 use crate::privilege;
 use crate::rule::{self, Mistake, Rule, Rules, native};
-use crate::sink::{self, Format, Options, Place, SinkError, Stream, TableOptions, Writer};
+use crate::sink::{
+    self, Format, Options, Place, SinkError, Stream, TableOptions, Writer, is_descriptor,
+};
 use crate::time::Timestamp;
 use crate::transaction::{Limits, Pairing};
 
@@ -140,6 +142,7 @@ pub fn load_rules(paths: &[PathBuf], embedded: bool) -> Result<Vec<Rule>, Error>
 /// What is checked before anything is opened.
 struct Plan {
     rules: Rules,
+    ports: Ports,
     window: Window,
     span: Span,
     limits: Limits,
@@ -204,6 +207,7 @@ impl Plan {
         }
         Ok(Self {
             rules: selected_rules(common)?,
+            ports: ports(common)?,
             window,
             span: time_span,
             limits,
@@ -222,6 +226,7 @@ impl Plan {
     fn run(self, source: Box<dyn Source>, common: &Common, show: fn(&str)) -> Result<Run, Error> {
         let Self {
             rules,
+            ports,
             window,
             span,
             limits,
@@ -277,7 +282,8 @@ impl Plan {
         };
         Ok(Run {
             source,
-            ports: Ports::new(&common.ports),
+            ports,
+            tunnel_depth: common.tunnel_depth,
             count: common.count,
             span,
             limits,
@@ -313,6 +319,19 @@ fn selected_rules(common: &Common) -> Result<Rules, Error> {
     Rules::new(rules).map_err(Error::Rules)
 }
 
+/// The ports of DNS and of tunnels. One that has another meaning is not VXLAN's, and nobody is left to believe so.
+fn ports(common: &Common) -> Result<Ports, Error> {
+    let ports = Ports::new(&common.ports);
+    for &port in &common.vxlan_ports {
+        if let Some(other) = ports.taken_by(port) {
+            return Err(Error::Usage(format!(
+                "--vxlan-ports {port}: that is a port of {other}; VXLAN cannot be looked for on it"
+            )));
+        }
+    }
+    Ok(ports.with_vxlan(&common.vxlan_ports))
+}
+
 /// A span of time as people write it: `90s`, `10m`, `1h`, `1h 30m`.
 fn span(text: &str) -> Result<Duration, Error> {
     text.parse::<jiff::SignedDuration>()
@@ -342,6 +361,13 @@ fn host_name() -> String {
 
 /// Whether the statistics can be written at the end, asked before anything is read.
 fn check_stats(path: &Path) -> Result<(), Error> {
+    if path == Path::new("-") {
+        return Err(Error::Usage(
+            "--stats - is no file name: for standard error write --stats /dev/stderr, for standard output --stats \
+             /dev/stdout (with --rows none)"
+                .to_owned(),
+        ));
+    }
     if path.is_dir() {
         return Err(Error::Usage(format!(
             "--stats {} is a directory: give a file name in it",
@@ -359,12 +385,18 @@ fn check_stats(path: &Path) -> Result<(), Error> {
             folder.display()
         )));
     }
-    if path.exists() && !path.is_file() {
+    if is_written_to(path) {
         return Ok(());
     }
     tempfile::tempfile_in(folder)
         .map(drop)
         .map_err(|error| failed(error.to_string()))
+}
+
+/// Whether a path is written to as it is, for no other file could take its place: a FIFO, a device, a descriptor, whatever
+/// that leads to.
+fn is_written_to(path: &Path) -> bool {
+    is_descriptor(path) || (path.exists() && !path.is_file())
 }
 
 /// The folder that a file is in.
@@ -380,15 +412,17 @@ fn folder_of(path: &Path) -> &Path {
 /// What the system says.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     use std::io::Write;
-    if path.exists() && !path.is_file() {
+    if is_written_to(path) {
         return std::fs::OpenOptions::new()
-            .write(true)
+            .append(true)
             .open(path)?
             .write_all(bytes);
     }
+    // A symbolic link stays one: the file it points to is replaced.
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let mut file = tempfile::Builder::new()
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-        .tempfile_in(folder_of(path))?;
+        .tempfile_in(folder_of(&path))?;
     file.write_all(bytes)?;
     file.persist(path)?;
     Ok(())

@@ -14,7 +14,9 @@ use dnsterrier::pipeline::{Report, Signals};
 use dnsterrier::{rules_command, totals};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse_from(with_command(std::env::args_os().collect()));
+    let arguments =
+        with_command(std::env::args_os().collect()).unwrap_or_else(|error| error.exit());
+    let cli = Cli::parse_from(arguments);
     let result = match cli.command {
         Command::Sniff(arguments) => {
             let told = Told::of(&arguments.common);

@@ -98,6 +98,8 @@ pub struct Run {
     pub source: Box<dyn Source>,
     /// The ports on which DNS is looked for.
     pub ports: Ports,
+    /// How many encapsulations are taken off one packet at most.
+    pub tunnel_depth: u8,
     /// Read no more packets than this.
     pub count: Option<u64>,
     /// The time to look at.
@@ -181,6 +183,7 @@ impl Run {
         let Self {
             mut source,
             ports,
+            tunnel_depth,
             count,
             span,
             limits,
@@ -212,6 +215,7 @@ impl Run {
         };
         let reading = Reading::new(
             ports,
+            tunnel_depth,
             packets,
             count,
             Box::new(asking),

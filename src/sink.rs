@@ -15,6 +15,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+pub use file::is_descriptor;
 pub use place::{Format, Place, check};
 pub use record::{Cell, HitRecord, Record};
 pub use rows::rows_table;

@@ -127,7 +127,10 @@ fn visible(stats: &Stats) -> Vec<String> {
             "in fragments that did not all come",
         ),
         (packets.fragment_overlap, "in fragments that overlap"),
-        (packets.too_deep, "in more tunnels than are taken off"),
+        (
+            packets.too_deep,
+            "in more tunnels than --tunnel-depth takes off",
+        ),
         (packets.encrypted, "encrypted"),
         (
             packets.unsupported_link,

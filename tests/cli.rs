@@ -543,9 +543,10 @@ fn rules_can_be_looked_at() {
     let list = out(&["rules", "list"]);
     let line = list.lines().find(|line| line.contains(RULE)).unwrap();
     assert!(
-        line.starts_with("on ") && line.contains("4 patterns"),
+        line.starts_with("on ") && line.contains(" Anomaly ") && line.contains("4 patterns"),
         "{line}"
     );
+    assert!(!list.contains(" 1 patterns"), "{list}");
     assert!(list.lines().any(|line| line.starts_with("off")));
     let shown = out(&["rules", "show", RULE]);
     for part in [
@@ -560,7 +561,10 @@ fn rules_can_be_looked_at() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("shown.yaml");
     std::fs::write(&path, &shown).unwrap();
-    assert!(out(&["rules", "check", path.to_str().unwrap()]).contains("no mistakes"));
+    assert_eq!(
+        out(&["rules", "check", path.to_str().unwrap()]),
+        "1 rule, no mistakes\n"
+    );
     let rules = file("rules");
     assert!(out(&["rules", "check", rules.to_str().unwrap()]).contains("no mistakes"));
     assert_eq!(
@@ -775,6 +779,11 @@ fn help_of_every_command_is_readable() {
                 "RFC 3339",
                 "--format",
                 "table, jsonl, csv, tsv",
+                "[default: 53,5353,5355]",
+                "--vxlan-ports",
+                "4789 and 8472",
+                "--tunnel-depth",
+                "[default: 8]",
                 "Output:",
                 "Rules:",
             ],

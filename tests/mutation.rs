@@ -259,6 +259,7 @@ fn run(originals: &Arc<[Original]>, seed: u64, packets: u64, events: Place) -> R
             packets,
         }),
         ports: Ports::new(&PORTS),
+        tunnel_depth: Decoder::DEPTH,
         count: None,
         span: Span::ALL,
         limits: Limits {

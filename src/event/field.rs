@@ -100,7 +100,7 @@ fields! {
     ClientHint "client_hint" One "Whom a resolver says it asks for; not to be trusted.";
     SrcRole "src_role" One "`client` or `resolver`.";
     Vlan "vlan" Many "VLAN identifiers, outer first.";
-    Tunnel "tunnel" Many "The encapsulations that were taken off, outer first.";
+    Tunnel "tunnel" Many "The encapsulations that were taken off, outer first; of more than eight the outer ones.";
     Packet "packet" One "Number of the packet in its source that completed the query; of the response where no query was seen.";
     ResponsePacket "response_packet" One "Number of the packet that completed the response; absent without one.";
 }

@@ -28,6 +28,20 @@ pub(super) mod port {
         VXLAN_LINUX,
         TZSP,
     ];
+
+    /// What stands behind a port, where that is not VXLAN.
+    pub(in super::super) const fn other_than_vxlan(port: u16) -> Option<&'static str> {
+        Some(match port {
+            L2TP => "L2TP",
+            GTP_U => "GTP-U",
+            TEREDO => "Teredo",
+            VXLAN_GPE => "VXLAN-GPE",
+            GENEVE => "Geneve",
+            MPLS => "MPLS",
+            TZSP => "TZSP",
+            _ => return None,
+        })
+    }
 }
 
 /// What the ports say; what does not look like it is UDP on other ports. The destination speaks first: most tunnels have
@@ -50,9 +64,14 @@ pub(super) fn inside(frame: &mut Frame<'_>, walk: &mut Walk<'_>) -> Step {
     }
 }
 
-/// VXLAN (RFC 7348, section 5), with or without the group policy extension (draft-smith-vxlan-group-policy).
+/// VXLAN (RFC 7348, section 5), with or without the group policy extension (draft-smith-vxlan-group-policy). VXLAN-GPE on
+/// these ports, where some set it up, is told by its flag, a protocol that it has, and nothing else that is set.
 fn vxlan(frame: &mut Frame<'_>, walk: &mut Walk<'_>) -> Step {
     const VNI: u8 = 0x08;
+    const VNI_AND_NEXT_PROTOCOL: u8 = 0x0c;
+    if let [VNI_AND_NEXT_PROTOCOL, 0, 0, 1..=5, _, _, _, 0] = frame.peek()? {
+        return vxlan_gpe(frame, walk);
+    }
     let [flags, reserved @ .., a, b, c, last]: [u8; 8] = frame.take()?;
     let is_plain = (flags, reserved, last) == (VNI, [0; 3], 0);
     // Reserved bits are ignored on receipt, but then what follows has to speak for itself.

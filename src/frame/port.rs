@@ -30,7 +30,18 @@ impl Ports {
         set.with_tunnels(&overlay::port::ALL)
     }
 
-    /// The same, with further UDP ports on which VXLAN is looked for, beside 4789 and 8472.
+    /// What else than VXLAN is looked for on a UDP port; `None` where nothing is.
+    #[must_use]
+    pub fn taken_by(&self, port: u16) -> Option<&'static str> {
+        if self.contains(port) {
+            Some("DNS")
+        } else {
+            overlay::port::other_than_vxlan(port)
+        }
+    }
+
+    /// The same, with further UDP ports on which VXLAN is looked for, beside 4789 and 8472; a port that is
+    /// [taken](Self::taken_by) stays what it is.
     #[must_use]
     pub fn with_vxlan(self, ports: &[u16]) -> Self {
         self.with_tunnels(ports)

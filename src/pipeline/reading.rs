@@ -55,6 +55,7 @@ impl Messages {
 impl Reading {
     pub(super) fn new(
         ports: Ports,
+        tunnel_depth: u8,
         span: Span,
         count: Option<u64>,
         interest: Box<dyn Interest>,
@@ -67,7 +68,7 @@ impl Reading {
             },
             span,
             count,
-            frames: Decoder::new(ports),
+            frames: Decoder::new(ports).with_depth(tunnel_depth),
             streams: Streams::default(),
             messages: Messages {
                 reader: Reader::default(),

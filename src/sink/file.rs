@@ -65,8 +65,9 @@ pub(super) fn open(path: &Path, live: bool, header: Option<&[u8]>) -> Result<Ope
 }
 
 /// A name for a descriptor that somebody else opened: it has no place beside which a partial file could stand.
-fn is_descriptor(path: &Path) -> bool {
-    ["/dev/fd", "/dev/stderr", "/proc"]
+#[must_use]
+pub fn is_descriptor(path: &Path) -> bool {
+    ["/dev/fd", "/dev/stdout", "/dev/stderr", "/proc"]
         .iter()
         .any(|known| path.starts_with(known))
 }

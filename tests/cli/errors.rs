@@ -254,6 +254,48 @@ fn a_place_for_statistics_that_cannot_be_written_to() {
     );
 }
 
+/// What descriptors lead to is written to, not replaced, and a link stays a link.
+#[test]
+fn statistics_through_descriptors_and_links() {
+    let path = capture("ngrok.pcap");
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    for (option, part) in [
+        ("/dev/stderr", "1,181 packets received"),
+        ("/dev/stdout", "\"rule\":"),
+    ] {
+        // A file that has something in it, as with `>> log 2>&1`.
+        std::fs::write(&log, "before\n").unwrap();
+        let file = || std::fs::OpenOptions::new().append(true).open(&log).unwrap();
+        let status = std::process::Command::new(super::PROGRAM)
+            .args([&path, "--format", "jsonl", "--stats", option])
+            .stdout(file())
+            .stderr(file())
+            .status()
+            .unwrap();
+        assert!(status.success(), "{option}");
+        let said = std::fs::read_to_string(&log).unwrap();
+        assert!(
+            said.starts_with("before\n") && said.contains(part) && said.contains("\"identities\":"),
+            "{option}: {said}"
+        );
+        assert!(!Path::new(option).is_file() || Path::new(option).is_symlink());
+    }
+    let (stats, link) = (
+        folder.path().join("stats.json"),
+        folder.path().join("link.json"),
+    );
+    std::os::unix::fs::symlink("stats.json", &link).unwrap();
+    for old in ["", "older"] {
+        std::fs::write(&stats, old).unwrap();
+        let output = dnsterrier([&path, "-q", "--stats", link.to_str().unwrap()]);
+        assert!(output.status.success(), "{output:?}");
+        assert!(link.is_symlink());
+        let whole = std::fs::read(&stats).unwrap();
+        serde_json::from_slice::<serde_json::Value>(&whole).unwrap();
+    }
+}
+
 #[test]
 fn a_full_disk() {
     let path = capture("ngrok.pcap");
@@ -397,6 +439,29 @@ fn words_that_mean_nothing() {
         ),
         (&["--ports", "domain"], &["domain", "--ports"]),
         (&["--ports", "70000"], &["70000"]),
+        (&["--ports", "53,0"], &["--ports", "0 is not in 1..=65535"]),
+        (
+            &["--vxlan-ports", "4789,0"],
+            &["--vxlan-ports", "0 is not in 1..=65535"],
+        ),
+        (&["--vxlan-ports", "vx"], &["--vxlan-ports", "vx"]),
+        (
+            &["--vxlan-ports", "9999,53"],
+            &["--vxlan-ports 53", "a port of DNS"],
+        ),
+        (
+            &["--vxlan-ports", "6081"],
+            &["--vxlan-ports 6081", "a port of Geneve"],
+        ),
+        (
+            &["--tunnel-depth", "256"],
+            &["--tunnel-depth", "256 is not in 0..=255"],
+        ),
+        (&["--tunnel-depth=-1"], &["--tunnel-depth", "-1"]),
+        (
+            &["--stats", "-"],
+            &["--stats -", "--stats /dev/stderr", "--stats /dev/stdout"],
+        ),
         (&["-c", "many"], &["many", "--count"]),
         (&["--name", ""], &["name"]),
         (&["--nosuch"], &["--nosuch"]),
@@ -409,6 +474,15 @@ fn words_that_mean_nothing() {
         &["there is no rule 'Nosuch'", super::RULE],
     );
     fails(&["replay"], 2, &["FILE", "Usage"]);
+    for (word, meant) in [("reply", "replay"), ("snif", "sniff"), ("rule", "rules")] {
+        fails(
+            &[word, &path],
+            2,
+            &[&format!(
+                "'{word}' is neither a command nor a file; did you mean '{meant}'?"
+            )],
+        );
+    }
     fails(&["sniff"], 2, &["--interface", "Usage"]);
 }
 

@@ -712,9 +712,9 @@ fn what_only_looks_like_a_tunnel() {
             udp(4789, &[0, 0, 0, 0, 0, 0, 7, 0], &inside),
         ),
         (
-            "VXLAN with a protocol",
+            "VXLAN with a protocol that GPE does not have",
             "other_port",
-            udp(4789, &[0x0c, 0, 0, 1, 0, 0, 7, 0], &ipv4()),
+            udp(4789, &[0x0c, 0, 0, 9, 0, 0, 7, 0], &ipv4()),
         ),
         (
             "VXLAN-GPE of another version",
