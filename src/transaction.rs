@@ -5,6 +5,7 @@
 //! the packets' times alone, never on when the table was swept.
 
 mod arrival;
+mod hosts;
 mod replaced;
 mod table;
 
@@ -12,10 +13,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::frame::{Layers, Transport};
-use crate::message::{Header, Question};
-use crate::stats::{Hosts, Messages, Transactions as Counters};
+use crate::message::Question;
+use crate::stats::{self, Messages, Transactions as Counters};
 use crate::time::Timestamp;
 pub use arrival::{Arrival, Reader};
+use hosts::Hosts;
 use replaced::Replaced;
 use table::{Slot, State, Table};
 
@@ -168,9 +170,7 @@ pub struct Transaction<'a> {
 pub struct Pairing {
     limits: Limits,
     table: Table,
-    hosts: HostMap,
-    /// A quick place before the map: keyed hashes of hosts that were just seen, with what they did in the last two bits.
-    recent: Vec<u64>,
+    hosts: Hosts,
     /// Packets that others took the place of.
     replaced: Replaced,
     /// Wanted queries that may be open, by all but their ID.
@@ -185,37 +185,7 @@ pub struct Pairing {
     pub not_looked_into: u64,
     /// Transactions closed early because there were too many.
     pub evicted: u64,
-    /// What was seen of the hosts.
-    pub seen: Hosts,
 }
-
-/// What a host was seen doing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct HostFlags {
-    asked: bool,
-    answered: bool,
-}
-
-impl HostFlags {
-    const ASKED: Self = Self {
-        asked: true,
-        answered: false,
-    };
-    const ANSWERED: Self = Self {
-        asked: false,
-        answered: true,
-    };
-
-    /// Both what it did before and what it did now.
-    const fn and(self, other: Self) -> Self {
-        Self {
-            asked: self.asked || other.asked,
-            answered: self.answered || other.answered,
-        }
-    }
-}
-
-type HostMap = hashbrown::HashMap<IpAddr, HostFlags, ahash::RandomState>;
 
 impl Pairing {
     /// The longest that a transaction with such a timeout can take from its first query to its event.
@@ -232,8 +202,7 @@ impl Pairing {
         Self {
             limits,
             table: Table::new(),
-            hosts: HostMap::default(),
-            recent: vec![0; RECENT],
+            hosts: Hosts::new(limits.hosts),
             replaced: Replaced::default(),
             open: hashbrown::HashMap::default(),
             now: Timestamp::MIN,
@@ -242,8 +211,13 @@ impl Pairing {
             transactions: Counters::default(),
             not_looked_into: 0,
             evicted: 0,
-            seen: Hosts::default(),
         }
+    }
+
+    /// What was seen of the hosts.
+    #[must_use]
+    pub const fn seen(&self) -> stats::Hosts {
+        self.hosts.stats
     }
 
     /// Takes a message; `give` gets each transaction that it completes and that somebody wants.
@@ -296,7 +270,7 @@ impl Pairing {
     }
 
     fn query(&mut self, arrival: Arrival, give: &mut dyn FnMut(&Transaction<'_>)) {
-        self.host(arrival.sender, HostFlags::ASKED);
+        self.hosts.asked(arrival.sender);
         let now = arrival.time();
         let network = arrival.identity.network;
         if self.replaced.holds(&arrival.identity, false, &arrival.link) {
@@ -362,7 +336,7 @@ impl Pairing {
     }
 
     fn response(&mut self, arrival: Arrival, give: &mut dyn FnMut(&Transaction<'_>)) {
-        self.host(arrival.sender, HostFlags::ANSWERED);
+        self.hosts.answered(arrival.sender);
         let now = arrival.time();
         let limits = self.limits;
         let is_over = |slot: &Slot| now.since(slot.latest) > slot.wait(&limits);
@@ -410,7 +384,7 @@ impl Pairing {
                             answered_from: response.key.answered_for(&query.key),
                             ..slot.transaction(
                                 &query.key,
-                                role_of(role(&self.hosts, query.key.client.0), &query.bytes),
+                                self.hosts.role_by_query(query.key.client.0, &query.bytes),
                             )
                         });
                         slot.events = slot.events.saturating_add(1);
@@ -445,10 +419,8 @@ impl Pairing {
                             retransmitted: 0,
                             is_late,
                             is_differing: !is_late,
-                            ..slot.transaction(
-                                &response.key,
-                                role(&self.hosts, response.key.client.0),
-                            )
+                            ..slot
+                                .transaction(&response.key, self.hosts.role(response.key.client.0))
                         });
                         slot.events = slot.events.saturating_add(1);
                     }
@@ -496,7 +468,7 @@ impl Pairing {
                     is_response_first: true,
                     ..slot.transaction(
                         &query.key,
-                        role_of(role(&self.hosts, query.key.client.0), &query.bytes),
+                        self.hosts.role_by_query(query.key.client.0, &query.bytes),
                     )
                 });
                 slot.events = slot.events.saturating_add(1);
@@ -660,11 +632,12 @@ impl Pairing {
             self.not_looked_into += 1;
             return;
         };
-        let role = role(&self.hosts, wanted.key.client.0);
+        let client = wanted.key.client.0;
         let (query, response, role) = if is_query {
-            (Some(wanted.side()), None, role_of(role, &wanted.bytes))
+            let role = self.hosts.role_by_query(client, &wanted.bytes);
+            (Some(wanted.side()), None, role)
         } else {
-            (None, Some(wanted.side()), role)
+            (None, Some(wanted.side()), self.hosts.role(client))
         };
         give(&Transaction {
             query,
@@ -672,55 +645,6 @@ impl Pairing {
             is_id_mismatch: wanted.is_id_mismatch,
             ..slot.transaction(&wanted.key, role)
         });
-    }
-
-    /// Remembers what a host was seen doing.
-    fn host(&mut self, address: IpAddr, did: HostFlags) {
-        let hasher = self.hosts.hasher();
-        let hash = match address {
-            IpAddr::V4(address) => hasher.hash_one(address.to_bits()),
-            IpAddr::V6(address) => hasher.hash_one(address.to_bits()),
-        };
-        let mark = hash & !0b11 | u64::from(did.asked) | u64::from(did.answered) << 1;
-        let place = (hash >> 50) as usize % RECENT;
-        let Some(recent) = self.recent.get_mut(place) else {
-            return;
-        };
-        if *recent == mark {
-            return;
-        }
-        *recent = mark;
-        let before = self.hosts.get(&address).copied();
-        if before.is_none() && self.hosts.len() >= self.limits.hosts {
-            self.seen.more = true;
-            return;
-        }
-        let before = before.unwrap_or_default();
-        let after = before.and(did);
-        self.seen.clients += u64::from(after.asked && !before.asked);
-        self.seen.resolvers += u64::from(after.answered && !before.answered);
-        if after != before {
-            self.hosts.insert(address, after);
-        }
-    }
-}
-
-/// How many hosts seen recently are remembered in the quick place.
-const RECENT: usize = 1 << 13;
-
-/// Whether an address answered somebody before.
-fn role(hosts: &HostMap, address: IpAddr) -> Role {
-    match hosts.get(&address) {
-        Some(flags) if flags.answered => Role::Resolver,
-        _ => Role::Client,
-    }
-}
-
-/// Who asks without RD walks the tree itself: a resolver.
-fn role_of(role: Role, query: &[u8]) -> Role {
-    match Header::read(query) {
-        Some(header) if !header.recursion_desired() && header.opcode() == 0 => Role::Resolver,
-        _ => role,
     }
 }
 

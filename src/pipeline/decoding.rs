@@ -69,7 +69,7 @@ impl Decoding {
         stats.messages = self.pairing.messages;
         stats.messages.not_dns = self.read.messages.not_dns;
         stats.transactions = self.pairing.transactions;
-        stats.hosts = self.pairing.seen;
+        stats.hosts = self.pairing.seen();
         stats.events = Events {
             not_looked_into: self.pairing.not_looked_into,
             evicted: self.pairing.evicted,

@@ -573,11 +573,13 @@ fn roles_are_learnt() {
     let mut list = Vec::new();
     push(&mut pairing, &Sent::query(0, "a"), &mut list);
     push(&mut pairing, &Sent::response(1, "a"), &mut list);
-    assert_eq!(role(&pairing.hosts, RESOLVER), Role::Resolver);
-    assert_eq!(role(&pairing.hosts, CLIENT), Role::Client);
-    assert_eq!((pairing.seen.clients, pairing.seen.resolvers), (1, 1));
+    assert_eq!(pairing.hosts.role(RESOLVER), Role::Resolver);
+    assert_eq!(pairing.hosts.role(CLIENT), Role::Client);
+    assert_eq!((pairing.seen().clients, pairing.seen().resolvers), (1, 1));
     assert_eq!(
-        role_of(Role::Client, &[0, 7, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]),
+        pairing
+            .hosts
+            .role_by_query(CLIENT, &[0, 7, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]),
         Role::Resolver,
         "no RD"
     );
