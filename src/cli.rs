@@ -197,6 +197,22 @@ pub struct Common {
     /// Answers in this network mean that the name was blocked, beside 0.0.0.0 and ::
     #[arg(long = "sinkhole", value_name = "CIDR", help_heading = "Events")]
     pub sinkholes: Vec<String>,
+    /// These addresses are resolvers: who looks something up hides behind them (learnt from the wire where it shows)
+    #[arg(
+        long,
+        value_name = "CIDR",
+        value_delimiter = ',',
+        help_heading = "Events"
+    )]
+    pub resolvers: Vec<String>,
+    /// Many hosts share these addresses (NAT, proxies)
+    #[arg(
+        long,
+        value_name = "CIDR",
+        value_delimiter = ',',
+        help_heading = "Events"
+    )]
+    pub nat: Vec<String>,
 }
 
 /// `rules`.

@@ -18,7 +18,7 @@ use crate::sink::{
     self, Format, Options, Place, SinkError, Stream, TableOptions, Writer, is_descriptor,
 };
 use crate::time::Timestamp;
-use crate::transaction::{Limits, Pairing};
+use crate::transaction::{Limits, NamedRoles, Pairing};
 
 /// A run that is ready, and what its caller needs to tell of it.
 pub struct Ready {
@@ -151,6 +151,7 @@ struct Plan {
     shared_stdout: bool,
     sensor: Arc<str>,
     sinkholes: Vec<ipnet::IpNet>,
+    roles: NamedRoles,
 }
 
 impl Plan {
@@ -215,11 +216,11 @@ impl Plan {
             format,
             shared_stdout,
             sensor: common.sensor.clone().unwrap_or_else(host_name).into(),
-            sinkholes: common
-                .sinkholes
-                .iter()
-                .map(|text| network(text))
-                .collect::<Result<_, _>>()?,
+            sinkholes: networks("--sinkhole", &common.sinkholes)?,
+            roles: NamedRoles::new(
+                &networks("--resolvers", &common.resolvers)?,
+                &networks("--nat", &common.nat)?,
+            ),
         })
     }
 
@@ -235,6 +236,7 @@ impl Plan {
             shared_stdout,
             sensor,
             sinkholes,
+            roles,
         } = self;
         let aggregation = aggregate::Limits {
             lateness: Pairing::longest(limits.timeout),
@@ -287,6 +289,7 @@ impl Plan {
             count: common.count,
             span,
             limits,
+            roles,
             maker,
             rules: Arc::new(rules),
             aggregator,
@@ -344,11 +347,18 @@ fn span(text: &str) -> Result<Duration, Error> {
         })
 }
 
-/// A network, or an address alone.
-fn network(text: &str) -> Result<ipnet::IpNet, Error> {
-    text.parse()
-        .or_else(|_| text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from))
-        .map_err(|_| Error::Usage(format!("--sinkhole '{text}' is not a network: expected 192.0.2.0/24, 2001:db8::/32 or an address")))
+/// The networks that an option names; an address alone is one, too.
+fn networks(option: &str, texts: &[String]) -> Result<Vec<ipnet::IpNet>, Error> {
+    let network = |text: &String| {
+        text.parse()
+            .or_else(|_| text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from))
+            .map_err(|_| {
+                Error::Usage(format!(
+                    "{option} '{text}' is not a network: expected 192.0.2.0/24, 2001:db8::/32 or an address"
+                ))
+            })
+    };
+    texts.iter().map(network).collect()
 }
 
 fn host_name() -> String {

@@ -335,9 +335,7 @@ impl Event {
                 }
             }
             Field::ClientHint => {
-                if self.src_role == Role::Resolver
-                    && let Some(subnet) = self.client_subnet()
-                {
+                if let Some(subnet) = self.client_subnet().filter(|subnet| self.hints(subnet)) {
                     take(text(subnet));
                 }
             }
@@ -351,6 +349,15 @@ impl Event {
                 }
             }
         }
+    }
+
+    /// Whether a client subnet speaks of somebody else than the source. One of no bits asks that nothing be said (RFC 7871,
+    /// section 7.1.2); a client may name its own network.
+    fn hints(&self, subnet: &str) -> bool {
+        let network = subnet.parse::<ipnet::IpNet>().ok();
+        let says_something = network.is_none_or(|network| network.prefix_len() > 0);
+        let is_own = network.is_some_and(|network| network.contains(&self.src));
+        says_something && (self.src_role != Role::Client || !is_own)
     }
 
     fn client_subnet(&self) -> Option<&str> {

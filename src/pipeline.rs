@@ -14,6 +14,7 @@ mod matching;
 mod reading;
 mod shown;
 
+use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,6 +24,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::aggregate::Aggregator;
+use crate::aggregate::sources::Sources;
 use crate::capture::{CaptureError, Source};
 use crate::event::{Event, Maker};
 use crate::frame::Ports;
@@ -31,7 +33,7 @@ use crate::rule::Rules;
 use crate::sink::{SinkError, TableOptions, Writer};
 use crate::stats::Stats;
 use crate::time::Timestamp;
-use crate::transaction::{Arrival, Interest, Limits, Pairing};
+use crate::transaction::{Arrival, Interest, Limits, NamedRoles, Pairing};
 use decoding::Decoding;
 use matching::Matching;
 use reading::Reading;
@@ -106,6 +108,8 @@ pub struct Run {
     pub span: Span,
     /// Pairing.
     pub limits: Limits,
+    /// The roles of addresses that packets cannot tell.
+    pub roles: NamedRoles,
     /// Makes the events.
     pub maker: Maker,
     /// The rules.
@@ -172,6 +176,8 @@ impl Interest for Asking {
 #[derive(Debug, Default)]
 struct EventBatch {
     events: Vec<Event>,
+    /// Addresses that were seen to answer for the first time.
+    resolvers: Vec<IpAddr>,
     now: Timestamp,
     stats: Stats,
 }
@@ -187,6 +193,7 @@ impl Run {
             count,
             span,
             limits,
+            roles,
             maker,
             rules,
             aggregator,
@@ -222,8 +229,10 @@ impl Run {
             full_batches,
             batches_to_fill,
         );
-        let decoding = Decoding::new(limits, maker);
-        let matching = Matching::new(span, rules, aggregator, writers, table, live, show);
+        let sources = Sources::new(roles.clone());
+        let decoding = Decoding::new(limits, roles, maker);
+        let matching = Matching::new(span, rules, aggregator, writers, table, live, show)
+            .with_sources(sources);
 
         thread::scope(|scope| {
             let capture = thread::Builder::new()

@@ -4,6 +4,8 @@
 //! the end has a whole picture. `received = what became of it, name by name` holds for packets, TCP segments, messages,
 //! transactions and events; [`Stats::identities`] says where it does not.
 
+use std::net::IpAddr;
+
 use serde::Serialize;
 
 use crate::time::Timestamp;
@@ -361,6 +363,8 @@ pub struct Stats {
     pub transactions: Transactions,
     /// The hosts.
     pub hosts: Hosts,
+    /// Lookups whose real clients are not on the wire here.
+    pub hidden_clients: HiddenClients,
     /// The events.
     pub events: Events,
     /// The rows.
@@ -378,6 +382,30 @@ pub struct Hosts {
     pub resolvers: u64,
     /// Whether there were more addresses than are remembered.
     pub more: bool,
+}
+
+/// Lookups behind which other hosts hide, counted at the end of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct HiddenClients {
+    /// Lookups of resolvers that answered nobody here: those without RD, and all of resolvers that were named.
+    pub behind_resolvers: u64,
+    /// Lookups of addresses named with `--nat`.
+    pub behind_nat: u64,
+    /// The addresses with the most of them.
+    pub addresses: Vec<HiddenBehind>,
+    /// How many more addresses there were.
+    pub more_addresses: u64,
+}
+
+/// An address behind which other hosts hide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct HiddenBehind {
+    /// The address.
+    pub address: IpAddr,
+    /// `resolver` or `nat`.
+    pub role: &'static str,
+    /// Its lookups.
+    pub lookups: u64,
 }
 
 /// Two sums that must be equal at the end of a run.

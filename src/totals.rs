@@ -110,6 +110,9 @@ fn visible(stats: &Stats) -> Vec<String> {
             percent(transactions.answered, asked)
         ),
     );
+    for words in hidden_clients(stats) {
+        warn(true, words);
+    }
     let dropped = capture.kernel_dropped + capture.interface_dropped;
     warn(
         dropped > 0,
@@ -203,6 +206,54 @@ fn visible(stats: &Stats) -> Vec<String> {
         ));
     }
     lines
+}
+
+/// Where nearly all lookups hide who asked: behind whom, and where to mirror instead.
+fn hidden_clients(stats: &Stats) -> Vec<String> {
+    let hidden = &stats.hidden_clients;
+    let lookups = stats.messages.query;
+    let all = hidden.behind_resolvers.saturating_add(hidden.behind_nat);
+    if lookups <= 10 || all.saturating_mul(5) <= lookups.saturating_mul(4) {
+        return Vec::new();
+    }
+    let addresses = |role: &str| {
+        let list: Vec<String> = hidden
+            .addresses
+            .iter()
+            .filter(|behind| behind.role == role)
+            .map(|behind| behind.address.to_string())
+            .collect();
+        match list.get(..3) {
+            Some(first) if list.len() > 3 || hidden.more_addresses > 0 => {
+                format!("{} and others", first.join(", "))
+            }
+            _ => list.join(", "),
+        }
+    };
+    [
+        (
+            hidden.behind_resolvers,
+            "resolver",
+            "come from resolvers that answer nobody here",
+            "Mirror the links on which hosts ask these resolvers instead, not those on which the resolvers ask the world",
+        ),
+        (
+            hidden.behind_nat,
+            "nat",
+            "come through NAT",
+            "Mirror the inside of it instead",
+        ),
+    ]
+    .into_iter()
+    .filter(|(part, ..)| *part > 0)
+    .map(|(part, role, how, advice)| {
+        format!(
+            "{} of the lookups {how} ({}): rows name these addresses, and the hosts behind them stay hidden. {advice}",
+            percent(part, lookups),
+            addresses(role)
+        )
+    })
+    .collect()
 }
 
 /// What the packets were that held no DNS.
@@ -342,7 +393,70 @@ fn duration(span: std::time::Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stats::{HiddenBehind, HiddenClients, Messages};
     use std::time::Duration;
+
+    /// A run with so many lookups, and what of them hides its clients.
+    fn hiding(lookups: u64, behind: &[(&str, &'static str, u64)]) -> Vec<String> {
+        let sum = |role: &str| {
+            let of_role = behind.iter().filter(|(_, other, _)| *other == role);
+            of_role.map(|(_, _, lookups)| lookups).sum()
+        };
+        hidden_clients(&Stats {
+            messages: Messages {
+                query: lookups,
+                ..Messages::default()
+            },
+            hidden_clients: HiddenClients {
+                behind_resolvers: sum("resolver"),
+                behind_nat: sum("nat"),
+                addresses: behind
+                    .iter()
+                    .map(|(address, role, lookups)| HiddenBehind {
+                        address: address.parse().unwrap(),
+                        role,
+                        lookups: *lookups,
+                    })
+                    .collect(),
+                more_addresses: 0,
+            },
+            ..Stats::default()
+        })
+    }
+
+    #[test]
+    fn where_to_mirror_instead() {
+        let one = ("192.0.2.1", "resolver", 81);
+        assert_eq!(
+            hiding(100, &[one]),
+            [
+                "81.0 % of the lookups come from resolvers that answer nobody here (192.0.2.1): rows name these addresses, and the hosts behind them stay hidden. Mirror the links on which hosts ask these resolvers instead, not those on which the resolvers ask the world"
+            ]
+        );
+        // Four fifths are not more than four fifths; a handful of lookups says nothing.
+        assert_eq!(hiding(100, &[("192.0.2.1", "resolver", 80)]), [""; 0]);
+        assert_eq!(hiding(10, &[("192.0.2.1", "resolver", 10)]), [""; 0]);
+        let both = hiding(
+            100,
+            &[
+                ("192.0.2.7", "nat", 50),
+                ("192.0.2.1", "resolver", 30),
+                ("192.0.2.2", "resolver", 5),
+                ("2001:db8::3", "resolver", 3),
+                ("192.0.2.4", "resolver", 2),
+            ],
+        );
+        assert_eq!(both.len(), 2);
+        assert!(
+            both[0].starts_with("40.0 %")
+                && both[0].contains("(192.0.2.1, 192.0.2.2, 2001:db8::3 and others)"),
+            "{both:?}"
+        );
+        assert!(
+            both[1].starts_with("50.0 % of the lookups come through NAT (192.0.2.7)"),
+            "{both:?}"
+        );
+    }
 
     #[test]
     fn numbers_as_people_read_them() {

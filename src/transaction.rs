@@ -18,6 +18,7 @@ use crate::stats::{self, Messages, Transactions as Counters};
 use crate::time::Timestamp;
 pub use arrival::{Arrival, Reader};
 use hosts::Hosts;
+pub use hosts::NamedRoles;
 use replaced::Replaced;
 use table::{Slot, State, Table};
 
@@ -81,17 +82,20 @@ pub enum Role {
     /// A host that asks.
     #[default]
     Client,
-    /// A host that answers others, or asks without RD: the client hides behind it.
+    /// A host that answers others, or asks without RD, or passes on what it was asked: the client hides behind it.
     Resolver,
+    /// An address that was named as one that many hosts share.
+    Nat,
 }
 
 impl Role {
-    /// `client` or `resolver`.
+    /// `client`, `resolver` or `nat`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Client => "client",
             Self::Resolver => "resolver",
+            Self::Nat => "nat",
         }
     }
 }
@@ -196,13 +200,13 @@ impl Pairing {
             .saturating_add(SWEEP_DELAY)
     }
 
-    /// An empty table.
+    /// An empty table. `named` are the roles of addresses that packets cannot tell.
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: Limits, named: NamedRoles) -> Self {
         Self {
             limits,
             table: Table::new(),
-            hosts: Hosts::new(limits.hosts),
+            hosts: Hosts::new(&limits, named),
             replaced: Replaced::default(),
             open: hashbrown::HashMap::default(),
             now: Timestamp::MIN,
@@ -218,6 +222,17 @@ impl Pairing {
     #[must_use]
     pub const fn seen(&self) -> stats::Hosts {
         self.hosts.stats
+    }
+
+    /// The lookups whose real clients are not on the wire here, as far as is known now.
+    #[must_use]
+    pub fn hidden_clients(&self) -> stats::HiddenClients {
+        self.hosts.hidden()
+    }
+
+    /// Moves the addresses that were seen to answer for the first time since the last call into `list`.
+    pub fn take_resolvers(&mut self, list: &mut Vec<IpAddr>) {
+        self.hosts.take_learnt(list);
     }
 
     /// Takes a message; `give` gets each transaction that it completes and that somebody wants.
@@ -270,7 +285,6 @@ impl Pairing {
     }
 
     fn query(&mut self, arrival: Arrival, give: &mut dyn FnMut(&Transaction<'_>)) {
-        self.hosts.asked(arrival.sender);
         let now = arrival.time();
         let network = arrival.identity.network;
         if self.replaced.holds(&arrival.identity, false, &arrival.link) {
@@ -332,6 +346,7 @@ impl Pairing {
             }
         }
         self.messages.query += 1;
+        self.hosts.looked_up(&arrival);
         self.insert(arrival, State::Open, give);
     }
 
@@ -384,7 +399,7 @@ impl Pairing {
                             answered_from: response.key.answered_for(&query.key),
                             ..slot.transaction(
                                 &query.key,
-                                self.hosts.role_by_query(query.key.client.0, &query.bytes),
+                                self.hosts.role_by_lookup(&query, slot.question),
                             )
                         });
                         slot.events = slot.events.saturating_add(1);
@@ -457,6 +472,7 @@ impl Pairing {
         self.messages.response += 1;
         self.messages.response_unmatched -= 1;
         self.transactions.answered += 1;
+        self.hosts.looked_up(arrival);
         slot.state = State::Answered;
         slot.set_query(&arrival.link);
         slot.seen_in(arrival.identity.network);
@@ -466,10 +482,7 @@ impl Pairing {
                     query: Some(query.side()),
                     response: Some(response.side()),
                     is_response_first: true,
-                    ..slot.transaction(
-                        &query.key,
-                        self.hosts.role_by_query(query.key.client.0, &query.bytes),
-                    )
+                    ..slot.transaction(&query.key, self.hosts.role_by_lookup(query, slot.question))
                 });
                 slot.events = slot.events.saturating_add(1);
             }
@@ -632,12 +645,15 @@ impl Pairing {
             self.not_looked_into += 1;
             return;
         };
-        let client = wanted.key.client.0;
         let (query, response, role) = if is_query {
-            let role = self.hosts.role_by_query(client, &wanted.bytes);
+            let role = self.hosts.role_by_lookup(wanted, slot.question);
             (Some(wanted.side()), None, role)
         } else {
-            (None, Some(wanted.side()), self.hosts.role(client))
+            (
+                None,
+                Some(wanted.side()),
+                self.hosts.role(wanted.key.client.0),
+            )
         };
         give(&Transaction {
             query,

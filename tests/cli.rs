@@ -19,6 +19,8 @@ mod errors;
 mod events;
 #[path = "cli/messages.rs"]
 mod messages;
+#[path = "cli/roles.rs"]
+mod roles;
 #[path = "cli/visible.rs"]
 mod visible;
 

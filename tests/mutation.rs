@@ -31,7 +31,7 @@ use dnsterrier::rule::{self, Rules};
 use dnsterrier::sink::{Format, Options, Place, Stream, TableOptions, Writer, columns};
 use dnsterrier::stats::Capture;
 use dnsterrier::time::Timestamp;
-use dnsterrier::transaction::Limits;
+use dnsterrier::transaction::{Limits, NamedRoles};
 
 const PORTS: [u16; 3] = [53, 5353, 5355];
 
@@ -267,6 +267,7 @@ fn run(originals: &Arc<[Original]>, seed: u64, packets: u64, events: Place) -> R
             entries: 500,
             ..Limits::default()
         },
+        roles: NamedRoles::default(),
         maker: Maker {
             sensor: Arc::clone(&sensor),
             zone: None,

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::table::{Entry, Table};
 use crate::event::{Event, Role};
 use crate::time::Timestamp;
+use crate::transaction::NamedRoles;
 
 /// How many sources are held before the one that was started first is given up.
 const MAX_SOURCES: usize = 65_536;
@@ -24,7 +25,7 @@ const MAX_BYTES: usize = 256 * 1024 * 1024;
 pub struct SourceRow {
     /// Its address.
     pub src: IpAddr,
-    /// Whether it is known to answer lookups itself, as of its latest event.
+    /// Whether others hide behind it: as it was named, as it is known when the record is made, or as of its latest event.
     #[serde(serialize_with = "role_name")]
     pub src_role: Role,
     /// Its events that matched a rule, each once.
@@ -66,6 +67,7 @@ fn role_name<S: serde::Serializer>(role: &Role, serializer: S) -> Result<S::Ok, 
 #[derive(Debug)]
 pub struct Sources {
     table: Table<Source>,
+    roles: Roles,
     state: RandomState,
     bytes: usize,
     /// The rules' names, each once.
@@ -74,6 +76,27 @@ pub struct Sources {
     max_bytes: usize,
     /// The number of the first source that may have been given up before.
     whole_before: u64,
+}
+
+/// What is known of addresses beside their events.
+#[derive(Debug, Default)]
+struct Roles {
+    named: NamedRoles,
+    /// Those that answered somebody.
+    resolvers: HashSet<IpAddr, RandomState>,
+}
+
+impl Roles {
+    /// The role of an address whose latest event said `latest`: a forwarder's first lookups come before its first answer.
+    fn of(&self, address: IpAddr, latest: Role) -> Role {
+        self.named.of(address).unwrap_or_else(|| {
+            if self.resolvers.contains(&address) {
+                Role::Resolver
+            } else {
+                latest
+            }
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -104,20 +127,27 @@ impl Entry for Source {
 
 impl Default for Sources {
     fn default() -> Self {
-        Self::new()
+        Self::new(NamedRoles::default())
     }
 }
 
 impl Sources {
-    /// No source yet.
+    /// No source yet. `named` are the roles of addresses that packets cannot tell.
     #[must_use]
-    pub fn new() -> Self {
-        Self::with_bounds(MAX_SOURCES, MAX_BYTES)
+    pub fn new(named: NamedRoles) -> Self {
+        Self {
+            roles: Roles {
+                named,
+                ..Roles::default()
+            },
+            ..Self::with_bounds(MAX_SOURCES, MAX_BYTES)
+        }
     }
 
     fn with_bounds(max_sources: usize, max_bytes: usize) -> Self {
         Self {
             table: Table::default(),
+            roles: Roles::default(),
             state: RandomState::new(),
             bytes: 0,
             rules: HashSet::with_hasher(RandomState::new()),
@@ -125,6 +155,11 @@ impl Sources {
             max_bytes,
             whole_before: u64::MAX,
         }
+    }
+
+    /// Learns that addresses answered somebody.
+    pub fn learn_resolvers(&mut self, addresses: impl IntoIterator<Item = IpAddr>) {
+        self.roles.resolvers.extend(addresses);
     }
 
     /// Adds a hit: `query` is the name that matched. The hits of one event must come one after another. Where there are
@@ -151,7 +186,7 @@ impl Sources {
                 break;
             };
             self.bytes = self.bytes.saturating_sub(source.bytes());
-            emit(source.row(true));
+            emit(source.row(true, &self.roles));
         }
     }
 
@@ -161,7 +196,7 @@ impl Sources {
         let mut rows: Vec<_> = self
             .table
             .iter()
-            .map(|(number, source)| source.row(number >= self.whole_before))
+            .map(|(number, source)| source.row(number >= self.whole_before, &self.roles))
             .collect();
         rows.sort_unstable_by_key(|row| row.src);
         rows
@@ -171,7 +206,10 @@ impl Sources {
     #[must_use]
     pub fn finish(&mut self) -> Vec<SourceRow> {
         let rows = self.so_far();
-        *self = Self::with_bounds(self.max_sources, self.max_bytes);
+        *self = Self {
+            roles: std::mem::take(&mut self.roles),
+            ..Self::with_bounds(self.max_sources, self.max_bytes)
+        };
         rows
     }
 }
@@ -243,10 +281,10 @@ impl Source {
         grown.saturating_add_unsigned(bytes_in_tree(name.len()))
     }
 
-    fn row(&self, partial: bool) -> SourceRow {
+    fn row(&self, partial: bool, roles: &Roles) -> SourceRow {
         SourceRow {
             src: self.src,
-            src_role: self.role,
+            src_role: roles.of(self.src, self.role),
             hits: self.hits,
             rules: self.rules.iter().cloned().collect(),
             names: self.names.iter().cloned().collect(),
@@ -280,7 +318,7 @@ mod tests {
 
     #[test]
     fn a_source_is_what_its_events_were() {
-        let mut sources = Sources::new();
+        let mut sources = Sources::default();
         let mut last = event("10.0.0.9", 30, 3);
         last.src_role = Role::Resolver;
         sources.add("Tunnels", &last, "b.example", &mut early);
@@ -295,9 +333,23 @@ mod tests {
         assert_eq!(sources.finish(), []);
     }
 
+    /// A forwarder is known for one when it answers, which is after its first lookup; a named role counts before all.
+    #[test]
+    fn roles_are_those_known_at_the_end() {
+        let nat = ["10.0.0.7/32".parse().expect("a network")];
+        let mut sources = Sources::new(NamedRoles::new(&[], &nat));
+        for src in ["10.0.0.7", "10.0.0.8", "10.0.0.9"] {
+            sources.add("r", &event(src, 1, 1), "q", &mut early);
+        }
+        let answered = ["10.0.0.7", "10.0.0.8", "10.0.0.53"];
+        sources.learn_resolvers(answered.map(|address| address.parse().expect("an address")));
+        let roles: Vec<Role> = sources.finish().iter().map(|row| row.src_role).collect();
+        assert_eq!(roles, [Role::Nat, Role::Resolver, Role::Client]);
+    }
+
     #[test]
     fn sources_come_in_the_order_of_their_addresses() {
-        let mut sources = Sources::new();
+        let mut sources = Sources::default();
         for src in ["::1", "10.0.0.10", "2001:db8::1", "9.9.9.9", "10.0.0.9"] {
             sources.add("r", &event(src, 1, 1), "q", &mut early);
         }
@@ -314,7 +366,7 @@ mod tests {
 
     #[test]
     fn too_many_names_are_cut_whatever_their_order() {
-        let mut sources = Sources::new();
+        let mut sources = Sources::default();
         for number in (0..=MAX_NAMES).rev() {
             sources.add(
                 "r",

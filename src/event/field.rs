@@ -97,8 +97,8 @@ fields! {
     EdnsDo "edns_do" One "Whether DNSSEC records were asked for (DO bit); absent without EDNS.";
     EdnsOptions "edns_options" Many "The options of EDNS, the query's first, as `query:NAME=VALUE` and `response:NAME=VALUE`; without `=` where there is no value.";
     ClientSubnet "client_subnet" One "The client subnet option (RFC 7871) as `address/prefix`.";
-    ClientHint "client_hint" One "Whom a resolver says it asks for; not to be trusted.";
-    SrcRole "src_role" One "`client` or `resolver`.";
+    ClientHint "client_hint" One "The client subnet, where it speaks of somebody else than `src`: whom a resolver says it asks for; not to be trusted.";
+    SrcRole "src_role" One "`client`, `resolver` or `nat`.";
     Vlan "vlan" Many "VLAN identifiers, outer first.";
     Tunnel "tunnel" Many "The encapsulations that were taken off, outer first; of more than eight the outer ones.";
     Packet "packet" One "Number of the packet in its source that completed the query; of the response where no query was seen.";

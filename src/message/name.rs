@@ -70,6 +70,18 @@ pub(crate) fn read_name(
     }
 }
 
+/// Appends the name that fills all of `bytes`, as [`read_name`] does. `None` also where it has a pointer, or ends before
+/// the bytes do.
+pub(crate) fn read_uncompressed_name(bytes: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    let mut at = 0_usize;
+    while let length @ 1..=63 = *bytes.get(at)? {
+        at = at.checked_add(usize::from(length) + 1)?;
+    }
+    let is_all = bytes.get(at..)? == [0];
+    read_name(bytes, 0, Spelling::Folded, out).filter(|_| is_all)?;
+    Some(())
+}
+
 /// The offset after the name at `start`, without following where it points.
 pub(crate) fn skip_name(message: &[u8], start: usize) -> Option<usize> {
     let mut at = start;

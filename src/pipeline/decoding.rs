@@ -5,7 +5,7 @@ use super::{ArrivalBatch, EventBatch};
 use crate::event::{Event, Maker};
 use crate::stats::{Events, Stats};
 use crate::time::Timestamp;
-use crate::transaction::{Limits, Pairing, Transaction};
+use crate::transaction::{Limits, NamedRoles, Pairing, Transaction};
 
 /// The stages from arrivals to events.
 pub(super) struct Decoding {
@@ -18,9 +18,9 @@ pub(super) struct Decoding {
 }
 
 impl Decoding {
-    pub(super) fn new(limits: Limits, maker: Maker) -> Self {
+    pub(super) fn new(limits: Limits, roles: NamedRoles, maker: Maker) -> Self {
         Self {
-            pairing: Pairing::new(limits),
+            pairing: Pairing::new(limits, roles),
             maker,
             made: 0,
             read: Stats::default(),
@@ -60,11 +60,13 @@ impl Decoding {
         } = self;
         pairing.close(&mut |transaction| make(maker, made, transaction, &mut out.events));
         self.fill(out);
+        out.stats.hidden_clients = self.pairing.hidden_clients();
     }
 
-    /// Sends the counters along.
-    fn fill(&self, out: &mut EventBatch) {
+    /// Sends the counters and the new resolvers along.
+    fn fill(&mut self, out: &mut EventBatch) {
         out.now = self.now;
+        self.pairing.take_resolvers(&mut out.resolvers);
         let mut stats = self.read.clone();
         stats.messages = self.pairing.messages;
         stats.messages.not_dns = self.read.messages.not_dns;

@@ -49,7 +49,7 @@ impl Matching {
             span,
             rules,
             aggregator,
-            sources: Sources::new(),
+            sources: Sources::default(),
             writers,
             table,
             live,
@@ -61,8 +61,15 @@ impl Matching {
         }
     }
 
+    /// The same, with sources that know more of their roles.
+    pub(super) fn with_sources(mut self, sources: Sources) -> Self {
+        self.sources = sources;
+        self
+    }
+
     /// Takes a batch; `false` where nothing more can be written.
     pub(super) fn take(&mut self, batch: &mut EventBatch, show: bool) -> bool {
+        self.sources.learn_resolvers(batch.resolvers.drain(..));
         for event in &batch.events {
             if self.span.holds(event.time) {
                 self.event(event);

@@ -329,13 +329,12 @@ fn source_cells(source: &TableSource<'_>, options: TableOptions) -> Vec<(Column,
         .map(|rule| short_rule(&printable(rule)))
         .collect();
     let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
-    let role = match source.role {
-        Role::Client => "client",
-        Role::Resolver => "resolver",
-    };
     vec![
         (Column::new("SRC", Kind::Text), source.src.to_string()),
-        (Column::new("ROLE", Kind::Text), role.to_owned()),
+        (
+            Column::new("ROLE", Kind::Text),
+            source.role.name().to_owned(),
+        ),
         (Column::new("HITS", Kind::Number), source.hits.to_string()),
         (Column::new("RULES", Kind::Long), first_and_more(&rules)),
         (

@@ -4,6 +4,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 
+use super::hosts::is_iterative;
 use super::{Interest, LLMNR_PORT, MDNS_PORT, Multicast, Role, Side, Transaction};
 use crate::frame::{Layers, Transport};
 use crate::message::{Envelope, Header, Question};
@@ -73,6 +74,8 @@ pub struct Arrival {
     /// Who sent it: of a query the client, of a response the resolver.
     pub(super) sender: IpAddr,
     pub(super) is_response: bool,
+    /// A query that asks for no recursion: a resolver's own.
+    pub(super) is_iterative: bool,
     pub(super) multicast: Option<Multicast>,
     /// Somebody wants an event of it whatever it meets.
     pub(super) is_wanted: bool,
@@ -140,6 +143,7 @@ impl Reader {
             },
             sender: envelope.src,
             is_response,
+            is_iterative: is_iterative(&header),
             multicast,
             is_wanted,
             kept: is_kept.then(|| Kept::new(key, envelope, bytes)),

@@ -1,13 +1,63 @@
-//! What hosts were seen doing: who asks, and who answers.
+//! What hosts were seen doing: who asks, who answers, and behind whom others hide.
 
+use std::cmp::Reverse;
+use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::time::Duration;
 
-use super::Role;
+use ipnet::IpNet;
+
+use super::arrival::{Arrival, Kept, QuestionHash};
+use super::{COPY, Limits, Role};
 use crate::message::Header;
-use crate::stats;
+use crate::stats::{self, HiddenBehind, HiddenClients};
+use crate::time::Timestamp;
 
 /// How many hosts seen recently are remembered in the quick place.
 const RECENT: usize = 1 << 13;
+/// Of how many addresses behind which others hide the lookups are counted one by one.
+const HIDING: usize = 1 << 16;
+/// How many of them are named at the end.
+const NAMED_AT_END: usize = 10;
+/// How many questions that somebody was asked are remembered; beyond it the oldest is forgotten.
+const QUESTIONS: usize = 1 << 16;
+
+/// What packets cannot tell and somebody said: which addresses are resolvers, and behind which many hosts hide.
+#[derive(Clone, Debug, Default)]
+pub struct NamedRoles {
+    /// The longest prefix first.
+    networks: Vec<(IpNet, Role)>,
+}
+
+impl NamedRoles {
+    /// Resolvers, and addresses of address translation (NAT). Where networks overlap the smaller one counts, of two
+    /// equal ones the resolver.
+    #[must_use]
+    pub fn new(resolvers: &[IpNet], nat: &[IpNet]) -> Self {
+        let as_role = |role| move |network: &IpNet| (*network, role);
+        let mut networks: Vec<(IpNet, Role)> = resolvers
+            .iter()
+            .map(as_role(Role::Resolver))
+            .chain(nat.iter().map(as_role(Role::Nat)))
+            .collect();
+        networks.sort_by_key(|(network, _)| Reverse(network.prefix_len()));
+        Self { networks }
+    }
+
+    fn has(&self, address: IpAddr) -> bool {
+        !self.networks.is_empty() && self.of(address).is_some()
+    }
+
+    /// The role that was given to an address.
+    #[must_use]
+    pub fn of(&self, address: IpAddr) -> Option<Role> {
+        self.networks
+            .iter()
+            .find(|(network, _)| network.contains(&address))
+            .map(|(_, role)| *role)
+    }
+}
 
 /// What a host was seen doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,27 +90,79 @@ impl Did {
 pub(super) struct Hosts {
     /// The most that are remembered.
     limit: usize,
+    timeout: Duration,
     did: hashbrown::HashMap<IpAddr, Did, ahash::RandomState>,
     /// A quick place before the map: keyed hashes of hosts that were just seen, with what they did in the last two bits.
     recent: Vec<u64>,
+    named: NamedRoles,
+    /// Addresses that answered for the first time, for whoever asks for them.
+    learnt: Vec<IpAddr>,
+    /// How many lookups came from addresses behind which others hide: those that ask without RD, and named ones.
+    hiding: hashbrown::HashMap<IpAddr, u64, ahash::RandomState>,
+    questions: Questions,
     /// How many did what.
     pub(super) stats: stats::Hosts,
 }
 
+/// Who was asked what, and when.
+#[derive(Debug, Default)]
+struct Questions {
+    times: hashbrown::HashMap<(IpAddr, NonZeroU32), Timestamp, ahash::RandomState>,
+    order: VecDeque<((IpAddr, NonZeroU32), Timestamp)>,
+}
+
+impl Questions {
+    fn note(&mut self, key: (IpAddr, NonZeroU32), time: Timestamp) {
+        if self.order.len() >= QUESTIONS
+            && let Some((oldest, when)) = self.order.pop_front()
+            && self.times.get(&oldest) == Some(&when)
+        {
+            self.times.remove(&oldest);
+        }
+        self.times.insert(key, time);
+        self.order.push_back((key, time));
+    }
+}
+
 impl Hosts {
-    /// Nobody yet; at most `limit` are remembered.
-    pub(super) fn new(limit: usize) -> Self {
+    /// Nobody yet.
+    pub(super) fn new(limits: &Limits, named: NamedRoles) -> Self {
         Self {
-            limit,
+            limit: limits.hosts,
+            timeout: limits.timeout,
+            named,
+            learnt: Vec::new(),
+            hiding: hashbrown::HashMap::default(),
+            questions: Questions::default(),
             did: hashbrown::HashMap::default(),
             recent: vec![0; RECENT],
             stats: stats::Hosts::default(),
         }
     }
 
-    /// A host asked.
-    pub(super) fn asked(&mut self, address: IpAddr) {
-        self.remember(address, Did::ASKED);
+    /// Takes note of a lookup: a query that repeats no other.
+    pub(super) fn looked_up(&mut self, query: &Arrival) {
+        self.remember(query.sender, Did::ASKED);
+        if query.is_iterative || self.named.has(query.sender) {
+            self.count_hiding(query.sender);
+        }
+        if query.is_wanted
+            && let (Some(kept), Some(question)) = (&query.kept, query.identity.question)
+        {
+            let asked = (kept.key.resolver.0, question);
+            self.questions.note(asked, query.time());
+        }
+    }
+
+    /// Counts a lookup by an address behind which others may hide.
+    fn count_hiding(&mut self, address: IpAddr) {
+        if let Some(count) = self.hiding.get_mut(&address) {
+            *count = count.saturating_add(1);
+        } else if self.hiding.len() < HIDING {
+            self.hiding.insert(address, 1);
+        } else {
+            self.stats.more = true;
+        }
     }
 
     /// A host answered.
@@ -91,25 +193,83 @@ impl Hosts {
         let before = before.unwrap_or_default();
         let after = before.and(did);
         self.stats.clients += u64::from(after.asked && !before.asked);
-        self.stats.resolvers += u64::from(after.answered && !before.answered);
+        if after.answered && !before.answered {
+            self.stats.resolvers += 1;
+            self.learnt.push(address);
+        }
         if after != before {
             self.did.insert(address, after);
         }
     }
 
-    /// Whether an address answered somebody before.
+    /// Moves the addresses that answered for the first time since the last call into `list`.
+    pub(super) fn take_learnt(&mut self, list: &mut Vec<IpAddr>) {
+        list.append(&mut self.learnt);
+    }
+
+    /// What an address was named, or whether it answered somebody before.
     pub(super) fn role(&self, address: IpAddr) -> Role {
-        match self.did.get(&address) {
-            Some(did) if did.answered => Role::Resolver,
-            _ => Role::Client,
+        self.named
+            .of(address)
+            .unwrap_or_else(|| match self.did.get(&address) {
+                Some(did) if did.answered => Role::Resolver,
+                _ => Role::Client,
+            })
+    }
+
+    /// The same of the client of a lookup, which says more: who asks without RD walks the tree itself, and who asks what it
+    /// was asked at most a timeout before passes it on. Both are resolvers.
+    pub(super) fn role_by_lookup(&self, query: &Kept, question: QuestionHash) -> Role {
+        let address = query.key.client.0;
+        let role = self.role(address);
+        if role != Role::Client {
+            return role;
+        }
+        let time = query.side().time;
+        let is_iterative = Header::read(&query.bytes).is_some_and(|header| is_iterative(&header));
+        let was_asked = || {
+            let question = question?;
+            self.questions.times.get(&(address, question))
+        };
+        let passes_on = was_asked()
+            .is_some_and(|asked| time.since(*asked) <= self.timeout && asked.since(time) <= COPY);
+        if is_iterative || passes_on {
+            Role::Resolver
+        } else {
+            Role::Client
         }
     }
 
-    /// The same of the client of a query: who asks without RD walks the tree itself, a resolver.
-    pub(super) fn role_by_query(&self, address: IpAddr, query: &[u8]) -> Role {
-        match Header::read(query) {
-            Some(header) if !header.recursion_desired() && header.opcode() == 0 => Role::Resolver,
-            _ => self.role(address),
+    /// The lookups whose real clients are not here: those of resolvers that answered nobody here, and those that came
+    /// through a named NAT.
+    pub(super) fn hidden(&self) -> HiddenClients {
+        let mut sums = HiddenClients::default();
+        for (&address, &lookups) in &self.hiding {
+            let answered = self.did.get(&address).is_some_and(|did| did.answered);
+            let (role, sum) = match self.named.of(address) {
+                Some(Role::Nat) => (Role::Nat, &mut sums.behind_nat),
+                _ if answered => continue,
+                _ => (Role::Resolver, &mut sums.behind_resolvers),
+            };
+            *sum = sum.saturating_add(lookups);
+            sums.addresses.push(HiddenBehind {
+                address,
+                role: role.name(),
+                lookups,
+            });
         }
+        let list = &mut sums.addresses;
+        list.sort_unstable_by_key(|behind| (Reverse(behind.lookups), behind.address));
+        sums.more_addresses = list.len().saturating_sub(NAMED_AT_END) as u64;
+        list.truncate(NAMED_AT_END);
+        sums
     }
 }
+
+/// A query that asks for no recursion (RFC 1035, section 4.1.1): whoever walks the tree from server to server asks so.
+pub(super) const fn is_iterative(header: &Header) -> bool {
+    !header.is_response() && header.opcode() == 0 && !header.recursion_desired()
+}
+
+#[cfg(test)]
+mod tests;

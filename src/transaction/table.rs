@@ -42,7 +42,7 @@ pub(super) struct Slot {
     /// Time of the first message.
     pub(super) first: Timestamp,
     pub(super) wanted: Option<Box<Kept>>,
-    question: QuestionHash,
+    pub(super) question: QuestionHash,
     /// The latest query that was no copy, and the latest response.
     query: KeptLink,
     response: KeptLink,

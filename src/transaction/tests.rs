@@ -158,7 +158,7 @@ fn push(pairing: &mut Pairing, sent: &Sent, list: &mut Vec<Got>) {
 }
 
 fn run(messages: &[Sent]) -> (Vec<Got>, Pairing) {
-    let mut pairing = Pairing::new(Limits::default());
+    let mut pairing = Pairing::new(Limits::default(), NamedRoles::default());
     let mut list = Vec::new();
     for sent in messages {
         push(&mut pairing, sent, &mut list);
@@ -529,10 +529,11 @@ fn many_questions_with_one_id_do_not_pile_up() {
 
 #[test]
 fn a_full_table_gives_on_what_it_closes() {
-    let mut pairing = Pairing::new(Limits {
+    let limits = Limits {
         entries: 10,
         ..Limits::default()
-    });
+    };
+    let mut pairing = Pairing::new(limits, NamedRoles::default());
     let mut list = Vec::new();
     for port in 0..100 {
         push(
@@ -565,24 +566,6 @@ fn time_that_jumps_back_closes_what_is_open() {
         ]
     );
     assert_eq!(pairing.messages.query_retransmitted, 0);
-}
-
-#[test]
-fn roles_are_learnt() {
-    let mut pairing = Pairing::new(Limits::default());
-    let mut list = Vec::new();
-    push(&mut pairing, &Sent::query(0, "a"), &mut list);
-    push(&mut pairing, &Sent::response(1, "a"), &mut list);
-    assert_eq!(pairing.hosts.role(RESOLVER), Role::Resolver);
-    assert_eq!(pairing.hosts.role(CLIENT), Role::Client);
-    assert_eq!((pairing.seen().clients, pairing.seen().resolvers), (1, 1));
-    assert_eq!(
-        pairing
-            .hosts
-            .role_by_query(CLIENT, &[0, 7, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]),
-        Role::Resolver,
-        "no RD"
-    );
 }
 
 /// The default timeout.
