@@ -13,7 +13,12 @@
 )]
 
 mod common;
+#[path = "../src/message/rdata/golden.rs"]
+mod golden;
+#[path = "common/pcap.rs"]
+mod pcap;
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -111,13 +116,53 @@ fn packets_of(path: &Path, most: usize) -> Vec<Original> {
     keep.originals
 }
 
-/// The packets to damage: the committed captures, and some of the corpus where it is there.
+/// A response for each type that has a presentation form, with the record as an answer, in the authority and in the
+/// additional section, and with options of EDNS; a query, response or UPDATE in turn.
+fn every_type(turn: usize) -> impl Iterator<Item = Original> {
+    let options = b"\0\0\x29\x04\xD0\0\0\x80\0\0\x1D\0\x0A\0\x08abcdefgh\0\x0F\0\x04\0\x0Fno\0\x0D\0\x05\x03com\0";
+    golden::GOLDEN
+        .iter()
+        .zip(
+            [0x8180, 0x0100, 0x8180, 5 << 11]
+                .into_iter()
+                .cycle()
+                .skip(turn),
+        )
+        .map(move |(&(record_type, digits, _), flags)| {
+            let data: Vec<u8> = (0..digits.len() / 2)
+                .map(|at| u8::from_str_radix(&digits[2 * at..2 * at + 2], 16).unwrap())
+                .collect();
+            let mut record = vec![1, b'r', 0xC0, 12];
+            record.extend(record_type.to_be_bytes());
+            record.extend([0, 1, 0, 0, 0, 60]);
+            record.extend(u16::try_from(data.len()).unwrap().to_be_bytes());
+            record.extend(data);
+            let mut message = pcap::message(7, flags, [1, 1, 1, 2], "every.type.ngrok.io");
+            message.extend(record.repeat(3));
+            message.extend(options);
+            let (client, resolver) = (([192, 0, 2, 10], 40_000), ([192, 0, 2, 53], 53));
+            let bytes = match flags & 0x8000 {
+                0 => pcap::udp(client, resolver, 7, &message),
+                _ => pcap::udp(resolver, client, 7, &message),
+            };
+            Original {
+                link: LinkType(1),
+                wire_len: u32::try_from(bytes.len()).unwrap(),
+                bytes,
+            }
+        })
+}
+
+/// The packets to damage: the committed captures, messages with every type, and some of the corpus where it is there.
 fn originals() -> Vec<Original> {
     let mut originals: Vec<Original> = captures()
         .iter()
         .flat_map(|path| packets_of(path, 400))
         .collect();
     assert!(originals.len() > 1000);
+    for turn in 0..4 {
+        originals.extend(every_type(turn));
+    }
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus/files");
     let mut files: Vec<PathBuf> = std::fs::read_dir(&corpus)
         .into_iter()
@@ -388,13 +433,25 @@ fn events_of_damaged_packets_are_printable() {
     assert_eq!(report.stats.events.not_looked_into, 0);
     let mut events = 0;
     let mut odd = 0;
+    let mut types = BTreeSet::new();
     for line in BufReader::new(std::fs::File::open(&path).unwrap()).split(b'\n') {
         let line = line.unwrap();
         events += 1;
         odd += u64::from(memchr::memmem::find(&line, b"malformed:").is_some());
         assert!(is_harmless(&line), "{}", line.escape_ascii());
+        let event: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        for answer in event["answers"].as_array().unwrap() {
+            types.insert(answer["type"].as_str().unwrap().to_owned());
+        }
     }
     assert_eq!(events, report.stats.events.made);
+    // Of those with a name; what was damaged made others.
+    types.retain(|name| !name.starts_with("TYPE"));
+    assert!(
+        types.len() > 60,
+        "answers of {} types: {types:?}",
+        types.len()
+    );
     assert!(
         events > 5_000 && odd > 1_000,
         "{events} events, {odd} malformed"
