@@ -230,7 +230,7 @@ pub struct Message {
     /// The names of the further questions, in lower case; at most [`Message::QUESTIONS_MAX`].
     pub other_questions: Vec<String>,
     /// The answer section's records; none of an UPDATE, which has prerequisites there. Together with the records of the
-    /// other sections they become at most 1 MiB of text.
+    /// other sections they become at most 512 KiB of text.
     pub answers: Vec<Record>,
     /// How many of these are what their type asks for.
     pub sound_answers: usize,

@@ -195,6 +195,21 @@ mod tests {
         assert_eq!(read(b"\x01a\xC0\x04\x02io\0", 0), (Some(4), "a.io".into()));
     }
 
+    /// Each pointer leads to the next, the last one to `a`.
+    #[test]
+    fn as_many_pointers_as_there_can_be_labels() {
+        for (pointers, is_read) in [(1, true), (127, true), (128, false)] {
+            let mut message = b"\x01a\0\0".to_vec();
+            for number in 0..pointers {
+                let target = if number == 0 { 0 } else { 2 + 2 * number };
+                message.extend((0xC000 | u16::try_from(target).unwrap()).to_be_bytes());
+            }
+            let start = message.len() - 2;
+            let expected = is_read.then_some(message.len());
+            assert_eq!(read(&message, start).0, expected, "{pointers} pointers");
+        }
+    }
+
     #[test]
     fn lengths() {
         let mut longest: Vec<u8> = Vec::new();

@@ -9,7 +9,7 @@ use super::{Cut, Edns, HEADER_LEN, Header, Message, Record, Section, UPDATE, mne
 
 /// The most text that the records of a message become, owner names and RDATA together, in bytes. A message of 64 KiB whose
 /// names are all pointers would become more than thirty times as much.
-pub(super) const TEXT_MAX: usize = 1 << 20;
+pub(super) const TEXT_MAX: usize = 1 << 19;
 
 /// NS (RFC 1035, 3.3.11).
 const NS: u16 = 2;
@@ -124,7 +124,8 @@ impl Walk<'_> {
 
     /// Reads the record at that offset and gives the offset after it.
     fn record(&mut self, at: usize, section: Section) -> Option<usize> {
-        let record = RawRecord::read(self.bytes, at, &mut self.owner)?;
+        let with_owner = self.text_left > 0;
+        let record = RawRecord::read(self.bytes, at, with_owner, &mut self.owner)?;
         if !record.owner_is_whole {
             self.note(section);
         }
@@ -241,10 +242,14 @@ struct RawRecord {
 }
 
 impl RawRecord {
-    /// Reads the record at `at`; its owner name is left in `owner`, up to where it breaks.
-    fn read(bytes: &[u8], at: usize, owner: &mut Vec<u8>) -> Option<Self> {
+    /// Reads the record at `at`; its owner name is left in `owner`, up to where it breaks. It may be passed over.
+    fn read(bytes: &[u8], at: usize, with_owner: bool, owner: &mut Vec<u8>) -> Option<Self> {
         owner.clear();
-        let whole = read_name(bytes, at, Spelling::Folded, owner);
+        let whole = if with_owner {
+            read_name(bytes, at, Spelling::Folded, owner)
+        } else {
+            skip_name(bytes, at)
+        };
         let at = whole.or_else(|| skip_name(bytes, at))?;
         let &[a, b, c, d, e, f, g, h, i, j] = bytes.get(at..)?.first_chunk::<10>()?;
         let data = at.checked_add(10)?;
