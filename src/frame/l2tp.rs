@@ -55,8 +55,13 @@ pub(super) fn version_3(frame: &mut Frame<'_>, walk: &mut Walk<'_>) -> Step {
     if frame.take_u32()? == 0 {
         return Err(Discard::NotIp);
     }
-    // The sublayer alone first: that is what Linux sends by default.
-    for offset in [4, 0, 8, 12] {
+    // The sublayer alone first: that is what Linux sends by default. But behind four bytes a frame with a tag is certain, too.
+    let offsets = if tag::is_certain_tagged_ethernet(frame) {
+        [0, 4, 8, 12]
+    } else {
+        [4, 0, 8, 12]
+    };
+    for offset in offsets {
         let mut inside = frame.clone();
         if inside.skip(offset).is_err() {
             continue;

@@ -37,7 +37,10 @@ pub(super) fn labels(frame: &mut Frame<'_>, walk: &mut Walk<'_>) -> Step {
             let mut behind = frame.clone();
             let word = behind.take_u16()?;
             behind.skip(2)?;
-            if word == 0 && tag::is_certain_ethernet(&behind) {
+            let has_word = word == 0
+                && !tag::is_certain_tagged_ethernet(frame)
+                && tag::is_certain_ethernet(&behind);
+            if has_word {
                 frame.skip(4)?;
                 pseudowire(frame, walk)
             } else if tag::is_certain_ethernet(frame) {

@@ -41,8 +41,7 @@ pub(super) fn follow(frame: &mut Frame<'_>, walk: &mut Walk<'_>, value: u16) -> 
     match value {
         ether_type::IPV4 => Ok(Next::Ipv4),
         ether_type::IPV6 => Ok(Next::Ipv6),
-        ether_type::VLAN | ether_type::PROVIDER_VLAN => vlan(frame),
-        value if ether_type::OLD_VLAN.contains(&value) => vlan(frame),
+        value if is_vlan(value) => vlan(frame),
         ether_type::MPLS | ether_type::MPLS_MULTICAST => Ok(Next::Mpls),
         ether_type::PPPOE_SESSION => ppp::pppoe(frame, walk),
         ether_type::JUMBO_LLC => Ok(Next::Llc),
@@ -58,6 +57,12 @@ pub(super) fn follow(frame: &mut Frame<'_>, walk: &mut Walk<'_>, value: u16) -> 
         }
         _ => Err(Discard::NotIp),
     }
+}
+
+/// Whether a VLAN tag follows.
+fn is_vlan(value: u16) -> bool {
+    matches!(value, ether_type::VLAN | ether_type::PROVIDER_VLAN)
+        || ether_type::OLD_VLAN.contains(&value)
 }
 
 /// A VLAN tag (802.1Q).
@@ -156,11 +161,7 @@ pub(super) fn is_certain_ethernet(frame: &Frame<'_>) -> bool {
         at += 2;
         let Some(first) = word(at) else { return false };
         return match value {
-            ether_type::VLAN | ether_type::PROVIDER_VLAN => {
-                at += 2;
-                continue;
-            }
-            value if ether_type::OLD_VLAN.contains(&value) => {
+            value if is_vlan(value) => {
                 at += 2;
                 continue;
             }
@@ -178,4 +179,15 @@ pub(super) fn is_certain_ethernet(frame: &Frame<'_>) -> bool {
             _ => false,
         };
     }
+}
+
+/// Whether bytes are an Ethernet frame with a VLAN tag beyond doubt. Four bytes later they look like one without, the tag
+/// and half of an address in the place of the addresses.
+pub(super) fn is_certain_tagged_ethernet(frame: &Frame<'_>) -> bool {
+    frame
+        .payload
+        .get(12..)
+        .and_then(<[u8]>::first_chunk)
+        .is_some_and(|value| is_vlan(u16::from_be_bytes(*value)))
+        && is_certain_ethernet(frame)
 }

@@ -1,3 +1,5 @@
+#[path = "../../tests/common/encapsulation.rs"]
+mod encapsulation;
 mod fragments;
 mod links;
 mod tunnels;
@@ -5,17 +7,17 @@ mod tunnels;
 use etherparse::{Ipv4Header, PacketBuilder};
 use proptest::prelude::*;
 
-use tunnels::Wrapped;
+use encapsulation::{
+    CLIENT, CLIENT6, RESOLVER, RESOLVER6, Way, Wrapped, encapsulations, ether_type_of, joined,
+};
 
 use super::*;
 use crate::packet::LinkType;
 use crate::packet::Look;
 use crate::time::Timestamp;
 
-const CLIENT: [u8; 4] = [192, 0, 2, 1];
-const RESOLVER: [u8; 4] = [192, 0, 2, 53];
-const CLIENT6: [u8; 16] = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
-const RESOLVER6: [u8; 16] = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x53];
+/// Over IPv4, from the client to the resolver.
+const WAY: Way = Way::there(false);
 const DNS: &[u8] = b"twelve bytes and more of a message";
 
 fn packet(link: i32, bytes: &[u8]) -> Packet<'_> {
@@ -35,29 +37,16 @@ fn decoder() -> Decoder {
 
 /// An IPv4 packet with a UDP datagram to port 53.
 fn ipv4() -> Vec<u8> {
-    let builder = PacketBuilder::ipv4(CLIENT, RESOLVER, 64).udp(4321, 53);
-    let mut bytes = Vec::new();
-    builder.write(&mut bytes, DNS).unwrap();
-    bytes
+    encapsulation::datagram(WAY, DNS)
 }
 
 /// An IPv6 packet with a UDP datagram to port 53.
 fn ipv6() -> Vec<u8> {
-    let builder = PacketBuilder::ipv6(CLIENT6, RESOLVER6, 64).udp(4321, 53);
-    let mut bytes = Vec::new();
-    builder.write(&mut bytes, DNS).unwrap();
-    bytes
+    encapsulation::datagram(Way::there(true), DNS)
 }
 
 fn ethernet(ether_type: u16, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1];
-    bytes.extend(ether_type.to_be_bytes());
-    bytes.extend(payload);
-    bytes
-}
-
-fn joined(parts: &[&[u8]]) -> Vec<u8> {
-    parts.concat()
+    encapsulation::ethernet(WAY, ether_type, payload)
 }
 
 #[track_caller]
@@ -473,16 +462,14 @@ fn seeds() -> Vec<(i32, Vec<u8>)> {
     }
     for ip in [ipv4(), ipv6()] {
         seeds.extend(
-            fragments::split(&ip, 7, 24)
+            encapsulation::split(&ip, 7, 24)
                 .into_iter()
                 .map(|piece| (101, piece)),
         );
     }
-    for wrapper in tunnels::wrappers(false) {
-        let wrapped = wrapper
-            .wrap(&Wrapped::Ip(ipv4()))
-            .or_else(|| wrapper.wrap(&Wrapped::Ip(ipv6())));
-        let wrapped = wrapped.unwrap();
+    for encapsulation in encapsulations() {
+        let wrap = |ip| encapsulation.wrap(&Wrapped::Ip(ip), WAY);
+        let wrapped = wrap(ipv4()).or_else(|| wrap(ipv6())).unwrap();
         let (link, bytes) = wrapped.link();
         seeds.push((link, bytes.to_vec()));
     }

@@ -41,14 +41,21 @@ pub(crate) fn file(link: u32, records: &[Record]) -> Vec<u8> {
     for word in [0xA1B2_C3D4, 0x0004_0002, 0, 0, 262_144, link] {
         file.extend(u32::to_le_bytes(word));
     }
+    file.extend(self::records(records));
+    file
+}
+
+/// Records of such a file, to be added to one.
+pub(crate) fn records(records: &[Record]) -> Vec<u8> {
+    let mut bytes = Vec::new();
     for record in records {
         let length = u32::try_from(record.bytes.len()).unwrap();
         for word in [record.time.0, record.time.1, length, length] {
-            file.extend(u32::to_le_bytes(word));
+            bytes.extend(u32::to_le_bytes(word));
         }
-        file.extend(&record.bytes);
+        bytes.extend(&record.bytes);
     }
-    file
+    bytes
 }
 
 /// A UDP datagram in IPv4 in Ethernet; `ip_id` tells repetitions from copies.

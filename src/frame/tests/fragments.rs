@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::tunnels::{Wrapped, outer, wrappers};
+use super::encapsulation::{outer, piece, split};
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -29,42 +29,6 @@ fn datagram(v6: bool, length: usize, seed: u8) -> Vec<u8> {
             .unwrap();
     }
     bytes
-}
-
-/// The part of an IP packet's payload from `from` to `to` as a fragment.
-fn piece(ip: &[u8], id: u32, from: usize, to: usize) -> Vec<u8> {
-    let is_v6 = ip[0] >> 4 == 6;
-    let (header, payload) = ip.split_at(if is_v6 { 40 } else { 20 });
-    let more = u16::from(to < payload.len());
-    let offset = u16::try_from(from).unwrap();
-    let mut bytes = header.to_vec();
-    if is_v6 {
-        bytes[6] = 44;
-        bytes[4..6].copy_from_slice(&u16::try_from(to - from + 8).unwrap().to_be_bytes());
-        bytes.extend([header[6], 0]);
-        bytes.extend((offset | more).to_be_bytes());
-        bytes.extend(id.to_be_bytes());
-    } else {
-        bytes[2..4].copy_from_slice(&u16::try_from(to - from + 20).unwrap().to_be_bytes());
-        bytes[4..6].copy_from_slice(&u16::try_from(id).unwrap().to_be_bytes());
-        bytes[6..8].copy_from_slice(&((offset / 8) | (more << 13)).to_be_bytes());
-        let checksum = etherparse::Ipv4Header::from_slice(&bytes)
-            .unwrap()
-            .0
-            .calc_header_checksum();
-        bytes[10..12].copy_from_slice(&checksum.to_be_bytes());
-    }
-    bytes.extend(&payload[from..to]);
-    bytes
-}
-
-/// An IP packet in fragments of at most `size` bytes.
-pub(super) fn split(ip: &[u8], id: u32, size: usize) -> Vec<Vec<u8>> {
-    let length = ip.len() - if ip[0] >> 4 == 6 { 40 } else { 20 };
-    (0..length)
-        .step_by(size)
-        .map(|from| piece(ip, id, from, (from + size).min(length)))
-        .collect()
 }
 
 struct Wire {
@@ -336,56 +300,12 @@ fn vlans_and_tunnels_do_not_mix() {
     assert_eq!(wire.send(1, &tagged(1, &pieces[0])), None);
     assert_eq!(wire.send(1, &tagged(2, &pieces[1])), None);
     assert_eq!(wire.send(101, &pieces[1]), None);
-    assert_eq!(wire.send(101, &outer(false, 4, &pieces[1])), None);
+    assert_eq!(wire.send(101, &outer(WAY, 4, &pieces[1])), None);
     assert_eq!(wire.send(1, &tagged(1, &pieces[1])), Some(payload(&ip)));
     assert_eq!(
-        wire.send(101, &outer(false, 4, &pieces[0])),
+        wire.send(101, &outer(WAY, 4, &pieces[0])),
         Some(payload(&ip))
     );
-}
-
-#[test]
-fn every_encapsulation_in_fragments_inside_and_outside() {
-    for v6 in [false, true] {
-        for wrapper in wrappers(v6) {
-            for ip in [datagram(false, 400, 1), datagram(true, 400, 1)] {
-                // Fragments inside the tunnel.
-                let mut wire = Wire::new();
-                let mut wrapped: Vec<_> = split(&ip, 7, 104)
-                    .into_iter()
-                    .filter_map(|piece| wrapper.wrap(&Wrapped::Ip(piece)))
-                    .collect();
-                wrapped.reverse();
-                let found: Vec<_> = wrapped
-                    .iter()
-                    .filter_map(|packet| wire.send(packet.link().0, packet.link().1))
-                    .collect();
-                assert!(
-                    wrapped.is_empty() || found == [payload(&ip)],
-                    "{:?}",
-                    wire.decoder.stats
-                );
-                // The tunnel's own packets in fragments, of fragments.
-                let mut wire = Wire::new();
-                let mut found = Vec::new();
-                for (at, packet) in wrapped.iter().enumerate() {
-                    let Wrapped::Ip(packet) = packet else {
-                        continue;
-                    };
-                    found.extend(wire.send_all(&split(packet, 100 + at as u32, 48)));
-                }
-                assert!(
-                    found.is_empty() || found == [payload(&ip)],
-                    "{:?}",
-                    wire.decoder.stats
-                );
-                assert!(
-                    matches!(wrapped.first(), None | Some(Wrapped::Ethernet(_)))
-                        || !found.is_empty()
-                );
-            }
-        }
-    }
 }
 
 #[test]
