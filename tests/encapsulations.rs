@@ -21,7 +21,9 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use common::{PROGRAM, dnsterrier_reading, json_lines, stderr, stdout};
-use encapsulation::{Encapsulation, Way, Wrapped, datagram, encapsulations, ethernet, outer};
+use encapsulation::{
+    Chain, Counts, Split, Way, Wrapped, datagram, encapsulations, ethernet, outer, versions,
+};
 
 const NAME: &str = "abc123.ngrok.io";
 /// The first exchange begins then; each begins so long after the one before that nothing is left of that one.
@@ -47,20 +49,14 @@ fn response() -> Vec<u8> {
     bytes
 }
 
-/// Where a packet goes through fragments: bare, and behind each encapsulation, the inner first.
-type Split = [bool; 3];
-const WHOLE: Split = [false; 3];
+const WHOLE: [bool; 3] = [false; 3];
 
 /// What the events and the counters must say, worked out while the packets are made.
 #[derive(Default)]
 struct Expected {
     /// Of each exchange: what it is, IPv6 or not, its packets, and the layers that the event names.
     exchanges: Vec<Exchange>,
-    packets: u64,
-    /// How often each encapsulation is taken off.
-    tunnels: BTreeMap<String, u64>,
-    /// Packets that are joined of fragments.
-    joined: u64,
+    counts: Counts,
 }
 
 struct Exchange {
@@ -73,93 +69,40 @@ struct Exchange {
 }
 
 impl Expected {
-    /// The packets of a message in the encapsulations of a chain, inner first; `None` where one cannot carry what it is given,
-    /// or where something is to be split that is no IP packet.
-    fn packets(
-        &mut self,
-        message: &[u8],
-        exchange: Way,
-        chain: &[(&Encapsulation, bool)],
-        split: Split,
-    ) -> Option<(Vec<Wrapped>, Vec<&'static str>)> {
-        let mut items = vec![Wrapped::Ip(datagram(exchange, message))];
-        let (mut names, mut taken, mut joined) = (Vec::new(), Vec::new(), 0);
-        for (level, split) in split.into_iter().enumerate().take(chain.len() + 1) {
-            if let Some((encapsulation, v6)) = level.checked_sub(1).map(|before| chain[before]) {
-                let way = Way { v6, ..exchange };
-                let here = encapsulation.names(&items[0], way);
-                taken.push((here.clone(), items.len() as u64));
-                names.splice(0..0, here);
-                items = items
-                    .iter()
-                    .map(|item| encapsulation.wrap(item, way))
-                    .collect::<Option<_>>()?;
-            }
-            if split {
-                if !matches!(items[0], Wrapped::Ip(_)) {
-                    return None;
-                }
-                let mut pieces = Vec::new();
-                for (item, number) in items.into_iter().zip(1..) {
-                    let of_it = item.split(u32::from(exchange.back) * 1000 + number, PIECE);
-                    joined += u64::from(of_it.len() > 1);
-                    pieces.extend(of_it);
-                }
-                items = pieces;
-            }
-        }
-        for (here, count) in taken {
-            for name in here {
-                *self.tunnels.entry(name.replace('-', "_")).or_default() += count;
-            }
-        }
-        self.joined += joined;
-        Some((items, names))
-    }
-
     /// The packets of an exchange as Ethernet frames with their times.
-    fn exchange(
-        &mut self,
-        v6: bool,
-        chain: &[(&Encapsulation, bool)],
-        split: Split,
-    ) -> Vec<pcap::Record> {
+    fn exchange(&mut self, v6: bool, chain: &Chain<'_>, at: [bool; 3]) -> Vec<pcap::Record> {
         let mut records = Vec::new();
         let begin = BEGIN + APART * u32::try_from(self.exchanges.len()).unwrap();
         let mut last = [0; 2];
         let mut tunnel = Vec::new();
+        let split = Split {
+            at: &at,
+            size: PIECE,
+        };
         for (message, back) in [(query(), false), (response(), true)] {
             let way = Way { v6, back };
-            let Some((mut items, names)) = self.packets(&message, way, chain, split) else {
+            let made = encapsulation::frames(&message, way, chain, &split, &mut self.counts);
+            let Some((mut frames, names)) = made else {
                 return Vec::new();
             };
             // Fragments come in any order.
             if back {
-                items.reverse();
+                frames.reverse();
             }
-            self.packets += items.len() as u64;
-            last[usize::from(back)] = self.packets;
+            last[usize::from(back)] = self.counts.packets;
             tunnel = names;
             let time = (begin, if back { 10_000 } else { 0 });
-            records.extend(items.into_iter().map(|item| pcap::Record {
-                time,
-                bytes: item.into_ethernet(way),
-            }));
+            records.extend(frames.into_iter().map(|bytes| pcap::Record { time, bytes }));
         }
         let what: Vec<String> = chain
             .iter()
             .map(|(encapsulation, v6)| format!("{}{}", encapsulation.what, version(*v6)))
             .collect();
         self.exchanges.push(Exchange {
-            what: format!("exchange{} in {what:?}, split {split:?}", version(v6)),
+            what: format!("exchange{} in {what:?}, split {at:?}", version(v6)),
             v6,
             last,
-            vlan: chain
-                .iter()
-                .rev()
-                .flat_map(|(encapsulation, _)| encapsulation.vlans)
-                .copied()
-                .collect(),
+            vlan: encapsulation::vlans(chain),
             tunnel,
         });
         records
@@ -245,14 +188,14 @@ fn assert_same(generate: impl FnOnce(&mut Expected, &mut dyn FnMut(&[pcap::Recor
         group.into_iter().filter(|(_, count)| *count > 0).collect()
     };
     let mut packets = BTreeMap::from([("udp".to_owned(), messages)]);
-    if expected.packets > messages {
-        packets.insert("fragment".to_owned(), expected.packets - messages);
+    if expected.counts.packets > messages {
+        packets.insert("fragment".to_owned(), expected.counts.packets - messages);
     }
     assert_eq!(counted("packets"), packets);
-    assert_eq!(counted("tunnels"), expected.tunnels);
+    assert_eq!(counted("tunnels"), expected.counts.tunnels);
     let mut fragments = BTreeMap::new();
-    if expected.joined > 0 {
-        fragments.insert("joined".to_owned(), expected.joined);
+    if expected.counts.joined > 0 {
+        fragments.insert("joined".to_owned(), expected.counts.joined);
     }
     assert_eq!(counted("fragments"), fragments);
     assert_eq!(stats["transactions"]["answered"], json!(count));
@@ -293,15 +236,6 @@ fn assert_is_the_exchange(event: &Value, v6: bool) {
         ("tunnel", json!([])),
     ] {
         assert_eq!(event[field], value, "{field}: {event}");
-    }
-}
-
-/// The versions of IP that an encapsulation can bring.
-fn versions(encapsulation: &Encapsulation) -> &'static [bool] {
-    if encapsulation.over_ip {
-        &[false, true]
-    } else {
-        &[false]
     }
 }
 

@@ -175,8 +175,10 @@ pair_up() {
     cat >"$LAB_DIR/pair.conf" <<END
 server:
     interface: 0.0.0.0
+    interface: ::0
     interface-automatic: yes
     access-control: 0.0.0.0/0 allow
+    access-control: ::0/0 allow
     num-threads: 1
     username: ""
     chroot: ""

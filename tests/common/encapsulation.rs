@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test uses its part of it")]
 
+use std::collections::BTreeMap;
+
 use etherparse::{IpNumber, Ipv4Header, Ipv6FlowLabel, Ipv6Header, PacketBuilder};
 
 /// Who asks and who is asked, over IPv4 and over IPv6.
@@ -246,6 +248,94 @@ pub(crate) fn split(ip: &[u8], id: u32, size: usize) -> Vec<Vec<u8>> {
         .step_by(size)
         .map(|from| piece(ip, id, from, (from + size).min(length)))
         .collect()
+}
+
+/// Encapsulations in one another, the inner first, each with whether the IP that it brings is version 6.
+pub(crate) type Chain<'a> = [(&'a Encapsulation, bool)];
+
+/// What must be counted of the packets that were made.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) packets: u64,
+    /// How often each encapsulation is taken off.
+    pub(crate) tunnels: BTreeMap<String, u64>,
+    /// Packets that are joined of fragments.
+    pub(crate) joined: u64,
+    /// Packets that were split, which gives them their identifications.
+    split: u32,
+}
+
+/// Which packets are split: bare, and behind each encapsulation, the inner first.
+pub(crate) struct Split<'a> {
+    pub(crate) at: &'a [bool],
+    /// Bytes of payload in a fragment.
+    pub(crate) size: usize,
+}
+
+/// The frames of a message in a chain, and the names of its layers, outer first; `None` where an encapsulation cannot carry
+/// what it is given, or where something is to be split that is no IP packet.
+pub(crate) fn frames(
+    message: &[u8],
+    exchange: Way,
+    chain: &Chain<'_>,
+    split: &Split<'_>,
+    counts: &mut Counts,
+) -> Option<(Vec<Vec<u8>>, Vec<&'static str>)> {
+    let mut items = vec![Wrapped::Ip(datagram(exchange, message))];
+    let (mut names, mut taken, mut joined) = (Vec::new(), Vec::new(), 0);
+    for level in 0..=chain.len() {
+        if let Some(&(encapsulation, v6)) = level.checked_sub(1).map(|before| &chain[before]) {
+            let way = Way { v6, ..exchange };
+            let here = encapsulation.names(&items[0], way);
+            taken.push((here.clone(), items.len() as u64));
+            names.splice(0..0, here);
+            items = items
+                .iter()
+                .map(|item| encapsulation.wrap(item, way))
+                .collect::<Option<_>>()?;
+        }
+        if split.at.get(level) == Some(&true) {
+            let mut pieces = Vec::new();
+            for item in items {
+                if !matches!(item, Wrapped::Ip(_)) {
+                    return None;
+                }
+                counts.split = counts.split % 65_000 + 1;
+                let of_it = item.split(counts.split, split.size);
+                joined += u64::from(of_it.len() > 1);
+                pieces.extend(of_it);
+            }
+            items = pieces;
+        }
+    }
+    for (here, count) in taken {
+        for name in here {
+            *counts.tunnels.entry(name.replace('-', "_")).or_default() += count;
+        }
+    }
+    counts.joined += joined;
+    counts.packets += items.len() as u64;
+    let frames = items.into_iter().map(|item| item.into_ethernet(exchange));
+    Some((frames.collect(), names))
+}
+
+/// The VLANs of a chain, outer first.
+pub(crate) fn vlans(chain: &Chain<'_>) -> Vec<u16> {
+    chain
+        .iter()
+        .rev()
+        .flat_map(|(encapsulation, _)| encapsulation.vlans)
+        .copied()
+        .collect()
+}
+
+/// The versions of IP that an encapsulation can bring.
+pub(crate) fn versions(encapsulation: &Encapsulation) -> &'static [bool] {
+    if encapsulation.over_ip {
+        &[false, true]
+    } else {
+        &[false]
+    }
 }
 
 /// The list while it grows.

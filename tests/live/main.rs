@@ -12,14 +12,20 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/encapsulation.rs"]
+mod encapsulation;
+#[path = "../common/pcap.rs"]
+mod pcap;
 
 mod lab;
 mod running;
 
 mod beside_tcpdump;
+mod encapsulations;
 mod ending;
 mod filters;
 mod full_disk;
+mod kernel_tunnels;
 mod losing;
 mod permission;
 mod table;
