@@ -14,8 +14,8 @@ use crate::lab::Lab;
 struct Kind {
     what: &'static str,
     /// The commands on both hosts. `LOCAL` and `REMOTE` are the addresses of the cable's ends, `LOCAL6` and `REMOTE6` those of
-    /// version 6; `ME` and `OTHER` are 1 and 2, on the resolver's side 2 and 1; `N` is the kind's number. The device is
-    /// `tN`; where there is one, it is given `10.20.N.ME` and `fd20:N::ME`.
+    /// version 6; `ME` and `OTHER` are 1 and 2, on the resolver's side 2 and 1; `ROLE` is GTP's word for it; `N` is the
+    /// kind's number. The device is `tN`; where there is one, it is given `10.20.N.ME` and `fd20:N::ME`.
     make: &'static [&'static str],
     /// The commands after that; in place of the addresses where there is no device `tN`.
     then: &'static [&'static str],
@@ -65,26 +65,21 @@ impl Kind {
     /// Runs the commands on both hosts; `false` where the kernel cannot do it.
     fn set_up(&self, lab: &Lab, number: usize) -> bool {
         for (host, me, other) in [("c", 1, 2), ("d", 2, 1)] {
-            let fill = |word: &str| {
-                word.replace("LOCAL6", &format!("fd05::{me}"))
+            let fill = |line: &&str| {
+                line.replace("LOCAL6", &format!("fd05::{me}"))
                     .replace("REMOTE6", &format!("fd05::{other}"))
                     .replace("LOCAL", &format!("10.9.5.{me}"))
                     .replace("REMOTE", &format!("10.9.5.{other}"))
                     .replace("OTHER", &other.to_string())
                     .replace("ME", &me.to_string())
+                    .replace("ROLE", if me == 1 { "sgsn" } else { "ggsn" })
                     .replace('N', &number.to_string())
             };
-            let run = |command: &str| {
-                let words: Vec<String> = command.split_whitespace().map(fill).collect();
-                let words: Vec<&str> = words.iter().map(String::as_str).collect();
-                (lab.output(host, &words), words.join(" "))
-            };
-            for command in self.make {
-                let (output, command) = run(command);
-                if !output.status.success() && is_lack(&stderr(&output)) {
-                    return false;
-                }
-                assert!(output.status.success(), "{command}: {}", stderr(&output));
+            let run = |lines: &[&str]| commands(lab, host, lines.iter().map(fill));
+            match run(self.make) {
+                Ok(()) => {}
+                Err(said) if is_lack(&said) => return false,
+                Err(said) => panic!("{}: {said}", self.what),
             }
             let dress: &[&str] = if self.has_device {
                 &[
@@ -95,13 +90,48 @@ impl Kind {
             } else {
                 &[]
             };
-            for command in dress.iter().chain(self.then) {
-                let (output, command) = run(command);
-                assert!(output.status.success(), "{command}: {}", stderr(&output));
-            }
+            let then = [dress, self.then].concat();
+            run(&then).unwrap_or_else(|said| panic!("{}: {said}", self.what));
         }
         true
     }
+}
+
+/// Runs commands on a host, as many of them in one go as `ip` takes; what went wrong with one.
+fn commands(lab: &Lab, host: &str, lines: impl Iterator<Item = String>) -> Result<(), String> {
+    let run = |words: &[&str]| {
+        let output = lab.output(host, words);
+        output
+            .status
+            .success()
+            .then_some(())
+            .ok_or_else(|| stderr(&output))
+    };
+    let mut batch = String::new();
+    let path = lab.place("batch");
+    let finish = |batch: &mut String| {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        std::fs::write(&path, &batch).unwrap();
+        run(&["ip", "-batch", &path]).map_err(|said| format!("{said}{batch}"))?;
+        batch.clear();
+        Ok(())
+    };
+    for line in lines {
+        match line
+            .strip_prefix("ip ")
+            .filter(|rest| !rest.starts_with('-'))
+        {
+            Some(rest) => batch += &format!("{rest}\n"),
+            None => {
+                finish(&mut batch)?;
+                run(&line.split_whitespace().collect::<Vec<_>>())
+                    .map_err(|said| format!("{line}: {said}"))?;
+            }
+        }
+    }
+    finish(&mut batch)
 }
 
 /// Whether a command failed because the kernel does not have what it asks for.
@@ -173,7 +203,7 @@ const KINDS: &[Kind] = &[
     ),
     Kind::new(
         "ERSPAN I",
-        &["ip link add tN type erspan local LOCAL remote REMOTE key 11 erspan_ver 0"],
+        &["ip link add tN type erspan local LOCAL remote REMOTE erspan_ver 0"],
         &["erspan1"],
     ),
     Kind::new(
@@ -234,7 +264,10 @@ const KINDS: &[Kind] = &[
     ),
     Kind::new(
         "IPv6 in IPv6",
-        &["ip link add tN type ip6tnl local LOCAL6 remote REMOTE6 mode ip6ip6"],
+        &[
+            "ip addr add fd05:6::ME/64 dev eth0 nodad",
+            "ip link add tN type ip6tnl local fd05:6::ME remote fd05:6::OTHER mode ip6ip6",
+        ],
         &["ip6in6"],
     )
     .over_ipv6(),
@@ -252,11 +285,29 @@ const KINDS: &[Kind] = &[
         "ip -f mpls route add 10ME dev lo",
         "ip route add 10.20.N.OTHER/32 encap mpls 10OTHER via inet REMOTE dev eth0 src 10.20.N.ME",
     ]),
+    Kind::new("GTP-U", &["ip link add tN type gtp role ROLE"], &["gtp-u"])
+        .then(&["python3 tests/live/gtp_tunnel.py tN 10.20.N.1 REMOTE ME OTHER"]),
+    Kind::new(
+        "PPPoE",
+        &["python3 tests/live/ppp_device.py pppoe tN LOCAL REMOTE"],
+        &["pppoe"],
+    ),
+    Kind::new(
+        "PPP in GRE version 1 (PPTP)",
+        &["python3 tests/live/ppp_device.py pptp tN LOCAL REMOTE"],
+        &["gre", "ppp"],
+    )
+    .over_ipv6(),
+    Kind::new(
+        "PPP in L2TPv2",
+        &["python3 tests/live/ppp_device.py l2tp tN LOCAL REMOTE"],
+        &["l2tpv2", "ppp"],
+    ),
     Kind::new(
         "L2TPv3 over UDP",
         &[
             "ip l2tp add tunnel tunnel_id N peer_tunnel_id N encap udp local LOCAL remote REMOTE \
-             udp_sport 1701 udp_dport 1701",
+             udp_sport 170OTHER udp_dport 170ME",
             "ip l2tp add session name tN tunnel_id N session_id N peer_session_id N",
         ],
         &["l2tpv3"],
