@@ -3,7 +3,9 @@
 
 mod ahead;
 mod blocks;
+mod compressed;
 mod file;
+mod kind;
 mod live;
 mod pcap_file;
 mod pcapng_file;

@@ -71,7 +71,7 @@ pub struct Sniff {
 /// `replay`.
 #[derive(Debug, Args)]
 pub struct Replay {
-    /// Capture files (pcap, pcapng), folders of them (in name order), or - for standard input
+    /// pcap and pcapng files (also compressed), folders of them, or - for standard input
     #[arg(value_name = "FILE", required_unless_present = "read")]
     pub files: Vec<PathBuf>,
     /// The same; what follows is then a filter, as tcpdump takes it

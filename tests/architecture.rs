@@ -60,8 +60,13 @@ const AROUND: [(&str, &[&str]); 7] = [
 ];
 
 /// Which module each library belongs to.
-const LIBRARIES: [(&str, &[&str]); 10] = [
+const LIBRARIES: [(&str, &[&str]); 15] = [
     ("pcap", &["capture"]),
+    ("flate2", &["capture"]),
+    ("zstd", &["capture"]),
+    ("liblzma", &["capture"]),
+    ("lz4_flex", &["capture"]),
+    ("bzip2", &["capture"]),
     ("etherparse", &["frame"]),
     ("hickory_proto", &["message"]),
     ("crossbeam_channel", &["pipeline"]),

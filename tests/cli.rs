@@ -13,6 +13,8 @@
 )]
 #![recursion_limit = "256"] // An event whole, in one `json!`.
 
+#[path = "cli/compressed.rs"]
+mod compressed;
 #[path = "cli/errors.rs"]
 mod errors;
 #[path = "cli/events.rs"]

@@ -192,7 +192,6 @@ fn what_is_no_capture_is_said() {
             b"%PDF-1.7",
             "expected pcap or pcapng (it begins with 25 50 44 46)",
         ),
-        (&[0x1F, 0x8B, 8, 0], "it is compressed; read it with: zcat "),
         (b"snoop\0\0\0", "a snoop file"),
     ] {
         let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -202,5 +201,66 @@ fn what_is_no_capture_is_said() {
         assert!(matches!(error, CaptureError::NotACapture { .. }));
         assert!(error.to_string().contains(words), "{error}");
         assert!(packets.is_empty());
+    }
+}
+
+/// Every kind of capture file that editcap writes of Ethernet and that is not pcap has a name here.
+#[test]
+fn other_capture_files_are_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = Path::new(env!("CARGO_MANIFEST_DIR")).join("captures/vlan.pcap");
+    for (format, name) in [
+        ("5views", "Accellent 5Views"),
+        ("k12text", "K12 text"),
+        ("lanalyzer", "Novell LANalyzer"),
+        ("netmon1", "Microsoft Network Monitor 1"),
+        ("netmon2", "Microsoft Network Monitor 2"),
+        ("nettl", "HP-UX nettl"),
+        ("ngsniffer", "DOS Sniffer"),
+        ("ngwsniffer_1_1", "Windows Sniffer (NetXRay)"),
+        ("ngwsniffer_2_0", "Windows Sniffer (NetXRay)"),
+        ("observer", "Network Instruments Observer"),
+        ("snoop", "snoop"),
+        ("visual", "Visual Networks"),
+    ] {
+        let path = folder.path().join(format);
+        let status = Command::new("editcap")
+            .args(["-F", format])
+            .args([&capture, &path])
+            .status()
+            .unwrap_or_else(|error| panic!("editcap: {error}; scripts/test installs it"));
+        assert!(status.success(), "{format}");
+        let (packets, error) = ours(&path, None);
+        assert!(packets.is_empty());
+        let path = path.display();
+        assert_eq!(
+            error.unwrap().to_string(),
+            format!(
+                "{path}: not a capture file: it is a {name} file; convert it with: editcap -F pcapng {path} {path}.pcapng"
+            )
+        );
+    }
+}
+
+/// The same for kinds that editcap reads and does not write; the magics are those of Wireshark's wiretap.
+#[test]
+fn further_capture_files_are_refused_by_name() {
+    for (bytes, name) in [
+        (&b"VL\0\x001.000"[..], "NetXRay 1"),
+        (b"iptrace 1.0", "AIX iptrace"),
+        (b"iptrace 2.0", "AIX iptrace"),
+        (b"\0\0\x02\0\x12\x05\0\x10", "Tektronix K12 (rf5)"),
+        (b"\x7Fver", "WildPackets EtherPeek"),
+        (b"\x42\xD2\0\x34\x12\x66\x22\x88", "RADCOM"),
+        (b"EyeSDN\0", "EyeSDN"),
+        (b"Session Transcript\n", "Catapult DCT2000"),
+        (b"btsnoop\0", "btsnoop"),
+        (b"\x1C\0\x01\xAC", "IXIA lcap"),
+    ] {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(bytes).unwrap();
+        let error = ours(file.path(), None).1.unwrap().to_string();
+        let expected = format!("not a capture file: it is a {name} file; convert it");
+        assert!(error.contains(&expected), "{error}");
     }
 }

@@ -1,8 +1,9 @@
 //! Capture files, one after another, and standard input.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Chain, Cursor, ErrorKind, Read};
 use std::ops::ControlFlow;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,6 +11,8 @@ use pcap::{BpfProgram, Capture, Linktype};
 
 use super::ahead::Ahead;
 use super::blocks::Blocks;
+use super::compressed::Compression;
+use super::kind::{self, Kind};
 use super::record::{Damage, Record};
 use super::{CaptureError, Input, Source, TakePackets, pcap_file, pcapng_file, reason, shown};
 use crate::packet::{LinkType, Packet};
@@ -53,44 +56,18 @@ pub fn expand(paths: &[PathBuf]) -> Result<Vec<Input>, CaptureError> {
     Ok(inputs)
 }
 
-/// Whether a file begins as a capture does. What cannot be read counts as one, so that the error is said.
+/// Whether a file begins as a capture does, compressed or not. What cannot be read counts as one, so that the error is said.
 fn is_capture(path: &Path) -> bool {
-    File::open(path).map_or(true, |mut file| {
-        let mut magic = [0; 4];
-        file.read_exact(&mut magic).is_ok() && kind_of(magic) == Kind::Capture
-    })
-}
-
-/// What a file is by its first four bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Capture,
-    Compressed(&'static str),
-    Other(&'static str),
-    Unknown,
-}
-
-fn kind_of(magic: [u8; 4]) -> Kind {
-    match (magic, u32::from_be_bytes(magic)) {
-        // pcap with micro- and nanoseconds, Kuznetzov's modified pcap, in both byte orders; pcapng.
-        (
-            _,
-            0xA1B2_C3D4 | 0xD4C3_B2A1 | 0xA1B2_3C4D | 0x4D3C_B2A1 | 0xA1B2_CD34 | 0x34CD_B2A1
-            | 0x0A0D_0D0A,
-        ) => Kind::Capture,
-        ([0x1F, 0x8B, ..], _) => Kind::Compressed("zcat"),
-        (_, 0x28B5_2FFD) => Kind::Compressed("zstdcat"),
-        ([0xFD, b'7', b'z', b'X'], _) => Kind::Compressed("xzcat"),
-        (_, 0x0422_4D18) => Kind::Compressed("lz4cat"),
-        ([b'B', b'Z', b'h', _], _) => Kind::Compressed("bzcat"),
-        ([b's', b'n', b'o', b'o'], _) => {
-            Kind::Other("a snoop file; convert it with: editcap -F pcapng")
+    let kind = || {
+        let (start, from) = peek(File::open(path)?)?;
+        match Kind::of(&start) {
+            Kind::Compressed(compression) => {
+                peek(compression.decompress(from)?).map(|(start, _)| Kind::of(&start))
+            }
+            kind => Ok(kind),
         }
-        ([b'R', b'T', b'S', b'S'] | [b'X', b'C', b'P', 0], _) => {
-            Kind::Other("a Network Monitor file; convert it with: editcap -F pcapng")
-        }
-        _ => Kind::Unknown,
-    }
+    };
+    kind().map_or(true, |kind: Kind| matches!(kind, Kind::Pcap | Kind::Pcapng))
 }
 
 /// Capture files that are read one after another.
@@ -115,7 +92,13 @@ impl Files {
         sink: &mut dyn TakePackets,
         stop: &dyn Fn() -> bool,
     ) -> Result<ControlFlow<()>, CaptureError> {
-        let (mut blocks, is_pcapng) = open(input)?;
+        let Opened {
+            mut blocks,
+            is_pcapng,
+            compression,
+        } = open(input).inspect_err(|error| {
+            sink.stats().inputs_cut += u64::from(matches!(error, CaptureError::Cut { .. }));
+        })?;
         let mut filter = self.filter.as_deref().map(Filter::new);
         let place = u16::try_from(place).unwrap_or(u16::MAX);
         let mut number = 0_u64;
@@ -154,12 +137,13 @@ impl Files {
         if let Some(error) = wrong_filter {
             return Err(error);
         }
-        read.map_err(|Damage(reason)| {
+        read.map_err(|Damage { at, what }| {
             sink.stats().inputs_cut += 1;
+            let of = compression.map_or("", |_| " of what it decompresses to");
             CaptureError::Cut {
-                path: name_of(input),
+                path: shown_input(input),
                 packets: number,
-                reason,
+                reason: format!("at byte {at}{of}: {what}"),
             }
         })
     }
@@ -254,42 +238,116 @@ fn name_of(input: &Input) -> String {
     }
 }
 
-/// Opens one input and looks at its first bytes; whether they are those of pcapng.
-fn open(input: &Input) -> Result<(Blocks<Box<dyn Read>>, bool), CaptureError> {
-    let path = match input {
+/// An input, as errors call it.
+fn shown_input(input: &Input) -> String {
+    match input {
         Input::Stdin => "standard input".to_owned(),
         Input::File(path) => shown(path),
+    }
+}
+
+/// An input whose first bytes were looked at.
+type Whole<R> = Chain<Cursor<Vec<u8>>, R>;
+
+/// The first bytes of an input that tell its kind, and the whole input.
+fn peek<R: Read>(mut from: R) -> io::Result<(Vec<u8>, Whole<R>)> {
+    let mut start = Vec::new();
+    from.by_ref().take(kind::LEN).read_to_end(&mut start)?;
+    Ok((start.clone(), Cursor::new(start).chain(from)))
+}
+
+/// An input that was found to be a capture.
+struct Opened {
+    blocks: Blocks<Box<dyn Read>>,
+    is_pcapng: bool,
+    compression: Option<Compression>,
+}
+
+/// Opens one input and looks at its first bytes.
+fn open(input: &Input) -> Result<Opened, CaptureError> {
+    let failed = |reason| CaptureError::Open {
+        path: shown_input(input),
+        reason,
     };
-    let from: Result<Box<dyn Read>, std::io::Error> = match input {
-        Input::Stdin => Ahead::new(std::io::stdin()).map(|ahead| Box::new(ahead) as _),
-        Input::File(path) => File::open(path).map(|file| Box::new(file) as _),
+    let file = match input {
+        // A descriptor of our own, without a buffer and a lock.
+        Input::Stdin => io::stdin().as_fd().try_clone_to_owned().map(File::from),
+        Input::File(path) => File::open(path),
     };
-    let from = match from {
-        Ok(from) => from,
-        Err(reason) => return Err(CaptureError::Open { path, reason }),
+    let (start, from) = file.and_then(peek).map_err(failed)?;
+    let kind = Kind::of(&start);
+    let (kind, start, from, compression): (_, _, Box<dyn Read>, _) = match (kind, input) {
+        (Kind::Compressed(compression), _) => {
+            let from = compression.decompress(from).map_err(failed)?;
+            let (start, from) = peek(from).map_err(|error| match error.kind() {
+                ErrorKind::OutOfMemory => failed(error),
+                _ => CaptureError::Cut {
+                    path: shown_input(input),
+                    packets: 0,
+                    reason: error.to_string(),
+                },
+            })?;
+            let from = Ahead::new(from).map_err(failed)?;
+            let kind = Kind::of(&start);
+            (kind, start, Box::new(from), Some(compression))
+        }
+        (_, Input::Stdin) => {
+            let from = Ahead::new(from).map_err(failed)?;
+            (kind, start, Box::new(from), None)
+        }
+        (_, Input::File(_)) => (kind, start, Box::new(from), None),
     };
-    let mut blocks = Blocks::new(from);
-    let reason = match blocks.fill(4).map(<[u8]>::first_chunk) {
-        Err(reason) => return Err(CaptureError::Open { path, reason }),
-        Ok(None) => "it has less than four bytes".to_owned(),
-        Ok(Some(&magic)) => match (kind_of(magic), input) {
-            (Kind::Capture, _) => return Ok((blocks, magic == [0x0A, 0x0D, 0x0D, 0x0A])),
-            (Kind::Compressed(command), Input::File(_)) => {
-                format!("it is compressed; read it with: {command} {path} | dnsterrier replay -")
+    if let Kind::Pcap | Kind::Pcapng = kind {
+        return Ok(Opened {
+            blocks: Blocks::new(from),
+            is_pcapng: kind == Kind::Pcapng,
+            compression,
+        });
+    }
+    let reason = match (kind, compression) {
+        (Kind::Compressed(again), Some(outer)) => format!(
+            "what its {} data holds is compressed once more, with {}; {}",
+            outer.name(),
+            again.name(),
+            match input {
+                Input::File(path) => format!(
+                    "read it with: {} {} | dnsterrier replay -",
+                    outer.command(),
+                    shown(path)
+                ),
+                Input::Stdin => format!("send it through {} first", outer.command()),
             }
-            (Kind::Compressed(command), Input::Stdin) => {
-                format!("it is compressed; send it through {command} first")
-            }
-            (Kind::Other(what), _) => format!("it is {what}"),
-            (Kind::Unknown, _) => {
-                let [first, second, third, fourth] = magic;
-                format!(
-                    "expected pcap or pcapng (it begins with {first:02x} {second:02x} {third:02x} {fourth:02x})"
-                )
-            }
-        },
+        ),
+        (_, Some(outer)) => format!(
+            "what its {} data holds is none: {}",
+            outer.name(),
+            not_a_capture(input, kind, &start)
+        ),
+        (_, None) => not_a_capture(input, kind, &start),
     };
-    Err(CaptureError::NotACapture { path, reason })
+    Err(CaptureError::NotACapture {
+        path: shown_input(input),
+        reason,
+    })
+}
+
+/// Why an input with these first bytes is no capture that can be read, and what to do.
+fn not_a_capture(input: &Input, kind: Kind, start: &[u8]) -> String {
+    let convert = match input {
+        Input::Stdin => "send it through: editcap -F pcapng - -".to_owned(),
+        Input::File(path) => {
+            let path = shown(path);
+            format!("convert it with: editcap -F pcapng {path} {path}.pcapng")
+        }
+    };
+    match (kind, start.first_chunk()) {
+        (Kind::Other(name), _) => format!("it is a {name} file; {convert}"),
+        (_, None) => "it has less than four bytes".to_owned(),
+        (_, Some([first, second, third, fourth])) => format!(
+            "expected pcap or pcapng (it begins with {first:02x} {second:02x} {third:02x} {fourth:02x}); \
+             if Wireshark opens it, {convert}"
+        ),
+    }
 }
 
 /// The time of a packet of libpcap's, captured with nanoseconds, which then stand where microseconds would.

@@ -66,9 +66,9 @@ pub(super) fn read<R: Read>(
             "the file's header takes {FILE_HEADER} bytes, there are {}",
             bytes.len()
         );
-        return Err(Damage::at(at, &what));
+        return Err(Damage::at(at, what));
     }
-    let header = Header::parse(bytes).ok_or_else(|| Damage::at(at, "not pcap"))?;
+    let header = Header::parse(bytes).ok_or_else(|| Damage::at(at, "not pcap".to_owned()))?;
     blocks.consume(FILE_HEADER);
     let mut need = header.record;
     loop {
@@ -89,7 +89,7 @@ pub(super) fn read<R: Read>(
                 },
                 bytes.len()
             );
-            return Err(Damage::at(at, &what));
+            return Err(Damage::at(at, what));
         }
         let mut rest = bytes;
         need = loop {
@@ -103,7 +103,7 @@ pub(super) fn read<R: Read>(
             if len > MAX_PACKET {
                 let at = at + (bytes.len() - rest.len()) as u64;
                 let what = format!("a packet of {len} bytes, more than {MAX_PACKET} can be");
-                return Err(Damage::at(at, &what));
+                return Err(Damage::at(at, what));
             }
             let Some((packet, after)) = after.split_at_checked(len as usize) else {
                 break header.record + len as usize;

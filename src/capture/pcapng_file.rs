@@ -243,12 +243,12 @@ pub(super) fn read<R: Read>(
                 if need == FRAME { "at least " } else { "" },
                 bytes.len()
             );
-            return Err(Damage::at(begin, &what));
+            return Err(Damage::at(begin, what));
         }
         let mut rest = bytes;
         need = loop {
             let at = begin + (bytes.len() - rest.len()) as u64;
-            let damage = |what: String| Damage::at(at, &what);
+            let damage = |what: String| Damage::at(at, what);
             let Some(head) = rest.first_chunk::<FRAME>() else {
                 break FRAME;
             };

@@ -18,17 +18,25 @@ pub(super) struct Record<'a> {
 
 /// The file ends in the middle of a record, or holds what cannot be.
 #[derive(Debug)]
-pub(super) struct Damage(pub(super) String);
+pub(super) struct Damage {
+    /// The byte of the capture, from 0, where the record begins that has it.
+    pub(super) at: u64,
+    pub(super) what: String,
+}
 
 impl Damage {
-    /// Damage, and the byte of the file, from 0, where the record begins that has it.
-    pub(super) fn at(offset: u64, what: &str) -> Self {
-        Self(format!("at byte {offset}: {what}"))
+    pub(super) const fn at(at: u64, what: String) -> Self {
+        Self { at, what }
     }
 
     /// The input cannot be read on.
-    pub(super) fn unreadable(offset: u64, error: &std::io::Error) -> Self {
-        Self::at(offset, &format!("it cannot be read ({error})"))
+    pub(super) fn unreadable(at: u64, error: &std::io::Error) -> Self {
+        // What the system says is no sentence; what a decompressor says is one.
+        let what = match error.raw_os_error() {
+            Some(_) => format!("it cannot be read ({error})"),
+            None => error.to_string(),
+        };
+        Self { at, what }
     }
 }
 
@@ -103,6 +111,7 @@ pub(super) mod tests {
             ));
             ControlFlow::Continue(())
         });
-        (copies, end.map(|_| ()).map_err(|damage| damage.0))
+        let said = |Damage { at, what }| format!("at byte {at}: {what}");
+        (copies, end.map(|_| ()).map_err(said))
     }
 }

@@ -96,26 +96,6 @@ fn what_is_no_capture() {
 }
 
 #[test]
-fn compressed_captures() {
-    for (magic, name, command) in [
-        (&b"\x1f\x8b\x08\0\0\0\0\0"[..], "a.pcap.gz", "zcat"),
-        (b"\x28\xb5\x2f\xfd\0\0\0\0", "a.pcap.zst", "zstdcat"),
-        (b"\xfd7zXZ\0\0\0", "a.pcap.xz", "xzcat"),
-        (b"\x04\x22\x4d\x18\0\0\0\0", "a.pcap.lz4", "lz4cat"),
-    ] {
-        let (_folder, path) = made(name, magic);
-        fails(
-            &[&path],
-            1,
-            &[
-                "it is compressed",
-                &format!("{command} {path} | dnsterrier replay -"),
-            ],
-        );
-    }
-}
-
-#[test]
 fn a_folder_without_captures() {
     let (folder, _path) = made("README", b"nothing here");
     let path = folder.path().to_str().unwrap();
