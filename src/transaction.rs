@@ -503,6 +503,10 @@ impl Pairing {
             Multicast::Llmnr => self.messages.llmnr += 1,
         }
         let mut occurrence = 0_u8;
+        if self.replaced.holds(&arrival.identity, false, &arrival.link) {
+            self.transactions.multicast_copy += 1;
+            return;
+        }
         if let Some(index) = self.table.find_for_query(&arrival.identity, &arrival.link)
             && let Some(slot) = self.table.get_mut(index)
         {
@@ -514,7 +518,10 @@ impl Pairing {
             if slot.first == arrival.time() {
                 occurrence = slot.events;
             }
-            self.table.remove(index);
+            if let Some(slot) = self.table.remove(index) {
+                self.replaced
+                    .add_both(&arrival.identity, &slot, arrival.time());
+            }
         }
         self.transactions.multicast += 1;
         match &arrival.kept {

@@ -33,7 +33,7 @@ pub(super) struct Identity {
 }
 
 /// A keyed hash of a [`Key`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct KeyHash {
     /// All but the resolver's address, because an anycast address may be answered from another one. The last bit is set
     /// where the transport is TCP.

@@ -3,26 +3,42 @@
 use std::collections::VecDeque;
 
 use super::COPY;
-use super::arrival::{Identity, KeyHash, Link, QuestionHash};
+use super::arrival::{Identity, KeyHash, Link, Network, QuestionHash};
 use super::table::Slot;
 use crate::time::Timestamp;
 
 /// The most that are remembered; a copy of an older one counts as a repetition.
-const MOST: usize = 256;
+const MOST: usize = 1 << 16;
 
 /// Packets that another of the same transaction took the place of less than 50 ms after them: nobody repeats so quickly but
-/// for a mistake, so there are hardly ever any.
+/// for a mistake, so outside multicast DNS there are hardly ever any.
 #[derive(Debug, Default)]
 pub(super) struct Replaced {
-    packets: VecDeque<Packet>,
+    /// When and where each was seen.
+    seen: hashbrown::HashMap<Packet, (Timestamp, Network), ahash::RandomState>,
+    oldest: VecDeque<(Packet, Timestamp)>,
 }
 
-#[derive(Debug)]
+/// What makes a packet the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Packet {
     key: KeyHash,
     question: QuestionHash,
     is_response: bool,
-    link: Link,
+    payload: u32,
+    ip_id: u16,
+}
+
+impl Packet {
+    const fn new(identity: &Identity, is_response: bool, link: &Link) -> Self {
+        Self {
+            key: identity.key,
+            question: identity.question,
+            is_response,
+            payload: link.payload,
+            ip_id: link.ip_id,
+        }
+    }
 }
 
 impl Replaced {
@@ -37,20 +53,17 @@ impl Replaced {
         if now.since(link.time) > COPY {
             return;
         }
-        while self.packets.len() >= MOST
-            || self
-                .packets
-                .front()
-                .is_some_and(|first| now.since(first.link.time) > 2 * COPY)
+        while let Some((packet, time)) = self.oldest.front()
+            && (self.oldest.len() >= MOST || now.since(*time) > 2 * COPY)
         {
-            self.packets.pop_front();
+            if self.seen.get(packet).is_some_and(|seen| seen.0 == *time) {
+                self.seen.remove(packet);
+            }
+            self.oldest.pop_front();
         }
-        self.packets.push_back(Packet {
-            key: identity.key,
-            question: identity.question,
-            is_response,
-            link,
-        });
+        let packet = Packet::new(identity, is_response, &link);
+        self.seen.insert(packet, (link.time, identity.network));
+        self.oldest.push_back((packet, link.time));
     }
 
     /// The same for the latest query and response of a transaction that another takes the place of.
@@ -61,19 +74,20 @@ impl Replaced {
 
     /// Whether this is one of them, delivered again.
     pub(super) fn holds(&self, identity: &Identity, is_response: bool, link: &Link) -> bool {
-        self.packets.iter().any(|packet| {
-            packet.key == identity.key
-                && packet.question == identity.question
-                && packet.is_response == is_response
-                && packet.link.payload == link.payload
-                && packet.link.ip_id == link.ip_id
-                && packet.link.time.since(link.time) <= COPY
-                && link.time.since(packet.link.time) <= COPY
+        if self.seen.is_empty() {
+            return false;
+        }
+        let seen = self.seen.get(&Packet::new(identity, is_response, link));
+        seen.is_some_and(|&(time, network)| {
+            let apart = time.since(link.time).max(link.time.since(time));
+            // A stream gives no message twice.
+            apart <= COPY && (!identity.key.is_stream() || network != identity.network)
         })
     }
 
     /// Forgets them all.
     pub(super) fn clear(&mut self) {
-        self.packets.clear();
+        self.seen.clear();
+        self.oldest.clear();
     }
 }
