@@ -5,7 +5,9 @@ mod ahead;
 mod blocks;
 mod compressed;
 mod file;
+mod filter;
 mod kind;
+mod links;
 mod live;
 mod pcap_file;
 mod pcapng_file;
@@ -15,11 +17,12 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::packet::Packet;
+use crate::packet::{LinkType, Packet};
 use crate::stats::Capture;
 use crate::time::Timestamp;
 
-pub use file::{Files, check_filter, expand};
+pub use file::{Files, expand};
+pub use filter::check_filter;
 pub use live::{InterfaceInfo, Live, LiveOptions, interfaces};
 
 /// Takes packets as they are read.
@@ -47,6 +50,10 @@ pub trait Source: Send {
     fn is_live(&self) -> bool;
 }
 
+/// Says what a link type is called whose packets nobody can take apart; `None` of the others. Whoever takes packets apart
+/// knows.
+pub type Refuse = fn(LinkType) -> Option<String>;
+
 /// What can be wrong with an input.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
@@ -65,6 +72,26 @@ pub enum CaptureError {
         path: String,
         /// Why not, and what to do.
         reason: String,
+    },
+    /// All its packets are of a link type that is not taken apart.
+    #[error(
+        "{path}: its link type {link} is not read; capture where packets are Ethernet, Linux cooked, raw IP, PPP, 802.11 or another that the README lists"
+    )]
+    LinkType {
+        /// The file.
+        path: String,
+        /// The link type.
+        link: String,
+    },
+    /// Some of its packets are of link types that are not taken apart.
+    #[error(
+        "{path}: packets whose link types are not read: {links}; packets of others were read, and count"
+    )]
+    LinkTypes {
+        /// The file.
+        path: String,
+        /// How many of which link type.
+        links: String,
     },
     /// A folder without captures.
     #[error("{path}: no capture file in this folder; expected pcap or pcapng files")]
@@ -109,6 +136,16 @@ pub enum CaptureError {
         name: String,
         /// What libpcap said.
         reason: String,
+    },
+    /// Its packets are of a link type that is not taken apart.
+    #[error(
+        "interface '{name}': its link type {link} is not read; choose one of Ethernet, Linux cooked ('any'), raw IP, PPP or 802.11"
+    )]
+    InterfaceLinkType {
+        /// The interface.
+        name: String,
+        /// The link type.
+        link: String,
     },
     /// The filter expression is wrong.
     #[error(

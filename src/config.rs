@@ -10,7 +10,7 @@ use crate::capture::{Files, Live, LiveOptions, Source, check_filter, expand};
 use crate::cli::{Common, Replay, Sniff};
 use crate::error::Error;
 use crate::event::Maker;
-use crate::frame::Ports;
+use crate::frame::{Ports, refused_link};
 use crate::pipeline::{Run, Span, Writers};
 use crate::privilege;
 use crate::rule::{self, Mistake, Rule, Rules, native};
@@ -52,6 +52,7 @@ pub fn sniff(arguments: Sniff, show: fn(&str)) -> Result<Ready, Error> {
         promiscuous: !no_promiscuous_mode,
         filter: filter.or(expression),
         duration: duration.as_deref().map(span).transpose()?,
+        refuse: refused_link,
     };
     let live = Live::open(&interfaces, &options)?;
     let became = privilege::give_up(user.as_deref())?;
@@ -111,7 +112,11 @@ pub fn replay(arguments: Replay, show: fn(&str)) -> Result<Ready, Error> {
     let greeting = (plan.rules.running().count() == 0 && common.events.is_empty()).then(|| {
         "warning: no rule runs, so there can be no row; name some with --rules, --rule or --name".to_owned()
     });
-    let run = plan.run(Box::new(Files::new(inputs, filter)), &common, show)?;
+    let run = plan.run(
+        Box::new(Files::new(inputs, filter, refused_link)),
+        &common,
+        show,
+    )?;
     Ok(Ready { run, greeting })
 }
 

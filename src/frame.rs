@@ -30,7 +30,7 @@ mod transport;
 mod tunnel;
 mod wireless;
 
-pub use link_name::{is_followed, link_name};
+pub use link_name::refused_link;
 pub use look::PortLook;
 pub use lost::{Lost, Origin};
 pub use port::Ports;

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use clap::Parser;
-use dnsterrier::capture::{InterfaceInfo, interfaces};
+use dnsterrier::capture::interfaces;
 use dnsterrier::cli::{Cli, Command, Common, with_command};
 use dnsterrier::config::{self, Ready};
 use dnsterrier::error::Error;
+use dnsterrier::frame::refused_link;
 use dnsterrier::pipeline::{Report, Signals};
 use dnsterrier::{rules_command, totals};
 
@@ -143,7 +144,8 @@ fn signals() -> Result<Signals, Error> {
 /// The interfaces, each with what is missing to sniff on it.
 fn show_interfaces() -> Result<ExitCode, Error> {
     let mut text = String::new();
-    for interface in interfaces()?.into_iter().map(InterfaceInfo::tried) {
+    for interface in interfaces()? {
+        let interface = interface.tried(refused_link);
         let addresses: Vec<String> = interface
             .addresses
             .iter()

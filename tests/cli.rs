@@ -19,6 +19,8 @@ mod compressed;
 mod errors;
 #[path = "cli/events.rs"]
 mod events;
+#[path = "cli/link_types.rs"]
+mod link_types;
 #[path = "cli/messages.rs"]
 mod messages;
 #[path = "cli/roles.rs"]

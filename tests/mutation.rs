@@ -112,7 +112,7 @@ fn packets_of(path: &Path, most: usize) -> Vec<Original> {
         ..Keep::default()
     };
     // A damaged file gives what it has.
-    Files::new(expand(&[path.to_owned()]).unwrap(), None).run(&mut keep, &|| false);
+    Files::new(expand(&[path.to_owned()]).unwrap(), None, |_| None).run(&mut keep, &|| false);
     keep.originals
 }
 

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use dnsterrier::capture::{CaptureError, Files, Source, TakePackets, expand};
+use dnsterrier::frame::refused_link;
 use dnsterrier::packet::{LinkType, Packet};
 use dnsterrier::stats::Capture;
 use dnsterrier::time::Timestamp;
@@ -60,7 +61,8 @@ impl TakePackets for Keep {
 fn ours(path: &Path, filter: Option<&str>) -> (Vec<Kept>, Option<CaptureError>) {
     let mut keep = Keep::default();
     let inputs = expand(&[path.to_owned()]).unwrap();
-    let errors = Files::new(inputs, filter.map(str::to_owned)).run(&mut keep, &|| false);
+    let errors =
+        Files::new(inputs, filter.map(str::to_owned), refused_link).run(&mut keep, &|| false);
     (keep.packets, errors.into_iter().next())
 }
 

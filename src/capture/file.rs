@@ -7,15 +7,15 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pcap::{BpfProgram, Capture, Linktype};
-
 use super::ahead::Ahead;
 use super::blocks::Blocks;
 use super::compressed::Compression;
+use super::filter::Filter;
 use super::kind::{self, Kind};
+use super::links::Links;
 use super::record::{Damage, Record};
-use super::{CaptureError, Input, Source, TakePackets, pcap_file, pcapng_file, reason, shown};
-use crate::packet::{LinkType, Packet};
+use super::{CaptureError, Input, Refuse, Source, TakePackets, pcap_file, pcapng_file, shown};
+use crate::packet::Packet;
 use crate::time::Timestamp;
 
 /// The files that paths name: `-` is standard input, a folder stands for the capture files in it, in the order of their
@@ -75,13 +75,18 @@ fn is_capture(path: &Path) -> bool {
 pub struct Files {
     inputs: Vec<Input>,
     filter: Option<String>,
+    refuse: Refuse,
 }
 
 impl Files {
-    /// The files, and an expression in libpcap's filter language for all of them.
+    /// The files, an expression in libpcap's filter language for all of them, and which link types are of no use.
     #[must_use]
-    pub const fn new(inputs: Vec<Input>, filter: Option<String>) -> Self {
-        Self { inputs, filter }
+    pub const fn new(inputs: Vec<Input>, filter: Option<String>, refuse: Refuse) -> Self {
+        Self {
+            inputs,
+            filter,
+            refuse,
+        }
     }
 
     /// Reads one input to its end.
@@ -89,6 +94,7 @@ impl Files {
         &self,
         place: usize,
         input: &Input,
+        links: &mut Links,
         sink: &mut dyn TakePackets,
         stop: &dyn Fn() -> bool,
     ) -> Result<ControlFlow<()>, CaptureError> {
@@ -96,112 +102,65 @@ impl Files {
             mut blocks,
             is_pcapng,
             compression,
-        } = open(input).inspect_err(|error| {
-            sink.stats().inputs_cut += u64::from(matches!(error, CaptureError::Cut { .. }));
-        })?;
+        } = open(input)?;
+        let damaged = |packets, Damage { at, what }| {
+            let of = compression.map_or("", |_| " of what it decompresses to");
+            CaptureError::Cut {
+                path: shown_input(input),
+                packets,
+                reason: format!("at byte {at}{of}: {what}"),
+            }
+        };
+        let header = if is_pcapng {
+            None
+        } else {
+            let header = pcap_file::Header::read(&mut blocks).map_err(|why| damaged(0, why))?;
+            if let Some(link) = (self.refuse)(header.link) {
+                let path = shown_input(input);
+                return Err(CaptureError::LinkType { path, link });
+            }
+            Some(header)
+        };
         let mut filter = self.filter.as_deref().map(Filter::new);
         let place = u16::try_from(place).unwrap_or(u16::MAX);
         let mut number = 0_u64;
         let mut wrong_filter = None;
         let give = |record: &Record<'_>| {
             number += 1;
-            let taken = match filter
-                .as_mut()
-                .map_or(Ok(true), |filter| filter.holds(record))
-            {
-                Ok(true) => sink.take(&Packet {
+            // What is refused is counted as such, whatever a filter says of it.
+            let passes = links.refuse(record.link)
+                || match filter.as_mut().map(|filter| filter.holds(record)) {
+                    None => true,
+                    Some(Ok(passes)) => passes,
+                    Some(Err(error)) => {
+                        wrong_filter = Some(error);
+                        return ControlFlow::Break(());
+                    }
+                };
+            if passes {
+                sink.take(&Packet {
                     time: record.time,
                     input: place,
                     number,
                     link: record.link,
                     wire_len: record.wire_len,
                     bytes: record.bytes,
-                }),
-                Ok(false) => ControlFlow::Continue(()),
-                Err(error) => {
-                    wrong_filter = Some(error);
-                    ControlFlow::Break(())
-                }
-            };
+                })?;
+            }
             // The flag is looked at now and then; a signal need not be answered within a microsecond.
-            if taken.is_continue() && number & 0xFF == 0 && stop() {
+            if number & 0xFF == 0 && stop() {
                 return ControlFlow::Break(());
             }
-            taken
+            ControlFlow::Continue(())
         };
-        let read = if is_pcapng {
-            pcapng_file::read(&mut blocks, give)
-        } else {
-            pcap_file::read(&mut blocks, give)
+        let read = match header {
+            None => pcapng_file::read(&mut blocks, give),
+            Some(header) => pcap_file::read(&mut blocks, header, give),
         };
-        if let Some(error) = wrong_filter {
-            return Err(error);
+        match wrong_filter {
+            Some(error) => Err(error),
+            None => read.map_err(|why| damaged(number, why)),
         }
-        read.map_err(|Damage { at, what }| {
-            sink.stats().inputs_cut += 1;
-            let of = compression.map_or("", |_| " of what it decompresses to");
-            CaptureError::Cut {
-                path: shown_input(input),
-                packets: number,
-                reason: format!("at byte {at}{of}: {what}"),
-            }
-        })
-    }
-}
-
-/// Whether a filter is understood for any of the usual link types; which ones a run will meet is not known before.
-///
-/// # Errors
-/// What libpcap says of it for Ethernet.
-pub fn check_filter(expression: &str) -> Result<(), CaptureError> {
-    let filter = Filter::new(expression);
-    let compiled = filter.compile(LinkType(Linktype::ETHERNET.0));
-    let others = [Linktype::IEEE802_11, Linktype::RAW, Linktype::LINUX_SLL2];
-    if compiled.is_ok()
-        || others
-            .iter()
-            .any(|link| filter.compile(LinkType(link.0)).is_ok())
-    {
-        return Ok(());
-    }
-    compiled.map(drop)
-}
-
-/// A filter, compiled for each link type when its first packet comes.
-struct Filter<'a> {
-    expression: &'a str,
-    programs: Vec<(LinkType, BpfProgram)>,
-}
-
-impl<'a> Filter<'a> {
-    const fn new(expression: &'a str) -> Self {
-        Self {
-            expression,
-            programs: Vec::new(),
-        }
-    }
-
-    /// Whether the packet passes. Its length is for libpcap's binding what the capture kept of it, also to `greater`.
-    fn holds(&mut self, record: &Record<'_>) -> Result<bool, CaptureError> {
-        let link = record.link;
-        if self.programs.first().is_none_or(|first| first.0 != link) {
-            match self.programs.iter().position(|known| known.0 == link) {
-                // The link type of the packet before is likely that of the next.
-                Some(place) => self.programs.swap(0, place),
-                None => self.programs.insert(0, (link, self.compile(link)?)),
-            }
-        }
-        let program = self.programs.first();
-        Ok(program.is_some_and(|(_, program)| program.filter(record.bytes)))
-    }
-
-    fn compile(&self, link: LinkType) -> Result<BpfProgram, CaptureError> {
-        Capture::dead(Linktype(link.0))
-            .and_then(|dead| dead.compile(self.expression, true))
-            .map_err(|error| CaptureError::Filter {
-                expression: self.expression.to_owned(),
-                reason: reason(&error),
-            })
     }
 }
 
@@ -216,10 +175,20 @@ impl Source for Files {
     fn run(&mut self, sink: &mut dyn TakePackets, stop: &dyn Fn() -> bool) -> Vec<CaptureError> {
         let mut errors = Vec::new();
         for (place, input) in self.inputs.iter().enumerate() {
-            match self.read(place, input, sink, stop) {
+            let mut links = Links::new(self.refuse);
+            let read = self.read(place, input, &mut links, sink, stop);
+            errors.extend(links.words().map(|links| CaptureError::LinkTypes {
+                path: shown_input(input),
+                links,
+            }));
+            match read {
                 Ok(ControlFlow::Continue(())) => {}
                 Ok(ControlFlow::Break(())) => break,
-                Err(error) => errors.push(error),
+                Err(error) => {
+                    let is_cut = matches!(error, CaptureError::Cut { .. });
+                    sink.stats().inputs_cut += u64::from(is_cut);
+                    errors.push(error);
+                }
             }
         }
         errors

@@ -16,7 +16,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use pcap::{Active, Capture, Device, Precision};
 
 use super::file::time_of;
-use super::{CaptureError, Source, TakePackets, reason};
+use super::{CaptureError, Refuse, Source, TakePackets, reason};
 use crate::packet::{Batch, LinkType, Packet};
 use crate::stats;
 use crate::time::Timestamp;
@@ -49,6 +49,8 @@ pub struct LiveOptions {
     pub filter: Option<String>,
     /// End after so long.
     pub duration: Option<Duration>,
+    /// The link types that are of no use.
+    pub refuse: Refuse,
 }
 
 /// One interface.
@@ -331,6 +333,11 @@ fn open(name: &str, options: &LiveOptions) -> Result<Interface, CaptureError> {
         .and_then(Capture::open)
         .and_then(Capture::setnonblock);
     let mut capture = opened.map_err(|error| explain(name, &error))?;
+    let link = LinkType(capture.get_datalink().0);
+    if let Some(link) = (options.refuse)(link) {
+        let name = name.to_owned();
+        return Err(CaptureError::InterfaceLinkType { name, link });
+    }
     if let Some(expression) = &options.filter {
         capture
             .filter(expression, true)
@@ -341,7 +348,7 @@ fn open(name: &str, options: &LiveOptions) -> Result<Interface, CaptureError> {
     }
     Ok(Interface {
         name: Arc::from(name),
-        link: LinkType(capture.get_datalink().0),
+        link,
         capture,
         packets: 0,
         to_read: None,
@@ -428,15 +435,16 @@ pub fn interfaces() -> Result<Vec<InterfaceInfo>, CaptureError> {
 }
 
 impl InterfaceInfo {
-    /// Tries to open the interface and says why it cannot be, where it cannot.
+    /// Tries to open the interface and says why it cannot be, or is of no use, where that is so.
     #[must_use]
-    pub fn tried(mut self) -> Self {
+    pub fn tried(mut self, refuse: Refuse) -> Self {
         let options = LiveOptions {
             snaplen: 96,
             buffer: 1 << 20,
             promiscuous: false,
             filter: None,
             duration: None,
+            refuse,
         };
         self.refused = open(&self.name, &options)
             .err()

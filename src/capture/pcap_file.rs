@@ -13,18 +13,40 @@ const FILE_HEADER: usize = 24;
 
 /// What the file's header says.
 #[derive(Clone, Copy)]
-struct Header {
+pub(super) struct Header {
     order: ByteOrder,
     /// The length of a record's header in bytes.
     record: usize,
     /// Nanoseconds in one of what stands beside the seconds.
     fraction: i64,
-    link: LinkType,
+    /// That of all packets.
+    pub(super) link: LinkType,
     /// Before version 2.4 the two lengths could stand in the other order.
     old: bool,
 }
 
 impl Header {
+    /// Reads the header of a file whose first four bytes are those of pcap.
+    ///
+    /// # Errors
+    /// The file ends in it.
+    pub(super) fn read<R: Read>(blocks: &mut Blocks<R>) -> Result<Self, Damage> {
+        let at = blocks.offset();
+        let bytes = blocks
+            .fill(FILE_HEADER)
+            .map_err(|error| Damage::unreadable(at, &error))?;
+        if bytes.len() < FILE_HEADER {
+            let what = format!(
+                "the file's header takes {FILE_HEADER} bytes, there are {}",
+                bytes.len()
+            );
+            return Err(Damage::at(at, what));
+        }
+        let header = Self::parse(bytes).ok_or_else(|| Damage::at(at, "not pcap".to_owned()))?;
+        blocks.consume(FILE_HEADER);
+        Ok(header)
+    }
+
     fn parse(bytes: &[u8]) -> Option<Self> {
         let magic = bytes.first_chunk().copied().map(u32::from_be_bytes)?;
         let (order, magic) = match magic {
@@ -49,27 +71,15 @@ impl Header {
     }
 }
 
-/// Gives the packets of a file whose first four bytes are those of pcap, until its end or until `give` breaks off.
+/// Gives the packets behind a file's header, until the end or until `give` breaks off.
 ///
 /// # Errors
 /// Damage, after all packets before it were given.
 pub(super) fn read<R: Read>(
     blocks: &mut Blocks<R>,
+    header: Header,
     mut give: impl FnMut(&Record<'_>) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>, Damage> {
-    let at = blocks.offset();
-    let bytes = blocks
-        .fill(FILE_HEADER)
-        .map_err(|error| Damage::unreadable(at, &error))?;
-    if bytes.len() < FILE_HEADER {
-        let what = format!(
-            "the file's header takes {FILE_HEADER} bytes, there are {}",
-            bytes.len()
-        );
-        return Err(Damage::at(at, what));
-    }
-    let header = Header::parse(bytes).ok_or_else(|| Damage::at(at, "not pcap".to_owned()))?;
-    blocks.consume(FILE_HEADER);
     let mut need = header.record;
     loop {
         let at = blocks.offset();
@@ -158,7 +168,11 @@ mod tests {
     }
 
     fn packets(file: &[u8]) -> (Vec<Copied>, Result<(), String>) {
-        copied(|give| read(&mut Blocks::new(file), give))
+        copied(|give| {
+            let mut blocks = Blocks::new(file);
+            let header = Header::read(&mut blocks)?;
+            read(&mut blocks, header, give)
+        })
     }
 
     #[test]

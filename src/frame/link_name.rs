@@ -3,15 +3,29 @@
 use super::link::link_type;
 use crate::packet::LinkType;
 
-/// Whether packets of a link type are taken apart; others are counted as of an unsupported one.
+/// What a link type is called whose packets are not taken apart, with its number in files; `None` of the others.
 #[must_use]
-pub fn is_followed(link: LinkType) -> bool {
-    link_type::FOLLOWED.contains(&link.0)
+pub fn refused_link(link: LinkType) -> Option<String> {
+    let LinkType(number) = link;
+    if link_type::FOLLOWED.contains(&number) {
+        return None;
+    }
+    let in_files = match number {
+        15 => 102,
+        16 => 103,
+        19 => 106,
+        other => other,
+    };
+    Some(match (link_name(link), number) {
+        (Some(name), _) => format!("{name} ({in_files})"),
+        // Given out to nobody: everybody may mean by them what they like.
+        (None, 147..=162) => format!("USER{} ({number})", number - 147),
+        (None, _) => format!("number {number}"),
+    })
 }
 
 /// The name of a link type in the registry at <https://www.tcpdump.org/linktypes.html>, without its `LINKTYPE_`.
-#[must_use]
-pub fn link_name(link: LinkType) -> Option<&'static str> {
+fn link_name(link: LinkType) -> Option<&'static str> {
     let at = NAMES
         .binary_search_by_key(&link.0, |&(number, _)| number)
         .ok()?;
@@ -197,3 +211,32 @@ const NAMES: [(i32, &str); 176] = [
     (298, "SILABS_DEBUG_CHANNEL"),
     (299, "FIRA_UCI"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stand_in_the_order_of_their_numbers() {
+        assert!(NAMES.is_sorted_by(|one, other| one.0 < other.0));
+        for number in link_type::FOLLOWED {
+            assert!(link_name(LinkType(number)).is_some(), "{number}");
+            assert_eq!(refused_link(LinkType(number)), None);
+        }
+    }
+
+    #[test]
+    fn what_is_refused_has_a_name_and_a_number() {
+        for (number, name) in [
+            (189, "USB_LINUX (189)"),
+            (195, "IEEE802_15_4 (195)"),
+            (15, "SLIP_BSDOS (102)"),
+            (147, "USER0 (147)"),
+            (162, "USER15 (162)"),
+            (9_999, "number 9999"),
+            (-1, "number -1"),
+        ] {
+            assert_eq!(refused_link(LinkType(number)).as_deref(), Some(name));
+        }
+    }
+}

@@ -26,6 +26,7 @@ mod ending;
 mod filters;
 mod full_disk;
 mod kernel_tunnels;
+mod link_types;
 mod losing;
 mod permission;
 mod table;
