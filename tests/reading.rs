@@ -10,13 +10,15 @@
     reason = "a test may fail: that is what it is for"
 )]
 
+#[path = "reading/formats.rs"]
+mod formats;
+
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use dnsterrier::capture::{CaptureError, Files, Source, TakePackets, expand};
-use dnsterrier::frame::refused_link;
 use dnsterrier::packet::{LinkType, Packet};
 use dnsterrier::stats::Capture;
 use dnsterrier::time::Timestamp;
@@ -61,8 +63,7 @@ impl TakePackets for Keep {
 fn ours(path: &Path, filter: Option<&str>) -> (Vec<Kept>, Option<CaptureError>) {
     let mut keep = Keep::default();
     let inputs = expand(&[path.to_owned()]).unwrap();
-    let errors =
-        Files::new(inputs, filter.map(str::to_owned), refused_link).run(&mut keep, &|| false);
+    let errors = Files::new(inputs, filter.map(str::to_owned), |_| None).run(&mut keep, &|| false);
     (keep.packets, errors.into_iter().next())
 }
 
