@@ -10,27 +10,22 @@ const ETHERNET: LinkType = LinkType(1);
 const UDP: u8 = 17;
 const UDP_HEADER: usize = 8;
 
-/// The frame of a plain packet with a DNS port; `None` for every other packet.
+/// The frame of a plain packet with a DNS port; `None` for every other packet, found out before anything is built.
 pub(super) fn frame<'a>(packet: &Packet<'a>, ports: &Ports) -> Option<Frame<'a>> {
     if packet.link != ETHERNET {
         return None;
     }
     let (ethernet, rest) = packet.bytes.split_first_chunk::<14>()?;
     let &[a, b, c, d, e, f, g, h, i, j, k, l, type_high, type_low] = ethernet;
-    let mut frame = Frame::around(packet);
-    frame.layers.macs = Some((Mac([g, h, i, j, k, l]), Mac([a, b, c, d, e, f])));
-    let (ethertype, rest) = match u16::from_be_bytes([type_high, type_low]) {
+    let (vlan, ethertype, rest) = match u16::from_be_bytes([type_high, type_low]) {
         0x8100 => {
             let (&[tag_high, tag_low, high, low], rest) = rest.split_first_chunk::<4>()?;
-            match u16::from_be_bytes([tag_high, tag_low]) & 0x0FFF {
-                0 => {}
-                id => frame.layers.vlan.push(id),
-            }
-            (u16::from_be_bytes([high, low]), rest)
+            let vlan = u16::from_be_bytes([tag_high, tag_low]) & 0x0FFF;
+            (vlan, u16::from_be_bytes([high, low]), rest)
         }
-        ethertype => (ethertype, rest),
+        ethertype => (0, ethertype, rest),
     };
-    let datagram = match ethertype {
+    let (src, dst, ip_id, datagram) = match ethertype {
         0x0800 => {
             let (header, _) = rest.split_first_chunk::<20>()?;
             let &[
@@ -55,16 +50,17 @@ pub(super) fn frame<'a>(packet: &Packet<'a>, ports: &Ports) -> Option<Frame<'a>>
             else {
                 return None;
             };
-            let &[source_a, source_b, source_c, source_d] = source.first_chunk()?;
             // Neither more fragments nor an offset.
             if flags & 0x3F != 0 || offset != 0 {
                 return None;
             }
-            frame.src = IpAddr::V4(Ipv4Addr::new(source_a, source_b, source_c, source_d));
-            frame.dst = IpAddr::V4(Ipv4Addr::new(a, b, c, d));
-            frame.ip_id = Some(u16::from_be_bytes([id_high, id_low]));
             let total = usize::from(u16::from_be_bytes([len_high, len_low]));
-            rest.get(20..total)?
+            let datagram = Datagram::read(rest.get(20..total)?, ports)?;
+            let source: &[u8; 4] = source.first_chunk()?;
+            let src = IpAddr::V4(Ipv4Addr::from(*source));
+            let dst = IpAddr::V4(Ipv4Addr::new(a, b, c, d));
+            let id = u16::from_be_bytes([id_high, id_low]);
+            (src, dst, Some(id), datagram)
         }
         0x86DD => {
             let (header, after) = rest.split_first_chunk::<40>()?;
@@ -76,22 +72,50 @@ pub(super) fn frame<'a>(packet: &Packet<'a>, ports: &Ports) -> Option<Frame<'a>>
             if version >> 4 != 6 {
                 return None;
             }
+            let length = usize::from(u16::from_be_bytes([len_high, len_low]));
+            let datagram = Datagram::read(after.get(..length)?, ports)?;
             let (source, destination) = addresses.split_first_chunk::<16>()?;
-            frame.src = IpAddr::V6(Ipv6Addr::from(*source));
-            frame.dst = IpAddr::V6(Ipv6Addr::from(*destination.first_chunk::<16>()?));
-            after.get(..usize::from(u16::from_be_bytes([len_high, len_low])))?
+            let src = IpAddr::V6(Ipv6Addr::from(*source));
+            let dst = IpAddr::V6(Ipv6Addr::from(*destination.first_chunk::<16>()?));
+            (src, dst, None, datagram)
         }
         _ => return None,
     };
-    let (&[a, b, c, d, len_high, len_low, _, _], payload) =
-        datagram.split_first_chunk::<UDP_HEADER>()?;
-    frame.src_port = u16::from_be_bytes([a, b]);
-    frame.dst_port = u16::from_be_bytes([c, d]);
-    let whole = usize::from(u16::from_be_bytes([len_high, len_low])) == datagram.len();
-    if !whole || !(ports.contains(frame.src_port) || ports.contains(frame.dst_port)) {
-        return None;
+    let mut frame = Frame::around(packet);
+    frame.layers.macs = Some((Mac([g, h, i, j, k, l]), Mac([a, b, c, d, e, f])));
+    if vlan != 0 {
+        frame.layers.vlan.push(vlan);
     }
-    frame.payload = payload;
-    frame.cut = 0;
-    Some(frame)
+    Some(Frame {
+        src,
+        dst,
+        src_port: datagram.src_port,
+        dst_port: datagram.dst_port,
+        ip_id,
+        payload: datagram.payload,
+        cut: 0,
+        ..frame
+    })
+}
+
+/// A whole UDP datagram with a DNS port.
+struct Datagram<'a> {
+    src_port: u16,
+    dst_port: u16,
+    payload: &'a [u8],
+}
+
+impl<'a> Datagram<'a> {
+    #[inline(always)]
+    fn read(bytes: &'a [u8], ports: &Ports) -> Option<Self> {
+        let (&[a, b, c, d, len_high, len_low, _, _], payload) =
+            bytes.split_first_chunk::<UDP_HEADER>()?;
+        let (src_port, dst_port) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+        let is_whole = usize::from(u16::from_be_bytes([len_high, len_low])) == bytes.len();
+        (is_whole && (ports.contains(src_port) || ports.contains(dst_port))).then_some(Self {
+            src_port,
+            dst_port,
+            payload,
+        })
+    }
 }
