@@ -11,6 +11,7 @@
 //!
 //! - [`time`] is packet time, [`stats`] what was counted: the two that every stage may use.
 //! - [`packet`] is what a capture gives; [`capture`] reads files, standard input and interfaces.
+//! - [`encrypted`] is what can be seen of DNS that nobody can read.
 //! - [`frame`] takes the layers off; [`stream`] turns TCP segments into messages.
 //! - [`message`] walks a DNS message; [`transaction`] pairs queries with responses; [`event`] says it in the words of the
 //!   Network_Resolution data model.
@@ -27,6 +28,8 @@ pub mod stats;
 pub mod packet;
 
 pub mod capture;
+
+pub mod encrypted;
 
 pub mod frame;
 

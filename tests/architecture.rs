@@ -15,11 +15,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order of the flow; `time` and `stats` may be imported by all.
-const FLOW: [&str; 14] = [
+const FLOW: [&str; 15] = [
     "time",
     "stats",
     "packet",
     "capture",
+    "encrypted",
     "frame",
     "stream",
     "message",
@@ -43,6 +44,7 @@ const AROUND: [(&str, &[&str]); 7] = [
         &[
             "time",
             "capture",
+            "encrypted",
             "frame",
             "transaction",
             "event",
