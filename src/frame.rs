@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use ahash::RandomState;
 use arrayvec::ArrayVec;
 
+use crate::encrypted::Ends;
 use crate::packet::Packet;
 use crate::stats::{self, Further, Packets, Tunnels};
 use crate::time::Timestamp;
@@ -173,6 +174,8 @@ pub struct Decoder {
     joined: [Vec<u8>; 4],
     /// The member of the last packet that comes next, where that packet holds several.
     member: u16,
+    /// What was on other ports and may be encrypted DNS.
+    aside: ArrayVec<Ends, { Self::MEMBERS as usize }>,
     /// What became of the packets.
     pub stats: Packets,
     /// What was handed on of packets beyond their first.
@@ -198,6 +201,7 @@ impl Decoder {
             fragments: Fragments::new(Bounds::DEFAULT),
             joined: Default::default(),
             member: 0,
+            aside: ArrayVec::new(),
             stats: Packets::default(),
             further: Further::default(),
             tunnels: Tunnels::default(),
@@ -258,6 +262,12 @@ impl Decoder {
         self.fragments.lost.pop_front()
     }
 
+    /// Between whom those members of the packet decoded last go that are on other ports and may be encrypted DNS. To be
+    /// asked for after each packet: no more are laid aside than one packet has members.
+    pub fn take_aside(&mut self) -> impl Iterator<Item = Ends> {
+        self.aside.drain(..)
+    }
+
     /// Takes one layer after the other off the packet, down to its first member for us from `member` on.
     fn walk<'a>(&'a mut self, packet: &Packet<'a>, member: u16) -> Option<Frame<'a>> {
         self.member = 0;
@@ -270,6 +280,7 @@ impl Decoder {
             piece: None,
             member,
             more_members: false,
+            aside: &mut self.aside,
         };
         let mut frame = Frame::around(packet);
         let mut next = Next::Link(packet.link);

@@ -1,11 +1,13 @@
 //! What the layers share: the step from one to the next, and the reading of bytes that may not be there.
 
 use ahash::RandomState;
+use arrayvec::ArrayVec;
 use etherparse::IpNumber;
 
 use super::fragment::Piece;
 use super::tunnel::Tunnel;
 use super::{Frame, Ports};
+use crate::encrypted::Ends;
 use crate::packet::LinkType;
 use crate::stats::{Packets, Tunnels};
 
@@ -96,6 +98,8 @@ pub(super) struct Walk<'d> {
     pub(super) member: u16,
     /// Whether there is a member after that one.
     pub(super) more_members: bool,
+    /// What was on other ports and may be encrypted DNS.
+    pub(super) aside: &'d mut ArrayVec<Ends, { super::Decoder::MEMBERS as usize }>,
 }
 
 impl Walk<'_> {

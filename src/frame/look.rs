@@ -3,12 +3,14 @@
 use super::Ports;
 use super::link::link_type;
 use super::tag::ether_type;
+use crate::encrypted::HTTPS_PORT;
 use crate::packet::{LinkType, Look};
 
 /// Says of plain packets on other ports that they hold no DNS; of everything that is not plain it says nothing.
 ///
 /// Plain is UDP or TCP straight in unfragmented IPv4, or in IPv6 without extension headers, behind any of the common
-/// link layers and VLAN tags. What it refuses, [`super::Decoder::decode`] would count as of another port.
+/// link layers and VLAN tags. What it refuses, [`super::Decoder::decode`] would count as of another port, and not lay
+/// aside.
 #[derive(Debug)]
 pub struct PortLook {
     /// The DNS ports.
@@ -18,61 +20,102 @@ pub struct PortLook {
 impl Look for PortLook {
     #[inline]
     fn may_hold_dns(&self, link: LinkType, bytes: &[u8]) -> bool {
-        plain(link, bytes).is_none_or(|ports| self.ports.look_into(ports))
+        self.may_hold(link, bytes).unwrap_or(true)
     }
 }
 
-/// The ports of a plain packet.
-#[inline]
-fn plain(link: LinkType, bytes: &[u8]) -> Option<[u16; 2]> {
-    let (mut value, mut bytes) = match link.0 {
-        link_type::ETHERNET => (word(bytes, 12)?, bytes.get(14..)?),
-        link_type::LINUX_SLL => (word(bytes, 14)?, bytes.get(16..)?),
-        link_type::LINUX_SLL2 => (word(bytes, 0)?, bytes.get(20..)?),
-        link_type::DLT_RAW | link_type::DLT_RAW_OPENBSD | link_type::RAW => {
-            match bytes.first()? >> 4 {
-                4 => (ether_type::IPV4, bytes),
-                6 => (ether_type::IPV6, bytes),
+impl PortLook {
+    /// `None` where the packet is not plain.
+    #[inline]
+    fn may_hold(&self, link: LinkType, bytes: &[u8]) -> Option<bool> {
+        let (mut value, mut bytes) = match link.0 {
+            link_type::ETHERNET => (word(bytes, 12)?, bytes.get(14..)?),
+            link_type::LINUX_SLL => (word(bytes, 14)?, bytes.get(16..)?),
+            link_type::LINUX_SLL2 => (word(bytes, 0)?, bytes.get(20..)?),
+            link_type::DLT_RAW | link_type::DLT_RAW_OPENBSD | link_type::RAW => {
+                match bytes.first()? >> 4 {
+                    4 => (ether_type::IPV4, bytes),
+                    6 => (ether_type::IPV6, bytes),
+                    _ => return None,
+                }
+            }
+            _ => return None,
+        };
+        loop {
+            match value {
+                ether_type::IPV4 => return self.ipv4(bytes),
+                ether_type::IPV6 => return self.ipv6(bytes),
+                ether_type::VLAN | ether_type::PROVIDER_VLAN => {
+                    (value, bytes) = (word(bytes, 2)?, bytes.get(4..)?)
+                }
                 _ => return None,
             }
         }
-        _ => return None,
-    };
-    loop {
-        match value {
-            ether_type::IPV4 => return ipv4(bytes),
-            ether_type::IPV6 => return ipv6(bytes),
-            ether_type::VLAN | ether_type::PROVIDER_VLAN => {
-                (value, bytes) = (word(bytes, 2)?, bytes.get(4..)?)
-            }
-            _ => return None,
+    }
+
+    #[inline]
+    fn ipv4(&self, bytes: &[u8]) -> Option<bool> {
+        // More fragments, and the offset.
+        const FRAGMENT: u16 = 0x3fff;
+        let &[
+            first,
+            _,
+            len_high,
+            len_low,
+            _,
+            _,
+            flags,
+            offset,
+            _,
+            protocol,
+            _,
+            _,
+            a,
+            b,
+            c,
+            d,
+            e,
+            f,
+            g,
+            h,
+        ] = bytes.first_chunk::<20>()?;
+        let header_length = usize::from(first & 15) * 4;
+        let total_length = usize::from(u16::from_be_bytes([len_high, len_low]));
+        let is_plain = first >> 4 == 4
+            && header_length >= 20
+            && (total_length == 0 || total_length >= header_length + 4)
+            && u16::from_be_bytes([flags, offset]) & FRAGMENT == 0
+            && is_transport(protocol);
+        if !is_plain {
+            return None;
         }
+        let [src, dst] = ports(bytes, header_length)?;
+        let known = &self.ports.known;
+        Some(
+            self.ports.look_into([src, dst])
+                || dst == HTTPS_PORT && known.may_hold_ipv4([e, f, g, h])
+                || src == HTTPS_PORT && known.may_hold_ipv4([a, b, c, d]),
+        )
     }
-}
 
-fn ipv4(bytes: &[u8]) -> Option<[u16; 2]> {
-    // More fragments, and the offset.
-    const FRAGMENT: u16 = 0x3fff;
-    let &first = bytes.first()?;
-    let header_length = usize::from(first & 15) * 4;
-    let total_length = usize::from(word(bytes, 2)?);
-    let plain = first >> 4 == 4
-        && header_length >= 20
-        && (total_length == 0 || total_length >= header_length + 4)
-        && word(bytes, 6)? & FRAGMENT == 0
-        && is_transport(*bytes.get(9)?);
-    if plain {
-        ports(bytes, header_length)
-    } else {
-        None
+    #[inline]
+    fn ipv6(&self, bytes: &[u8]) -> Option<bool> {
+        let (header, rest) = bytes.split_first_chunk::<8>()?;
+        let &[first, _, _, _, len_high, len_low, protocol, _] = header;
+        let length = u16::from_be_bytes([len_high, len_low]);
+        if first >> 4 != 6 || (1..4).contains(&length) || !is_transport(protocol) {
+            return None;
+        }
+        let (src_address, rest) = rest.split_first_chunk::<16>()?;
+        let (dst_address, rest) = rest.split_first_chunk::<16>()?;
+        let [src, dst] = ports(rest, 0)?;
+        let known = &self.ports.known;
+        Some(
+            self.ports.look_into([src, dst])
+                || dst == HTTPS_PORT && known.may_hold_ipv6(*dst_address)
+                || src == HTTPS_PORT && known.may_hold_ipv6(*src_address),
+        )
     }
-}
-
-fn ipv6(bytes: &[u8]) -> Option<[u16; 2]> {
-    let length = word(bytes, 4)?;
-    let plain =
-        bytes.first()? >> 4 == 6 && (length == 0 || length >= 4) && is_transport(*bytes.get(6)?);
-    if plain { ports(bytes, 40) } else { None }
 }
 
 const fn is_transport(protocol: u8) -> bool {

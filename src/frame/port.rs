@@ -1,14 +1,20 @@
-//! Port numbers: those of DNS, and those of tunnels over UDP.
+//! Port numbers: those of DNS, of encrypted DNS, and of tunnels over UDP.
+
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::overlay;
+use crate::encrypted::{DNS_PORT, HTTPS_PORT, KnownResolvers};
 
 /// The ports on which DNS is looked for.
 #[derive(Clone, Debug)]
 pub struct Ports {
     dns: PortSet,
     tunnels: PortSet,
-    /// Both together, so that the look before the copy asks one set.
+    /// Both together, and that of DNS over TLS and QUIC, so that the look before the copy asks one set.
     looked_into: PortSet,
+    /// Whose connections on the port of HTTPS may be DNS.
+    pub(super) known: Arc<KnownResolvers>,
 }
 
 impl Ports {
@@ -22,11 +28,13 @@ impl Ports {
             dns: PortSet::default(),
             tunnels: PortSet::default(),
             looked_into: PortSet::default(),
+            known: Arc::default(),
         };
         for &port in ports {
             set.dns.insert(port);
             set.looked_into.insert(port);
         }
+        set.looked_into.insert(DNS_PORT);
         set.with_tunnels(&overlay::port::ALL)
     }
 
@@ -45,6 +53,19 @@ impl Ports {
     #[must_use]
     pub fn with_vxlan(self, ports: &[u16]) -> Self {
         self.with_tunnels(ports)
+    }
+
+    /// The same, with resolvers whose connections on the port of HTTPS are looked for.
+    #[must_use]
+    pub fn with_known(mut self, known: Arc<KnownResolvers>) -> Self {
+        self.known = known;
+        self
+    }
+
+    /// These resolvers.
+    #[must_use]
+    pub fn known(&self) -> Arc<KnownResolvers> {
+        Arc::clone(&self.known)
     }
 
     fn with_tunnels(mut self, ports: &[u16]) -> Self {
@@ -66,7 +87,21 @@ impl Ports {
         self.tunnels.contains(port)
     }
 
-    /// Whether what goes between these ports is DNS, or may be a tunnel that holds it.
+    /// Whether one of the UDP ports is that of a tunnel.
+    pub(super) fn carry_tunnel(&self, ports: [u16; 2]) -> bool {
+        ports.into_iter().any(|port| self.carries_tunnel(port))
+    }
+
+    /// Whether something between these ends may be encrypted DNS: never false where it is.
+    pub(super) fn may_be_encrypted(&self, ends: [(IpAddr, u16); 2]) -> bool {
+        ends.into_iter().any(|(address, port)| match port {
+            DNS_PORT => true,
+            HTTPS_PORT => self.known.may_hold(address),
+            _ => false,
+        })
+    }
+
+    /// Whether what goes between these ports is DNS, encrypted or not, or may be a tunnel that holds it.
     #[inline]
     pub(super) fn look_into(&self, [src, dst]: [u16; 2]) -> bool {
         self.looked_into.contains(src) || self.looked_into.contains(dst)

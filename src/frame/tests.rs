@@ -1,4 +1,5 @@
 #[path = "../../tests/common/encapsulation.rs"]
+mod aside;
 mod encapsulation;
 mod fragments;
 mod links;

@@ -5,13 +5,14 @@ use etherparse::{TcpHeaderSlice, UdpHeaderSlice, err, ip_number};
 use super::fragment::{Piece, Worth};
 use super::layer::{Discard, Next, Step, Walk};
 use super::{Frame, Ports, Tcp};
+use crate::encrypted::{Ends, TcpStart};
 
 /// UDP (RFC 768). Checksums are not looked at: a capture on the sender is made before the network card fills them in.
-pub(super) fn udp(frame: &mut Frame<'_>, walk: &Walk<'_>) -> Step {
+pub(super) fn udp(frame: &mut Frame<'_>, walk: &mut Walk<'_>) -> Step {
     let next = match read_ports(frame)? {
         ports if ports.into_iter().any(|port| walk.ports.contains(port)) => Next::Done,
-        ports if walk.ports.look_into(ports) => Next::UdpTunnel,
-        _ => return Err(Discard::OtherPort),
+        ports if walk.ports.carry_tunnel(ports) => Next::UdpTunnel,
+        _ => return Err(other_port(frame, walk, false)),
     };
     let header = UdpHeaderSlice::from_slice(frame.payload).map_err(|_| frame.short())?;
     // No length is that of a jumbogram (RFC 2675, section 4) or of a packet yet to be cut by the network card.
@@ -25,12 +26,12 @@ pub(super) fn udp(frame: &mut Frame<'_>, walk: &Walk<'_>) -> Step {
 }
 
 /// TCP (RFC 9293, section 3.1).
-pub(super) fn tcp(frame: &mut Frame<'_>, walk: &Walk<'_>) -> Step {
+pub(super) fn tcp(frame: &mut Frame<'_>, walk: &mut Walk<'_>) -> Step {
     if !read_ports(frame)?
         .into_iter()
         .any(|port| walk.ports.contains(port))
     {
-        return Err(Discard::OtherPort);
+        return Err(other_port(frame, walk, true));
     }
     let header = TcpHeaderSlice::from_slice(frame.payload).map_err(|error| match error {
         err::tcp::HeaderSliceError::Len(_) => frame.short(),
@@ -44,6 +45,34 @@ pub(super) fn tcp(frame: &mut Frame<'_>, walk: &Walk<'_>) -> Step {
         rst: header.rst(),
     });
     Ok(Next::Done)
+}
+
+/// Lays aside between whom a packet on other ports goes, where it may be encrypted DNS.
+fn other_port(frame: &Frame<'_>, walk: &mut Walk<'_>, is_tcp: bool) -> Discard {
+    let (src, dst) = ((frame.src, frame.src_port), (frame.dst, frame.dst_port));
+    if walk.ports.may_be_encrypted([src, dst]) {
+        let _full = walk.aside.try_push(Ends {
+            src: src.0,
+            dst: dst.0,
+            src_port: src.1,
+            dst_port: dst.1,
+            tcp: is_tcp.then(|| tcp_start(frame)),
+        });
+    }
+    Discard::OtherPort
+}
+
+/// What a TCP header says of its connection; without any flag where the capture cut it.
+fn tcp_start(frame: &Frame<'_>) -> TcpStart {
+    TcpHeaderSlice::from_slice(frame.payload).map_or_else(
+        |_| TcpStart::default(),
+        |header| TcpStart {
+            sequence: header.sequence_number(),
+            syn: header.syn(),
+            ack: header.ack(),
+            rst: header.rst(),
+        },
+    )
 }
 
 /// Reads the ports, source first, which stand at the same place in both.
@@ -63,7 +92,7 @@ pub(super) fn worth(frame: &Frame<'_>, piece: Piece, ports: &Ports) -> Worth {
     let pair = [[a, b], [c, d]].map(u16::from_be_bytes);
     match is_first {
         true if pair.into_iter().any(|port| ports.contains(port)) => Worth::Dns,
-        true if !ports.look_into(pair) => Worth::Nothing,
+        true if !ports.carry_tunnel(pair) => Worth::Nothing,
         _ => Worth::Unknown,
     }
 }
