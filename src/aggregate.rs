@@ -4,6 +4,7 @@
 //! its rule's `by` fields. When a window closes its groups become rows, in a fixed order. What must be given up before
 //! becomes a partial row: rows of the same rule, window and keys can be merged by whoever reads them.
 
+mod encrypted;
 mod group;
 mod key;
 mod relative;
@@ -19,6 +20,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use encrypted::EncryptedOfSource;
 pub use group::Context;
 pub use key::Key;
 pub use row::{Cell, DistinctValues, Row, RuleShape};

@@ -97,7 +97,7 @@ pub struct Common {
     /// Every transaction
     #[arg(long, value_name = "PLACE", help_heading = "Output")]
     pub events: Vec<String>,
-    /// One record per source address that had hits
+    /// One record per source address that had hits, or of which encrypted DNS was seen
     #[arg(long, value_name = "PLACE", help_heading = "Output")]
     pub sources: Vec<String>,
     /// Format of rows on standard output: table, jsonl, csv, tsv
@@ -179,6 +179,9 @@ pub struct Common {
         help_heading = "Selection"
     )]
     pub tunnel_depth: u8,
+    /// Resolvers known to answer over HTTPS, instead of the built-in list (rules/doh-resolvers.txt has the form)
+    #[arg(long, value_name = "FILE", help_heading = "Selection")]
+    pub doh_resolvers: Option<PathBuf>,
     /// A query without a response for so long is unanswered
     #[arg(
         long,

@@ -8,11 +8,13 @@ use std::time::Duration;
 use crate::aggregate::{self, Aggregator, Window};
 use crate::capture::{Files, Live, LiveOptions, Source, check_filter, expand};
 use crate::cli::{Common, Replay, Sniff};
+use crate::encrypted::KnownResolvers;
 use crate::error::Error;
 use crate::event::Maker;
 use crate::frame::{Ports, refused_link};
 use crate::pipeline::{Run, Span, Writers};
 use crate::privilege;
+use crate::rule::pattern::{Patterns, Shape};
 use crate::rule::{self, Mistake, Rule, Rules, native};
 use crate::sink::{
     self, Format, Options, Place, SinkError, Stream, TableOptions, Writer, is_descriptor,
@@ -211,9 +213,10 @@ impl Plan {
                 "--timeout must be longer than nothing".to_owned(),
             ));
         }
+        let known = known_resolvers(common.doh_resolvers.as_deref())?;
         Ok(Self {
-            rules: selected_rules(common)?,
-            ports: ports(common)?,
+            rules: selected_rules(common, &known)?,
+            ports: ports(common)?.with_known(Arc::new(known)),
             window,
             span: time_span,
             limits,
@@ -305,8 +308,40 @@ impl Plan {
     }
 }
 
-/// The rules that run: the embedded ones and those of files, or the named ones of them, or a hunt alone.
-fn selected_rules(common: &Common) -> Result<Rules, Error> {
+/// The resolvers that are known to answer over HTTPS: those inside the program, or those of a file.
+fn known_resolvers(path: Option<&Path>) -> Result<KnownResolvers, Error> {
+    let (file, read) = match path {
+        None => (
+            "rules/doh-resolvers.txt".to_owned(),
+            KnownResolvers::embedded(),
+        ),
+        Some(path) => {
+            let file = path.display().to_string();
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                Error::Rules(vec![Mistake {
+                    file: file.as_str().into(),
+                    line: 0,
+                    column: 0,
+                    message: format!("cannot be read: {error}"),
+                }])
+            })?;
+            (file, KnownResolvers::read(&text))
+        }
+    };
+    read.map_err(|mistakes| {
+        let mistakes = mistakes.into_iter().map(|mistake| Mistake {
+            file: file.as_str().into(),
+            line: mistake.line,
+            column: 0,
+            message: mistake.message,
+        });
+        Error::Rules(mistakes.collect())
+    })
+}
+
+/// The rules that run: the embedded ones and those of files, or the named ones of them, or a hunt alone. Beside their names
+/// those of known resolvers are looked at.
+fn selected_rules(common: &Common, known: &KnownResolvers) -> Result<Rules, Error> {
     let mut names = common.names.clone();
     for file in &common.name_files {
         names.extend(rule::read_names(file).map_err(Error::Rules)?);
@@ -324,7 +359,11 @@ fn selected_rules(common: &Common) -> Result<Rules, Error> {
     if hunting {
         rules.push(Rule::hunt(&names).map_err(Error::Usage)?);
     }
-    Rules::new(rules).map_err(Error::Rules)
+    let mut watched = Patterns::new();
+    for name in known.names() {
+        watched.add(Shape::Domain, name).map_err(Error::Usage)?;
+    }
+    Rules::watching(rules, watched).map_err(Error::Rules)
 }
 
 /// The ports of DNS and of tunnels. One that has another meaning is not VXLAN's, and nobody is left to believe so.

@@ -26,6 +26,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use crate::aggregate::Aggregator;
 use crate::aggregate::sources::Sources;
 use crate::capture::{CaptureError, Source};
+use crate::encrypted::Sighting;
 use crate::event::{Event, Maker};
 use crate::frame::Ports;
 use crate::message::Question;
@@ -143,6 +144,8 @@ pub struct Report {
 #[derive(Debug, Default)]
 struct ArrivalBatch {
     arrivals: Vec<Arrival>,
+    /// What was seen of encrypted DNS.
+    sightings: Vec<Sighting>,
     /// Packet time has come so far, also where no arrival says so.
     now: Timestamp,
     /// A live capture that has nothing to read.
@@ -154,6 +157,8 @@ struct ArrivalBatch {
 impl ArrivalBatch {
     /// How many arrivals make a batch.
     const ARRIVALS: usize = 512;
+    /// How many sightings make one, where there are fewer arrivals.
+    const SIGHTINGS: usize = 512;
 }
 
 /// Asks the rules whether a question can matter, or wants everything.
@@ -178,6 +183,8 @@ struct EventBatch {
     events: Vec<Event>,
     /// Addresses that were seen to answer for the first time.
     resolvers: Vec<IpAddr>,
+    /// What was seen of encrypted DNS.
+    sightings: Vec<Sighting>,
     now: Timestamp,
     stats: Stats,
 }
@@ -220,6 +227,7 @@ impl Run {
             rules: Arc::clone(&rules),
             everything,
         };
+        let sources = Sources::new(roles.clone(), ports.known(), Arc::clone(&maker.sensor));
         let reading = Reading::new(
             ports,
             tunnel_depth,
@@ -229,7 +237,6 @@ impl Run {
             full_batches,
             batches_to_fill,
         );
-        let sources = Sources::new(roles.clone());
         let decoding = Decoding::new(limits, roles, maker);
         let matching = Matching::new(span, rules, aggregator, writers, table, live, show)
             .with_sources(sources);

@@ -293,6 +293,14 @@ impl Rules {
     /// # Errors
     /// Every rule whose name another has already.
     pub fn new(rules: Vec<Rule>) -> Result<Self, Vec<Mistake>> {
+        Self::watching(rules, pattern::Patterns::new())
+    }
+
+    /// The same; [`Self::wants`] also holds for names that somebody else watches, which no rule matches for that.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub fn watching(rules: Vec<Rule>, watched: pattern::Patterns) -> Result<Self, Vec<Mistake>> {
         let mut first: std::collections::HashMap<&str, &Rule, ahash::RandomState> =
             Default::default();
         let mut mistakes = Vec::new();
@@ -328,6 +336,8 @@ impl Rules {
                 undecided.push(place);
             }
         }
+        // The last of the lists, which belongs to no rule.
+        lists.push(Arc::new(watched));
         Ok(Self {
             index: Index::new(lists),
             rules,

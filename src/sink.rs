@@ -34,7 +34,7 @@ pub enum Stream {
     Rows,
     /// Events that matched a rule.
     Hits,
-    /// One record for each source address with hits.
+    /// One record for each source address with hits, or of which encrypted DNS was seen.
     Sources,
     /// Every transaction.
     Events,
@@ -158,6 +158,13 @@ pub fn columns(stream: Stream, rules: &[Rule]) -> Vec<String> {
             "names_cut",
             "firstTime",
             "lastTime",
+            "encrypted_dns_connections",
+            "encrypted_dns_answered",
+            "encrypted_dns_lookups",
+            "encrypted_dns_resolvers",
+            "encrypted_dns_resolvers_cut",
+            "encrypted_dns_firstTime",
+            "encrypted_dns_lastTime",
             "sensor",
             "partial",
         ]),

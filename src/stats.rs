@@ -361,6 +361,8 @@ pub struct Stats {
     pub messages: Messages,
     /// The transactions.
     pub transactions: Transactions,
+    /// Encrypted DNS.
+    pub encrypted_dns: EncryptedDns,
     /// The hosts.
     pub hosts: Hosts,
     /// Lookups whose real clients are not on the wire here.
@@ -382,6 +384,41 @@ pub struct Hosts {
     pub resolvers: u64,
     /// Whether there were more addresses than are remembered.
     pub more: bool,
+}
+
+/// What was seen of DNS that nobody on the wire can read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct EncryptedDns {
+    /// Connections to port 853 over TCP: DNS over TLS (RFC 7858).
+    pub dot: u64,
+    /// Connections to port 853 over UDP: DNS over QUIC (RFC 9250), or over DTLS (RFC 8094).
+    pub doq: u64,
+    /// Connections to port 443 of known resolvers: DNS over HTTPS (RFC 8484).
+    pub doh: u64,
+    /// Those of all these connections that came to be.
+    pub answered: u64,
+    /// Lookups of the names of known resolvers.
+    pub lookups: u64,
+    /// Addresses that connected or looked up. One that was given up because there were too many, and came again, counts
+    /// again.
+    pub sources: u64,
+    /// Connections that were forgotten because there were too many; what goes on over them is counted as new ones.
+    pub forgotten: u64,
+    /// The resolvers with the most connections and lookups.
+    pub resolvers: Vec<EncryptedResolver>,
+    /// Whether there were more resolvers.
+    pub more_resolvers: bool,
+}
+
+/// A resolver over whose connections DNS is encrypted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct EncryptedResolver {
+    /// Who runs it where that is known, else its address.
+    pub name: String,
+    /// Connections to it.
+    pub connections: u64,
+    /// Lookups of its names.
+    pub lookups: u64,
 }
 
 /// Lookups behind which other hosts hide, counted at the end of a run.

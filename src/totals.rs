@@ -113,6 +113,9 @@ fn visible(stats: &Stats) -> Vec<String> {
     for words in hidden_clients(stats) {
         warn(true, words);
     }
+    if let Some(words) = encrypted_dns(stats) {
+        warn(true, words);
+    }
     let dropped = capture.kernel_dropped + capture.interface_dropped;
     warn(
         dropped > 0,
@@ -206,6 +209,46 @@ fn visible(stats: &Stats) -> Vec<String> {
         ));
     }
     lines
+}
+
+/// Who asks where nobody can read it: that there is no row for somebody must not look as if there was nothing.
+fn encrypted_dns(stats: &Stats) -> Option<String> {
+    let seen = &stats.encrypted_dns;
+    let connections = seen.dot + seen.doq + seen.doh;
+    if seen.sources == 0 {
+        return None;
+    }
+    let mut parts = vec![counted(seen.sources, "source")];
+    if connections > 0 {
+        parts.push(format!(
+            "{} ({} answered)",
+            counted(connections, "connection"),
+            thousands(seen.answered)
+        ));
+    }
+    if seen.lookups > 0 {
+        parts.push(format!(
+            "{} of resolvers' names",
+            counted(seen.lookups, "lookup")
+        ));
+    }
+    let mut resolvers: Vec<String> = seen
+        .resolvers
+        .iter()
+        .take(3)
+        .map(|resolver| {
+            let count = resolver.connections + resolver.lookups;
+            format!("{} {}", resolver.name, thousands(count))
+        })
+        .collect();
+    if seen.more_resolvers || seen.resolvers.len() > resolvers.len() {
+        resolvers.push("others".to_owned());
+    }
+    Some(format!(
+        "encrypted DNS seen: {}, with {}. What is asked there cannot be read: that a source has no rows does not mean that it asked for nothing. --sources lists these sources",
+        parts.join(", "),
+        resolvers.join(", ")
+    ))
 }
 
 /// Where nearly all lookups hide who asked: behind whom, and where to mirror instead.
@@ -341,6 +384,19 @@ fn counters(stats: &Stats) -> String {
             ("evicted", stats.events.evicted),
         ],
     );
+    let encrypted = &stats.encrypted_dns;
+    section(
+        "encrypted_dns",
+        vec![
+            ("dot", encrypted.dot),
+            ("doq", encrypted.doq),
+            ("doh", encrypted.doh),
+            ("answered", encrypted.answered),
+            ("lookups", encrypted.lookups),
+            ("sources", encrypted.sources),
+            ("forgotten", encrypted.forgotten),
+        ],
+    );
     section("rows", stats.rows.named().collect());
     for identity in &stats.identities {
         writeln!(
@@ -393,7 +449,7 @@ fn duration(span: std::time::Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::{HiddenBehind, HiddenClients, Messages};
+    use crate::stats::{EncryptedDns, EncryptedResolver, HiddenBehind, HiddenClients, Messages};
     use std::time::Duration;
 
     /// A run with so many lookups, and what of them hides its clients.
@@ -422,6 +478,51 @@ mod tests {
             },
             ..Stats::default()
         })
+    }
+
+    #[test]
+    fn encrypted_dns_is_told() {
+        let told = |encrypted_dns: EncryptedDns| {
+            super::encrypted_dns(&Stats {
+                encrypted_dns,
+                ..Stats::default()
+            })
+        };
+        assert_eq!(told(EncryptedDns::default()), None);
+        let resolver = |name: &str, connections, lookups| EncryptedResolver {
+            name: name.to_owned(),
+            connections,
+            lookups,
+        };
+        let text = told(EncryptedDns {
+            dot: 1_000,
+            doq: 2,
+            doh: 30,
+            answered: 31,
+            lookups: 1,
+            sources: 12,
+            resolvers: vec![
+                resolver("10.9.0.53", 1_000, 0),
+                resolver("Cloudflare", 30, 1),
+                resolver("Google", 1, 0),
+                resolver("Quad9", 1, 0),
+            ],
+            ..EncryptedDns::default()
+        });
+        assert!(
+            text.is_some_and(|text| text.starts_with(
+                "encrypted DNS seen: 12 sources, 1,032 connections (31 answered), 1 lookup of resolvers' names, with 10.9.0.53 1,000, Cloudflare 31, Google 1, others. "
+            ))
+        );
+        let text = told(EncryptedDns {
+            lookups: 2,
+            sources: 1,
+            resolvers: vec![resolver("Google", 0, 2)],
+            ..EncryptedDns::default()
+        });
+        assert!(text.is_some_and(|text| text.starts_with(
+            "encrypted DNS seen: 1 source, 2 lookups of resolvers' names, with Google 2. "
+        )));
     }
 
     #[test]

@@ -15,6 +15,8 @@
 
 #[path = "cli/compressed.rs"]
 mod compressed;
+#[path = "cli/encrypted.rs"]
+mod encrypted;
 #[path = "cli/errors.rs"]
 mod errors;
 #[path = "cli/events.rs"]

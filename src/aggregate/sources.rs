@@ -1,4 +1,4 @@
-//! The hits aggregated per source address.
+//! What each source address did: its hits, and what was seen of its encrypted DNS.
 
 use std::collections::{BTreeSet, HashSet};
 use std::mem::size_of;
@@ -8,8 +8,11 @@ use std::sync::Arc;
 use ahash::RandomState;
 use serde::Serialize;
 
+use super::encrypted::{self, EncryptedInAll, EncryptedOfSource, Seen, resolver_of};
 use super::table::{Entry, Table};
+use crate::encrypted::{KnownResolvers, Sighting};
 use crate::event::{Event, Role};
+use crate::stats::EncryptedDns;
 use crate::time::Timestamp;
 use crate::transaction::NamedRoles;
 
@@ -28,7 +31,7 @@ pub struct SourceRow {
     /// Whether others hide behind it: as it was named, as it is known when the record is made, or as of its latest event.
     #[serde(serialize_with = "role_name")]
     pub src_role: Role,
-    /// Its events that matched a rule, each once.
+    /// Its events that matched a rule, each once; 0 where only encrypted DNS was seen of it.
     pub hits: u64,
     /// The rules that they matched, sorted.
     pub rules: Vec<Arc<str>>,
@@ -37,12 +40,15 @@ pub struct SourceRow {
     /// Whether there were more names than are listed.
     #[serde(skip_serializing_if = "is_false")]
     pub names_cut: bool,
-    /// Its earliest event's `_time`.
-    #[serde(rename = "firstTime")]
-    pub first: Timestamp,
-    /// Its latest event's `_time`.
-    #[serde(rename = "lastTime")]
-    pub last: Timestamp,
+    /// The earliest `_time` of these events.
+    #[serde(rename = "firstTime", skip_serializing_if = "Option::is_none")]
+    pub first: Option<Timestamp>,
+    /// The latest `_time` of these events.
+    #[serde(rename = "lastTime", skip_serializing_if = "Option::is_none")]
+    pub last: Option<Timestamp>,
+    /// Its encrypted DNS.
+    #[serde(flatten)]
+    pub encrypted: EncryptedOfSource,
     /// The sensor's name.
     pub sensor: Arc<str>,
     /// Whether other records of the same source may exist, because there were too many sources.
@@ -51,11 +57,11 @@ pub struct SourceRow {
 }
 
 /// What a text of that length takes in a tree: the tree's own share is about half as much again as the pointers in it.
-fn bytes_in_tree(len: usize) -> usize {
+pub(super) fn bytes_in_tree(len: usize) -> usize {
     len.saturating_add(3 * size_of::<usize>())
 }
 
-fn is_false(flag: &bool) -> bool {
+pub(super) fn is_false(flag: &bool) -> bool {
     !flag
 }
 
@@ -68,6 +74,9 @@ fn role_name<S: serde::Serializer>(role: &Role, serializer: S) -> Result<S::Ok, 
 pub struct Sources {
     table: Table<Source>,
     roles: Roles,
+    known: Arc<KnownResolvers>,
+    encrypted: EncryptedInAll,
+    sensor: Arc<str>,
     state: RandomState,
     bytes: usize,
     /// The rules' names, each once.
@@ -102,7 +111,6 @@ impl Roles {
 #[derive(Debug)]
 struct Source {
     src: IpAddr,
-    sensor: Arc<str>,
     role: Role,
     hits: u64,
     /// The last event that was counted: the hits of one event come one after another.
@@ -110,8 +118,9 @@ struct Source {
     rules: BTreeSet<Arc<str>>,
     names: BTreeSet<Box<str>>,
     names_cut: bool,
-    first: Timestamp,
-    last: Timestamp,
+    first: Option<Timestamp>,
+    last: Option<Timestamp>,
+    encrypted: Option<Box<EncryptedOfSource>>,
     bytes: usize,
 }
 
@@ -127,20 +136,23 @@ impl Entry for Source {
 
 impl Default for Sources {
     fn default() -> Self {
-        Self::new(NamedRoles::default())
+        Self::with_bounds(MAX_SOURCES, MAX_BYTES)
     }
 }
 
 impl Sources {
-    /// No source yet. `named` are the roles of addresses that packets cannot tell.
+    /// No source yet. `named` are the roles of addresses that packets cannot tell, `known` the resolvers of whose names
+    /// lookups are counted.
     #[must_use]
-    pub fn new(named: NamedRoles) -> Self {
+    pub fn new(named: NamedRoles, known: Arc<KnownResolvers>, sensor: Arc<str>) -> Self {
         Self {
             roles: Roles {
                 named,
                 ..Roles::default()
             },
-            ..Self::with_bounds(MAX_SOURCES, MAX_BYTES)
+            known,
+            sensor,
+            ..Self::default()
         }
     }
 
@@ -148,6 +160,9 @@ impl Sources {
         Self {
             table: Table::default(),
             roles: Roles::default(),
+            known: Arc::default(),
+            encrypted: EncryptedInAll::default(),
+            sensor: Arc::from(""),
             state: RandomState::new(),
             bytes: 0,
             rules: HashSet::with_hasher(RandomState::new()),
@@ -165,20 +180,75 @@ impl Sources {
     /// Adds a hit: `query` is the name that matched. The hits of one event must come one after another. Where there are
     /// too many sources, the one that was started first is given to `emit`.
     pub fn add(&mut self, rule: &str, event: &Event, query: &str, emit: &mut dyn FnMut(SourceRow)) {
-        let hash = self.state.hash_one(event.src);
-        if self
-            .table
-            .find(hash, |source| source.src == event.src)
-            .is_none()
-        {
-            let source = Source::new(event);
+        self.with(event.src, emit, |source, interned| {
+            source.add(interned, rule, event, query)
+        });
+    }
+
+    /// Looks whether an event looks up a known resolver, and counts it; `emit` as for [`Self::add`].
+    pub fn add_lookup(&mut self, event: &Event, emit: &mut dyn FnMut(SourceRow)) {
+        let known = Arc::clone(&self.known);
+        let mut names = std::iter::once(&event.query).chain(&event.other_questions);
+        let Some(operator) = names.find_map(|name| known.by_name(name)) else {
+            return;
+        };
+        let resolver = known.operator_name(operator);
+        self.add_seen(
+            event.src,
+            Some(event),
+            Seen::Lookup(event.time),
+            resolver,
+            emit,
+        );
+    }
+
+    /// Counts what was seen of a connection over which DNS is encrypted; `emit` as for [`Self::add`].
+    pub fn add_sighting(&mut self, sighting: &Sighting, emit: &mut dyn FnMut(SourceRow)) {
+        let resolver = resolver_of(sighting, &self.known);
+        self.add_seen(
+            sighting.client,
+            None,
+            Seen::Connection(sighting),
+            &resolver,
+            emit,
+        );
+    }
+
+    fn add_seen(
+        &mut self,
+        src: IpAddr,
+        event: Option<&Event>,
+        seen: Seen<'_>,
+        resolver: &str,
+        emit: &mut dyn FnMut(SourceRow),
+    ) {
+        let mut is_first = false;
+        self.with(src, emit, |source, _| {
+            is_first = source.encrypted.is_none();
+            source.add_seen(event, seen, resolver)
+        });
+        self.encrypted.add(seen, resolver, is_first);
+    }
+
+    /// Does something with a source, which may be a new one, and that gives by how many bytes it grew; then gives up
+    /// what is too much.
+    fn with(
+        &mut self,
+        src: IpAddr,
+        emit: &mut dyn FnMut(SourceRow),
+        act: impl FnOnce(&mut Source, &mut HashSet<Arc<str>, RandomState>) -> isize,
+    ) {
+        let hash = self.state.hash_one(src);
+        if self.table.find(hash, |source| source.src == src).is_none() {
+            let source = Source::new(src);
             self.bytes = self.bytes.saturating_add(source.bytes);
             self.table.push(hash, source, &self.state);
         }
-        let Some(source) = self.table.find(hash, |source| source.src == event.src) else {
+        let Some(source) = self.table.find(hash, |source| source.src == src) else {
             return;
         };
-        let grown = source.add(&mut self.rules, rule, event, query);
+        let grown = act(source, &mut self.rules);
+        source.bytes = source.bytes.saturating_add_signed(grown);
         self.bytes = self.bytes.saturating_add_signed(grown);
         while self.table.len() > self.max_sources || self.bytes > self.max_bytes {
             self.whole_before = self.whole_before.min(self.table.started());
@@ -186,8 +256,14 @@ impl Sources {
                 break;
             };
             self.bytes = self.bytes.saturating_sub(source.bytes());
-            emit(source.row(true, &self.roles));
+            emit(source.row(true, &self.roles, &self.sensor));
         }
+    }
+
+    /// What was seen of encrypted DNS in all; begins anew.
+    #[must_use]
+    pub fn finish_encrypted(&mut self) -> EncryptedDns {
+        self.encrypted.finish()
     }
 
     /// The sources so far, ordered by address: IPv4 before IPv6, each as a number.
@@ -196,7 +272,9 @@ impl Sources {
         let mut rows: Vec<_> = self
             .table
             .iter()
-            .map(|(number, source)| source.row(number >= self.whole_before, &self.roles))
+            .map(|(number, source)| {
+                source.row(number >= self.whole_before, &self.roles, &self.sensor)
+            })
             .collect();
         rows.sort_unstable_by_key(|row| row.src);
         rows
@@ -208,6 +286,9 @@ impl Sources {
         let rows = self.so_far();
         *self = Self {
             roles: std::mem::take(&mut self.roles),
+            known: Arc::clone(&self.known),
+            encrypted: std::mem::take(&mut self.encrypted),
+            sensor: Arc::clone(&self.sensor),
             ..Self::with_bounds(self.max_sources, self.max_bytes)
         };
         rows
@@ -215,18 +296,18 @@ impl Sources {
 }
 
 impl Source {
-    fn new(event: &Event) -> Self {
+    fn new(src: IpAddr) -> Self {
         Self {
-            src: event.src,
-            sensor: Arc::clone(&event.sensor),
-            role: event.src_role,
+            src,
+            role: Role::Client,
             hits: 0,
             last_event: [0; 16],
             rules: BTreeSet::new(),
             names: BTreeSet::new(),
             names_cut: false,
-            first: event.time,
-            last: event.time,
+            first: None,
+            last: None,
+            encrypted: None,
             bytes: size_of::<Self>(),
         }
     }
@@ -243,11 +324,11 @@ impl Source {
             self.hits = self.hits.saturating_add(1);
             self.last_event = event.event_id;
         }
-        if event.time >= self.last {
+        if self.last.is_none_or(|last| event.time >= last) {
             self.role = event.src_role;
         }
-        self.first = self.first.min(event.time);
-        self.last = self.last.max(event.time);
+        self.first = Some(self.first.map_or(event.time, |first| first.min(event.time)));
+        self.last = Some(self.last.map_or(event.time, |last| last.max(event.time)));
         let mut grown = 0_isize;
         if !self.rules.contains(rule) {
             let name = interned.get(rule).cloned().unwrap_or_else(|| {
@@ -258,9 +339,23 @@ impl Source {
             self.rules.insert(name);
             grown = grown.saturating_add_unsigned(bytes_in_tree(0));
         }
-        grown = grown.saturating_add(self.add_name(query));
-        self.bytes = self.bytes.saturating_add_signed(grown);
-        grown
+        grown.saturating_add(self.add_name(query))
+    }
+
+    /// Adds something seen of encrypted DNS, by a lookup's event where it was one; gives by how many bytes the source grew.
+    fn add_seen(&mut self, event: Option<&Event>, seen: Seen<'_>, resolver: &str) -> isize {
+        if let Some(event) = event.filter(|_| self.hits == 0) {
+            self.role = event.src_role;
+        }
+        let begun = if self.encrypted.is_none() {
+            encrypted::BYTES
+        } else {
+            0
+        };
+        self.encrypted
+            .get_or_insert_default()
+            .add(seen, resolver)
+            .saturating_add_unsigned(begun)
     }
 
     fn add_name(&mut self, name: &str) -> isize {
@@ -281,7 +376,7 @@ impl Source {
         grown.saturating_add_unsigned(bytes_in_tree(name.len()))
     }
 
-    fn row(&self, partial: bool, roles: &Roles) -> SourceRow {
+    fn row(&self, partial: bool, roles: &Roles, sensor: &Arc<str>) -> SourceRow {
         SourceRow {
             src: self.src,
             src_role: roles.of(self.src, self.role),
@@ -291,7 +386,8 @@ impl Source {
             names_cut: self.names_cut,
             first: self.first,
             last: self.last,
-            sensor: Arc::clone(&self.sensor),
+            encrypted: self.encrypted.as_deref().cloned().unwrap_or_default(),
+            sensor: Arc::clone(sensor),
             partial,
         }
     }
@@ -303,6 +399,7 @@ mod tests {
 
     use super::*;
     use crate::aggregate::tests::sample_event;
+    use crate::encrypted::Protocol;
 
     fn event(src: &str, seconds: i64, id: u8) -> Event {
         let mut event = sample_event();
@@ -312,13 +409,18 @@ mod tests {
         event
     }
 
+    fn sources() -> Sources {
+        let known = KnownResolvers::read("[Known]\ndns.example 192.0.2.0/24").expect("a list");
+        Sources::new(NamedRoles::default(), Arc::new(known), Arc::from("sensor"))
+    }
+
     fn early(row: SourceRow) {
         panic!("{row:?} came early");
     }
 
     #[test]
     fn a_source_is_what_its_events_were() {
-        let mut sources = Sources::default();
+        let mut sources = sources();
         let mut last = event("10.0.0.9", 30, 3);
         last.src_role = Role::Resolver;
         sources.add("Tunnels", &last, "b.example", &mut early);
@@ -328,16 +430,121 @@ mod tests {
         let text = serde_json::to_string(&sources.finish()).expect("JSON");
         assert_eq!(
             text,
-            r#"[{"src":"10.0.0.9","src_role":"resolver","hits":2,"rules":["Ngrok","Tunnels"],"names":["a.example","b.example"],"firstTime":"1970-01-01T00:00:10.000000Z","lastTime":"1970-01-01T00:00:30.000000Z","sensor":"sensor"}]"#
+            r#"[{"src":"10.0.0.9","src_role":"resolver","hits":2,"rules":["Ngrok","Tunnels"],"names":["a.example","b.example"],"firstTime":"1970-01-01T00:00:10.000000Z","lastTime":"1970-01-01T00:00:30.000000Z","encrypted_dns_connections":0,"encrypted_dns_answered":0,"encrypted_dns_lookups":0,"encrypted_dns_resolvers":[],"sensor":"sensor"}]"#
         );
         assert_eq!(sources.finish(), []);
+    }
+
+    fn sighting(client: &str, resolver: &str, seconds: i64, new: bool, answered: bool) -> Sighting {
+        let resolver = resolver.parse().expect("an address");
+        let known = KnownResolvers::read("[Known]\n192.0.2.0/24").expect("a list");
+        Sighting {
+            time: Timestamp::from_parts(seconds, 0),
+            client: client.parse().expect("an address"),
+            resolver,
+            operator: known.by_address(resolver),
+            protocol: Protocol::Tls,
+            is_new: new,
+            is_answered: answered,
+        }
+    }
+
+    /// Connections and lookups, of a source with hits and of one without.
+    #[test]
+    fn encrypted_dns_is_counted_beside_the_hits() {
+        let mut sources = sources();
+        sources.add("r", &event("10.0.0.1", 50, 1), "q.example", &mut early);
+        for seen in [
+            sighting("10.0.0.1", "10.0.0.53", 40, true, false),
+            sighting("10.0.0.1", "10.0.0.53", 41, false, true),
+            sighting("10.0.0.1", "192.0.2.7", 60, true, true),
+            sighting("10.0.0.2", "192.0.2.8", 30, true, false),
+        ] {
+            sources.add_sighting(&seen, &mut early);
+        }
+        let mut lookup = event("10.0.0.2", 20, 2);
+        for (query, other) in [
+            ("dns.example", None),
+            ("a.dns.example", None),
+            ("innocent.example", Some("b.dns.example")),
+            // Neither is it: above it, beside it.
+            ("example", None),
+            ("xdns.example", None),
+        ] {
+            lookup.query = query.to_owned();
+            lookup.other_questions = other.map(str::to_owned).into_iter().collect();
+            sources.add_lookup(&lookup, &mut early);
+        }
+        let rows = json!(sources.finish());
+        assert_eq!(
+            rows[0],
+            json!({
+                "src": "10.0.0.1", "src_role": "client", "hits": 1, "rules": ["r"], "names": ["q.example"],
+                "firstTime": "1970-01-01T00:00:50.000000Z", "lastTime": "1970-01-01T00:00:50.000000Z",
+                "encrypted_dns_connections": 2, "encrypted_dns_answered": 2, "encrypted_dns_lookups": 0,
+                "encrypted_dns_resolvers": ["10.0.0.53", "Known"],
+                "encrypted_dns_firstTime": "1970-01-01T00:00:40.000000Z",
+                "encrypted_dns_lastTime": "1970-01-01T00:01:00.000000Z",
+                "sensor": "sensor",
+            })
+        );
+        assert_eq!(
+            rows[1],
+            json!({
+                "src": "10.0.0.2", "src_role": "client", "hits": 0, "rules": [], "names": [],
+                "encrypted_dns_connections": 1, "encrypted_dns_answered": 0, "encrypted_dns_lookups": 3,
+                "encrypted_dns_resolvers": ["Known"],
+                "encrypted_dns_firstTime": "1970-01-01T00:00:20.000000Z",
+                "encrypted_dns_lastTime": "1970-01-01T00:00:30.000000Z",
+                "sensor": "sensor",
+            })
+        );
+        let all = json!(sources.finish_encrypted());
+        assert_eq!(
+            all,
+            json!({
+                "dot": 3, "doq": 0, "doh": 0, "answered": 2, "lookups": 3, "sources": 2, "forgotten": 0,
+                "resolvers": [
+                    { "name": "Known", "connections": 2, "lookups": 3 },
+                    { "name": "10.0.0.53", "connections": 1, "lookups": 0 },
+                ],
+                "more_resolvers": false,
+            })
+        );
+        assert_eq!(sources.finish_encrypted(), EncryptedDns::default());
+    }
+
+    #[test]
+    fn too_many_resolvers_are_cut_whatever_their_order() {
+        let mut sources = sources();
+        for number in (0..5_000_u32).rev() {
+            let resolver = std::net::Ipv4Addr::from_bits(0x0A00_0000 + number).to_string();
+            sources.add_sighting(&sighting("10.9.0.1", &resolver, 1, true, true), &mut early);
+        }
+        let rows = sources.finish();
+        let listed: Vec<&str> = rows[0]
+            .encrypted
+            .resolvers
+            .iter()
+            .map(AsRef::as_ref)
+            .collect();
+        assert_eq!((listed.len(), listed[0]), (100, "10.0.0.0"));
+        assert!(rows[0].encrypted.resolvers_cut);
+        assert_eq!(rows[0].encrypted.connections, 5_000);
+        let all = sources.finish_encrypted();
+        assert_eq!((all.dot, all.resolvers.len()), (5_000, 100));
+        assert!(all.more_resolvers);
     }
 
     /// A forwarder is known for one when it answers, which is after its first lookup; a named role counts before all.
     #[test]
     fn roles_are_those_known_at_the_end() {
         let nat = ["10.0.0.7/32".parse().expect("a network")];
-        let mut sources = Sources::new(NamedRoles::new(&[], &nat));
+        let mut sources = Sources::new(
+            NamedRoles::new(&[], &nat),
+            Arc::default(),
+            Arc::from("sensor"),
+        );
         for src in ["10.0.0.7", "10.0.0.8", "10.0.0.9"] {
             sources.add("r", &event(src, 1, 1), "q", &mut early);
         }

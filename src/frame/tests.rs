@@ -1,5 +1,5 @@
-#[path = "../../tests/common/encapsulation.rs"]
 mod aside;
+#[path = "../../tests/common/encapsulation.rs"]
 mod encapsulation;
 mod fragments;
 mod links;

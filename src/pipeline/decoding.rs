@@ -42,6 +42,7 @@ impl Decoding {
             pairing.advance(arrival.time(), &mut give);
             pairing.push(arrival, &mut give);
         }
+        out.sightings.append(&mut batch.sightings);
         if batch.now > Timestamp::MIN {
             pairing.advance(batch.now, &mut give);
         }

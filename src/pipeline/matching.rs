@@ -9,7 +9,7 @@ use crate::aggregate::{Aggregator, Row};
 use crate::event::Event;
 use crate::rule::Rules;
 use crate::sink::{HitRecord, SinkError, TableOptions, live_line, rows_table};
-use crate::stats::Stats;
+use crate::stats::{EncryptedDns, Stats};
 
 /// The stages from events to records.
 pub(super) struct Matching {
@@ -70,6 +70,14 @@ impl Matching {
     /// Takes a batch; `false` where nothing more can be written.
     pub(super) fn take(&mut self, batch: &mut EventBatch, show: bool) -> bool {
         self.sources.learn_resolvers(batch.resolvers.drain(..));
+        for sighting in batch.sightings.drain(..) {
+            if self.span.holds(sighting.time) {
+                let (writers, failed) = (&mut self.writers, &mut self.failed);
+                self.sources.add_sighting(&sighting, &mut |source| {
+                    keep(failed, writers.sources.write(&source))
+                });
+            }
+        }
         for event in &batch.events {
             if self.span.holds(event.time) {
                 self.event(event);
@@ -112,6 +120,10 @@ impl Matching {
         let mut stats = self.stats;
         stats.events.outside_time = self.outside_time;
         stats.rows = self.aggregator.stats;
+        stats.encrypted_dns = EncryptedDns {
+            forgotten: stats.encrypted_dns.forgotten,
+            ..self.sources.finish_encrypted()
+        };
         let output = match self.failed {
             // What is dropped unfinished keeps the name that says so.
             Some(error) => Err(error),
@@ -135,7 +147,7 @@ impl Matching {
         Done {
             stats,
             output,
-            sources_with_hits: sources.len() as u64,
+            sources_with_hits: sources.iter().filter(|source| source.hits > 0).count() as u64,
         }
     }
 
@@ -185,6 +197,9 @@ impl Matching {
             });
         });
         self.aggregator.stats.events_matched += u64::from(matched);
+        self.sources.add_lookup(event, &mut |source| {
+            keep(&mut self.failed, self.writers.sources.write(&source));
+        });
     }
 
     fn flush(&mut self) {

@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::{ArrivalBatch, Span};
 use crate::capture::TakePackets;
+use crate::encrypted::Flows;
 use crate::frame::{Decoder, Frame, Origin, PortLook, Ports, Transport};
 use crate::message::Envelope;
 use crate::packet::{Look, Packet};
@@ -25,6 +26,7 @@ pub(super) struct Reading {
     span: Span,
     count: Option<u64>,
     frames: Decoder,
+    encrypted: Flows,
     streams: Streams,
     messages: Messages,
     capture: Capture,
@@ -63,6 +65,7 @@ impl Reading {
         empty: Receiver<ArrivalBatch>,
     ) -> Self {
         Self {
+            encrypted: Flows::new(ports.known()),
             look: PortLook {
                 ports: ports.clone(),
             },
@@ -106,10 +109,15 @@ impl Reading {
         self.send(false)
     }
 
-    /// Takes a packet apart, with all that it holds.
-    fn decode(&mut self, packet: &Packet<'_>) {
+    /// Takes a packet apart, with all that it holds. Never inlined, so that the way of the packets that hold nothing is
+    /// short.
+    #[inline(never)]
+    fn decode(&mut self, packet: &Packet<'_>) -> ControlFlow<()> {
+        self.capture.handed_on += 1;
+        self.advance(packet.time);
         let Self {
             frames,
+            encrypted,
             streams,
             messages,
             capture,
@@ -140,6 +148,14 @@ impl Reading {
             }
             next = frames.decode_further(packet);
         }
+        let sightings = frames
+            .take_aside()
+            .filter_map(|ends| encrypted.see(packet.time, &ends));
+        batch.sightings.extend(sightings);
+        if batch.sightings.len() >= ArrivalBatch::SIGHTINGS {
+            return self.send(false);
+        }
+        ControlFlow::Continue(())
     }
 
     /// Moves packet time on: what waited too long is given, or given up.
@@ -195,6 +211,7 @@ impl Reading {
         stats.segments = self.streams.segments;
         stats.streams = self.streams.stats;
         stats.messages.not_dns = self.messages.not_dns;
+        stats.encrypted_dns.forgotten = self.encrypted.forgotten;
         if self.full.send(batch).is_err() {
             return ControlFlow::Break(());
         }
@@ -228,10 +245,8 @@ impl TakePackets for Reading {
         } else if !self.look.may_hold_dns(packet.link, packet.bytes) {
             self.capture.other_port += 1;
             self.now = packet.time;
-        } else {
-            self.capture.handed_on += 1;
-            self.advance(packet.time);
-            self.decode(packet);
+        } else if self.decode(packet).is_break() {
+            return ControlFlow::Break(());
         }
         let is_full = self.batch.arrivals.len() >= ArrivalBatch::ARRIVALS;
         if is_full && self.send(false).is_break() {

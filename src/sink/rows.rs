@@ -4,6 +4,7 @@ use super::record::{Cell, Record};
 use super::table::{TableLine, TableOptions, TableRow, TableSource, render};
 use crate::aggregate::sources::SourceRow;
 use crate::aggregate::{self, Row};
+use crate::time::Timestamp;
 
 impl Record for Row {
     fn fill(&self, column: &str, cell: &mut Cell) {
@@ -44,6 +45,12 @@ impl Record for Row {
 
 impl Record for SourceRow {
     fn fill(&self, column: &str, cell: &mut Cell) {
+        let encrypted = &self.encrypted;
+        let mut time = |time: Option<Timestamp>| {
+            if let Some(time) = time {
+                cell.value(&time.to_string());
+            }
+        };
         match column {
             "src" => cell.value(&self.src.to_string()),
             "src_role" => cell.value(self.src_role.name()),
@@ -51,8 +58,17 @@ impl Record for SourceRow {
             "rules" => self.rules.iter().for_each(|rule| cell.item(rule)),
             "names" => self.names.iter().for_each(|name| cell.item(name)),
             "names_cut" if self.names_cut => cell.value("true"),
-            "firstTime" => cell.value(&self.first.to_string()),
-            "lastTime" => cell.value(&self.last.to_string()),
+            "firstTime" => time(self.first),
+            "lastTime" => time(self.last),
+            "encrypted_dns_connections" => cell.value(&encrypted.connections.to_string()),
+            "encrypted_dns_answered" => cell.value(&encrypted.answered.to_string()),
+            "encrypted_dns_lookups" => cell.value(&encrypted.lookups.to_string()),
+            "encrypted_dns_resolvers" => {
+                encrypted.resolvers.iter().for_each(|name| cell.item(name))
+            }
+            "encrypted_dns_resolvers_cut" if encrypted.resolvers_cut => cell.value("true"),
+            "encrypted_dns_firstTime" => time(encrypted.first),
+            "encrypted_dns_lastTime" => time(encrypted.last),
             "sensor" => cell.value(&self.sensor),
             "partial" if self.partial => cell.value("true"),
             _ => {}
@@ -66,8 +82,13 @@ impl Record for SourceRow {
             hits: self.hits,
             rules: self.rules.iter().map(AsRef::as_ref).collect(),
             names: self.names.iter().map(AsRef::as_ref).collect(),
-            first: self.first,
-            last: self.last,
+            encrypted: self
+                .encrypted
+                .connections
+                .saturating_add(self.encrypted.lookups),
+            resolvers: self.encrypted.resolvers.iter().map(AsRef::as_ref).collect(),
+            first: self.first.or(self.encrypted.first),
+            last: self.last.or(self.encrypted.last),
         }))
     }
 }

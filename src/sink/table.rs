@@ -76,10 +76,14 @@ pub struct TableSource<'a> {
     pub rules: Vec<&'a str>,
     /// The names that were looked up, likewise.
     pub names: Vec<&'a str>,
-    /// Time of the first hit.
-    pub first: Timestamp,
-    /// Time of the last hit.
-    pub last: Timestamp,
+    /// Connections over which DNS is encrypted, and lookups of who answers there.
+    pub encrypted: u64,
+    /// Who that is, as the rules.
+    pub resolvers: Vec<&'a str>,
+    /// Time of the first hit; of the first of these connections and lookups where there is no hit.
+    pub first: Option<Timestamp>,
+    /// Time of the last, likewise.
+    pub last: Option<Timestamp>,
 }
 
 /// One line of a table.
@@ -329,6 +333,12 @@ fn source_cells(source: &TableSource<'_>, options: TableOptions) -> Vec<(Column,
         .map(|rule| short_rule(&printable(rule)))
         .collect();
     let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
+    let time =
+        |time: Option<Timestamp>| time.map_or_else(|| "-".to_owned(), |time| options.time(time));
+    let encrypted = match source.encrypted {
+        0 => String::new(),
+        count => format!("{count}: {}", printable(&first_and_more(&source.resolvers))),
+    };
     vec![
         (Column::new("SRC", Kind::Text), source.src.to_string()),
         (
@@ -341,13 +351,14 @@ fn source_cells(source: &TableSource<'_>, options: TableOptions) -> Vec<(Column,
             Column::new("NAMES", Kind::Long),
             printable(&first_and_more(&source.names)).into_owned(),
         ),
+        (Column::new("ENCRYPTED DNS", Kind::Optional), encrypted),
         (
             Column::new(format!("FIRST ({zone})"), Kind::Text),
-            options.time(source.first),
+            time(source.first),
         ),
         (
             Column::new(format!("LAST ({zone})"), Kind::Text),
-            options.time(source.last),
+            time(source.last),
         ),
     ]
 }
@@ -627,8 +638,10 @@ Exactly 28 characters, whole  2026-01-02T11:00:00Z  10.9.0.12  nosuch.ngrok.com 
             hits: 1,
             rules: vec!["\u{1b}]0;title\u{7}"],
             names: vec!["a\tb"],
-            first: time("2026-01-02"),
-            last: time("2026-01-02"),
+            encrypted: 0,
+            resolvers: Vec::new(),
+            first: Some(time("2026-01-02")),
+            last: Some(time("2026-01-02")),
         };
         let text = render(
             &[TableLine::Row(evil), TableLine::Source(source)],
@@ -715,14 +728,40 @@ Exactly 28 characters, whole  2026-01-02T11:00:00Z  10.9.0.12  nosuch.ngrok.com 
             hits: 15,
             rules: vec!["Ngrok Reverse Proxy on Network", "Tunnels"],
             names: vec!["abc.ngrok.io"],
-            first: time("2026-01-02T09:14:07Z"),
-            last: time("2026-01-02T11:02:55Z"),
+            encrypted: 0,
+            resolvers: Vec::new(),
+            first: Some(time("2026-01-02T09:14:07Z")),
+            last: Some(time("2026-01-02T11:02:55Z")),
         };
         assert_eq!(
-            render(&[TableLine::Source(source)], TableOptions::default()),
+            render(
+                &[TableLine::Source(source.clone())],
+                TableOptions::default()
+            ),
             "\
 SRC        ROLE      HITS  RULES                            NAMES         FIRST (UTC)           LAST (UTC)
 10.9.0.11  resolver    15  Ngrok Reverse Proxy on Netw. +1  abc.ngrok.io  2026-01-02T09:14:07Z  2026-01-02T11:02:55Z
+"
+        );
+        let hidden = TableSource {
+            src: [10, 9, 0, 12].into(),
+            role: Role::Client,
+            hits: 0,
+            rules: Vec::new(),
+            names: Vec::new(),
+            encrypted: 7,
+            resolvers: vec!["10.0.0.53", "Cloudflare"],
+            ..source.clone()
+        };
+        assert_eq!(
+            render(
+                &[TableLine::Source(source), TableLine::Source(hidden)],
+                TableOptions::default()
+            ),
+            "\
+SRC        ROLE      HITS  RULES                            NAMES         ENCRYPTED DNS    FIRST (UTC)           LAST (UTC)
+10.9.0.11  resolver    15  Ngrok Reverse Proxy on Netw. +1  abc.ngrok.io                   2026-01-02T09:14:07Z  2026-01-02T11:02:55Z
+10.9.0.12  client       0  -                                -             7: 10.0.0.53 +1  2026-01-02T09:14:07Z  2026-01-02T11:02:55Z
 "
         );
     }

@@ -80,6 +80,25 @@ pub(crate) fn udp(
     bytes
 }
 
+/// A TCP segment without payload in IPv4 in Ethernet; the flags as RFC 9293, section 3.1, has them.
+pub(crate) fn tcp(
+    (source, source_port): ([u8; 4], u16),
+    (destination, destination_port): ([u8; 4], u16),
+    flags: u8,
+    sequence: u32,
+) -> Vec<u8> {
+    let mut bytes = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45, 0];
+    // 40 bytes, no fragment, TTL 64, TCP.
+    bytes.extend([0, 40, 0, 0, 0x40, 0, 64, 6, 0, 0]);
+    bytes.extend(Ipv4Addr::from(source).octets());
+    bytes.extend(Ipv4Addr::from(destination).octets());
+    bytes.extend(source_port.to_be_bytes());
+    bytes.extend(destination_port.to_be_bytes());
+    bytes.extend(sequence.to_be_bytes());
+    bytes.extend([0, 0, 0, 0, 5 << 4, flags, 4, 0, 0, 0, 0, 0]);
+    bytes
+}
+
 /// A message of a header and one question for an A record; `flags` and the counts as RFC 1035, section 4.1.1, has them.
 pub(crate) fn message(id: u16, flags: u16, counts: [u16; 4], name: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
