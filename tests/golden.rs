@@ -170,6 +170,42 @@ fn the_identities_hold_on_every_capture() {
     }
 }
 
+/// What was seen of encrypted DNS is what `scripts/expected-encrypted` counts with tshark; and nothing elsewhere.
+#[test]
+fn encrypted_dns_is_what_its_oracle_counts() {
+    let fields = [
+        "src",
+        "encrypted_dns_connections",
+        "encrypted_dns_answered",
+        "encrypted_dns_lookups",
+        "encrypted_dns_resolvers",
+    ];
+    let mut with_some = 0;
+    for capture in captures() {
+        let oracle = capture.with_extension("encrypted.jsonl");
+        let expected = std::fs::read_to_string(&oracle).unwrap_or_default();
+        with_some += usize::from(!expected.is_empty());
+        let sources = json_lines(&stdout(&dnsterrier([
+            "replay",
+            capture.to_str().unwrap(),
+            "--rows",
+            "none",
+            "--sources",
+            "-",
+            "--quiet",
+        ])));
+        let found: Vec<Value> = sources
+            .iter()
+            .filter(|source| source.get("encrypted_dns_firstTime").is_some())
+            .map(|source| {
+                Value::from_iter(fields.map(|field| (field.to_owned(), source[field].clone())))
+            })
+            .collect();
+        assert_eq!(found, json_lines(&expected), "{}", capture.display());
+    }
+    assert_eq!(with_some, 1);
+}
+
 /// The later version of the rule groups by seven fields: nothing changes but the rule file.
 #[test]
 fn the_later_form_of_the_rule() {

@@ -67,7 +67,7 @@ fn read(path: &Path) -> Records {
     let inputs = expand(&[path.to_owned()]).unwrap();
     let mut records = Records::default();
     // What a cut file holds before its end is enough here.
-    let _cut = Files::new(inputs, None).run(&mut records, &|| false);
+    let _cut = Files::new(inputs, None, |_| None).run(&mut records, &|| false);
     records
 }
 

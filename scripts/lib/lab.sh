@@ -3,6 +3,7 @@
 #
 #   lab_up              build it (removed again when the script exits, however it exits)
 #   pair_up             or, quicker, a client and a resolver only; see there
+#   hidden_pair_up      the same with a resolver that answers over TLS and HTTPS too
 #   on HOST COMMAND...  run a command on a host, with that host's resolv.conf
 #   start HOST COMMAND  the same in the background; its process id is in $started
 #   record FILE HOST TCPDUMP-ARGUMENTS...    begin a recording, return once tcpdump listens
@@ -198,6 +199,52 @@ END
     start d "$LAB_DIR/unbound" -d -c "$LAB_DIR/pair.conf"
     wait_for "unbound" on c dig +tries=1 +time=1 @10.9.5.2 example.com
     wait_for "unbound on the second cable" on c dig +tries=1 +time=1 @10.9.6.2 example.com
+}
+
+# hidden_server HOST ADDRESS PUBLIC - on the host, unbound answers on ADDRESS over TLS, and on PUBLIC, the address of a public
+# resolver, over HTTPS too. Everything below ngrok.io and example.com has one address.
+hidden_server() {
+    local host=$1 address=$2 public=$3
+    need openssl:openssl
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=dns.google \
+        -addext "subjectAltName=DNS:dns.google,IP:$public" -keyout "$LAB_DIR/hidden.key" -out "$LAB_DIR/hidden.pem" 2>/dev/null
+    cat >"$LAB_DIR/hidden.conf" <<END
+server:
+    interface: $address@853
+    interface: $public@853
+    interface: $public@443
+    tls-port: 853
+    https-port: 443
+    tls-service-key: "$LAB_DIR/hidden.key"
+    tls-service-pem: "$LAB_DIR/hidden.pem"
+    access-control: 0.0.0.0/0 allow
+    num-threads: 1
+    username: ""
+    chroot: ""
+    directory: "$LAB_DIR"
+    pidfile: "$LAB_DIR/hidden.pid"
+    use-syslog: no
+    logfile: ""
+    local-zone: "ngrok.io." redirect
+    local-data: "ngrok.io. 60 A 3.134.39.220"
+    local-zone: "example.com." redirect
+    local-data: "example.com. 60 A 192.0.2.1"
+remote-control:
+    control-enable: no
+END
+    [ -e "$LAB_DIR/unbound" ] || cp "$(command -v unbound)" "$LAB_DIR/unbound"
+    start "$host" "$LAB_DIR/unbound" -d -c "$LAB_DIR/hidden.conf"
+    wait_for "unbound over TLS" on "$host" dig +tries=1 +time=1 +tls "@$address" example.com
+    wait_for "unbound over HTTPS" on "$host" dig +tries=1 +time=1 +https "@$public" example.com
+}
+
+# hidden_pair_up - pair_up, where 10.9.5.2 answers over TLS, and so does 8.8.8.8, which also does over HTTPS.
+hidden_pair_up() {
+    pair_up
+    need knot-dnsutils:kdig dnsmasq-base:dnsmasq
+    on d ip addr add 8.8.8.8/32 dev eth0
+    on c ip route add 8.8.8.8/32 dev eth0
+    hidden_server d 10.9.5.2 8.8.8.8
 }
 
 lab_up() {

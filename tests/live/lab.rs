@@ -38,6 +38,11 @@ impl Lab {
         wanted().then(|| Self::up("pair_up"))
     }
 
+    /// The same, where the resolver answers over TLS too, and 8.8.8.8 over TLS and HTTPS; see `hidden_pair_up`.
+    pub(crate) fn hidden_pair() -> Option<Self> {
+        wanted().then(|| Self::up("hidden_pair_up"))
+    }
+
     /// The whole network of the captures, with a mirrored port.
     pub(crate) fn whole() -> Option<Self> {
         wanted().then(|| Self::up("lab_up"))

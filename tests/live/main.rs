@@ -22,6 +22,7 @@ mod running;
 
 mod beside_tcpdump;
 mod encapsulations;
+mod encrypted;
 mod ending;
 mod filters;
 mod full_disk;
@@ -29,5 +30,6 @@ mod kernel_tunnels;
 mod link_types;
 mod losing;
 mod permission;
+mod roles;
 mod table;
 mod two_interfaces;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::tunnels::{Wrapped, wrappers};
 use super::*;
 use crate::encrypted::{Ends, KnownResolvers, TcpStart};
 
@@ -88,14 +87,15 @@ fn connections_of_encrypted_dns_are_laid_aside() {
 #[test]
 fn also_in_every_tunnel() {
     for v6 in [false, true] {
-        for wrapper in wrappers(v6) {
-            let Some(wrapped) = wrapper.wrap(&Wrapped::Ip(syn(OTHER, 853))) else {
+        for encapsulation in encapsulations() {
+            let inside = Wrapped::Ip(syn(OTHER, 853));
+            let Some(wrapped) = encapsulation.wrap(&inside, Way::there(v6)) else {
                 continue;
             };
             let (link, bytes) = wrapped.link();
             let ends = aside(&packet(link, bytes));
             let [ends] = ends.as_slice() else {
-                panic!("{ends:?} in {:?}", wrapped);
+                panic!("{ends:?} in {}", encapsulation.what);
             };
             assert_eq!((ends.dst, ends.dst_port), (OTHER.into(), 853));
         }
