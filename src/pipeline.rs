@@ -144,6 +144,8 @@ pub struct Report {
 #[derive(Debug, Default)]
 struct ArrivalBatch {
     arrivals: Vec<Arrival>,
+    /// What the wanted ones among them hold.
+    bytes: usize,
     /// What was seen of encrypted DNS.
     sightings: Vec<Sighting>,
     /// Packet time has come so far, also where no arrival says so.
@@ -157,8 +159,19 @@ struct ArrivalBatch {
 impl ArrivalBatch {
     /// How many arrivals make a batch.
     const ARRIVALS: usize = 512;
+    /// How many bytes of wanted messages make one, where there are fewer arrivals.
+    const BYTES: usize = 1 << 20;
     /// How many sightings make one, where there are fewer arrivals.
     const SIGHTINGS: usize = 512;
+
+    fn push(&mut self, arrival: Arrival) {
+        self.bytes = self.bytes.saturating_add(arrival.held());
+        self.arrivals.push(arrival);
+    }
+
+    fn is_full(&self) -> bool {
+        self.arrivals.len() >= Self::ARRIVALS || self.bytes >= Self::BYTES
+    }
 }
 
 /// Asks the rules whether a question can matter, or wants everything.

@@ -16,6 +16,7 @@ use crate::frame::{Layers, Transport};
 use crate::message::Question;
 use crate::stats::{self, Messages, Transactions as Counters};
 use crate::time::Timestamp;
+use arrival::Kept;
 pub use arrival::{Arrival, Reader};
 use hosts::Hosts;
 pub use hosts::NamedRoles;
@@ -41,6 +42,8 @@ pub struct Limits {
     pub timeout: Duration,
     /// The most transactions kept; beyond it the one that was quiet for longest is closed.
     pub entries: usize,
+    /// The most bytes that the messages kept in them take; beyond it the same.
+    pub bytes: usize,
     /// The most hosts of which it is remembered whether they asked or answered.
     pub hosts: usize,
 }
@@ -50,6 +53,7 @@ impl Default for Limits {
         Self {
             timeout: Duration::from_secs(5),
             entries: 1 << 20,
+            bytes: 256 << 20,
             hosts: 1 << 20,
         }
     }
@@ -177,6 +181,8 @@ pub struct Pairing {
     hosts: Hosts,
     /// Packets that others took the place of.
     replaced: Replaced,
+    /// What the messages kept in the table take, in bytes.
+    held: usize,
     /// Wanted queries that may be open, by all but their ID.
     open: hashbrown::HashMap<u64, u32, ahash::RandomState>,
     now: Timestamp,
@@ -208,6 +214,7 @@ impl Pairing {
             table: Table::new(),
             hosts: Hosts::new(&limits, named),
             replaced: Replaced::default(),
+            held: 0,
             open: hashbrown::HashMap::default(),
             now: Timestamp::MIN,
             next_sweep: Timestamp::MIN,
@@ -269,7 +276,7 @@ impl Pairing {
         while let Some(index) = self.table.next_due(Timestamp::MAX, &self.limits) {
             match self.table.get_mut(index).map(|slot| slot.state) {
                 Some(State::Open | State::ResponseOnly) => {
-                    if let Some(slot) = self.table.remove(index) {
+                    if let Some(slot) = self.take_out(index) {
                         self.end(&slot, give);
                     }
                 }
@@ -279,6 +286,7 @@ impl Pairing {
         }
         self.table.clear();
         self.replaced.clear();
+        self.held = 0;
         self.open.clear();
         self.now = Timestamp::MIN;
         self.next_sweep = Timestamp::MIN;
@@ -324,7 +332,7 @@ impl Pairing {
                         }
                         return;
                     }
-                    if let Some(slot) = self.table.remove(index) {
+                    if let Some(slot) = self.take_out(index) {
                         self.replaced.add_both(&arrival.identity, &slot, now);
                         self.end(&slot, give);
                     }
@@ -334,12 +342,12 @@ impl Pairing {
                         self.response_was_first(index, &arrival, give);
                         return;
                     }
-                    if let Some(slot) = self.table.remove(index) {
+                    if let Some(slot) = self.take_out(index) {
                         self.end(&slot, give);
                     }
                 }
                 State::GivenUp | State::Multicast => {
-                    if let Some(slot) = self.table.remove(index) {
+                    if let Some(slot) = self.take_out(index) {
                         self.replaced.add_both(&arrival.identity, &slot, now);
                     }
                 }
@@ -391,7 +399,9 @@ impl Pairing {
                 slot.set_response(&arrival.link);
                 slot.seen_in(network);
                 slot.latest = now;
-                match (slot.wanted.take(), &arrival.kept) {
+                let query = slot.wanted.take();
+                self.held -= held(&query);
+                match (query, &arrival.kept) {
                     (Some(query), Some(response)) => {
                         give(&Transaction {
                             query: Some(query.side()),
@@ -443,7 +453,7 @@ impl Pairing {
                 }
             }
             _ => {
-                if let Some(slot) = found.and_then(|index| self.table.remove(index)) {
+                if let Some(slot) = found.and_then(|index| self.take_out(index)) {
                     self.replaced.add_both(&arrival.identity, &slot, now);
                     self.end(&slot, give);
                 }
@@ -476,7 +486,9 @@ impl Pairing {
         slot.state = State::Answered;
         slot.set_query(&arrival.link);
         slot.seen_in(arrival.identity.network);
-        match (&arrival.kept, slot.wanted.take()) {
+        let response = slot.wanted.take();
+        self.held -= held(&response);
+        match (&arrival.kept, response) {
             (Some(query), Some(response)) => {
                 give(&Transaction {
                     query: Some(query.side()),
@@ -518,7 +530,7 @@ impl Pairing {
             if slot.first == arrival.time() {
                 occurrence = slot.events;
             }
-            if let Some(slot) = self.table.remove(index) {
+            if let Some(slot) = self.take_out(index) {
                 self.replaced
                     .add_both(&arrival.identity, &slot, arrival.time());
             }
@@ -561,12 +573,12 @@ impl Pairing {
             .then(|| self.table.next_due(Timestamp::MAX, &self.limits))
             .flatten();
         for index in [crowded, full].into_iter().flatten() {
-            if let Some(slot) = self.table.remove(index) {
-                if matches!(slot.state, State::Open | State::ResponseOnly) {
-                    self.evicted += 1;
-                }
-                self.end(&slot, give);
-            }
+            self.evict(index, give);
+        }
+        while self.held > self.limits.bytes
+            && let Some(index) = self.table.next_due(Timestamp::MAX, &self.limits)
+        {
+            self.evict(index, give);
         }
         let mut slot = Slot::new(arrival.identity, &arrival.link, state);
         let asked = (state == State::Open && arrival.is_wanted)
@@ -575,12 +587,30 @@ impl Pairing {
         if matches!(state, State::Open | State::ResponseOnly) && arrival.is_wanted {
             slot.was_wanted = true;
             slot.wanted = arrival.kept;
+            self.held += held(&slot.wanted);
         }
         let index = self.table.insert(slot)?;
         if let Some(asked) = asked {
             self.remember(asked, index);
         }
         Some(index)
+    }
+
+    /// Makes room: gives on what a transaction still holds, before its time.
+    fn evict(&mut self, index: u32, give: &mut dyn FnMut(&Transaction<'_>)) {
+        if let Some(slot) = self.take_out(index) {
+            if matches!(slot.state, State::Open | State::ResponseOnly) {
+                self.evicted += 1;
+            }
+            self.end(&slot, give);
+        }
+    }
+
+    /// Takes a transaction out of the table, with the message that it keeps.
+    fn take_out(&mut self, index: u32) -> Option<Slot> {
+        let slot = self.table.remove(index)?;
+        self.held -= held(&slot.wanted);
+        Some(slot)
     }
 
     /// A hash of what a message has in common with its other half but for the ID: who asked whom, from where, for what.
@@ -620,7 +650,7 @@ impl Pairing {
         match slot.state {
             State::Open => {}
             State::ResponseOnly => {
-                if let Some(slot) = self.table.remove(index) {
+                if let Some(slot) = self.take_out(index) {
                     self.end(&slot, give);
                 }
                 return;
@@ -632,6 +662,7 @@ impl Pairing {
         }
         let given_up = slot.given_up(&self.limits);
         let open = std::mem::replace(slot, given_up);
+        self.held -= held(&open.wanted);
         self.table.touch(index);
         self.end(&open, give);
     }
@@ -669,6 +700,11 @@ impl Pairing {
             ..slot.transaction(&wanted.key, role)
         });
     }
+}
+
+/// How many bytes a message that is kept takes.
+fn held(kept: &Option<Box<Kept>>) -> usize {
+    kept.as_ref().map_or(0, |kept| kept.held())
 }
 
 #[cfg(test)]

@@ -38,6 +38,7 @@ impl Decoding {
         } = self;
         let mut give =
             |transaction: &Transaction<'_>| make(maker, made, transaction, &mut out.events);
+        batch.bytes = 0;
         for arrival in batch.arrivals.drain(..) {
             pairing.advance(arrival.time(), &mut give);
             pairing.push(arrival, &mut give);

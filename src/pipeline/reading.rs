@@ -15,7 +15,7 @@ use crate::packet::{Look, Packet};
 use crate::stats::Capture;
 use crate::stream::{StreamMessage, Streams};
 use crate::time::Timestamp;
-use crate::transaction::{Arrival, Interest, Reader};
+use crate::transaction::{Interest, Reader};
 
 /// Streams and fragments are looked through so often for what has waited too long.
 const EXPIRE_EVERY: Duration = Duration::from_millis(20);
@@ -46,9 +46,9 @@ struct Messages {
 }
 
 impl Messages {
-    fn read(&mut self, envelope: &Envelope<'_>, bytes: &[u8], arrivals: &mut Vec<Arrival>) {
+    fn read(&mut self, envelope: &Envelope<'_>, bytes: &[u8], batch: &mut ArrivalBatch) {
         match self.reader.read(envelope, bytes, self.interest.as_ref()) {
-            Some(arrival) => arrivals.push(arrival),
+            Some(arrival) => batch.push(arrival),
             None => self.not_dns += 1,
         }
     }
@@ -100,11 +100,7 @@ impl Reading {
             ..
         } = &mut self;
         streams.close(&mut |message| {
-            messages.read(
-                &stream_envelope(&message),
-                message.bytes,
-                &mut batch.arrivals,
-            );
+            messages.read(&stream_envelope(&message), message.bytes, batch);
         });
         self.send(false)
     }
@@ -130,19 +126,11 @@ impl Reading {
             match frame.transport() {
                 Transport::Udp => {
                     capture.messages_cut += u64::from(frame.cut > 0);
-                    messages.read(
-                        &datagram_envelope(&frame, origin),
-                        frame.payload,
-                        &mut batch.arrivals,
-                    );
+                    messages.read(&datagram_envelope(&frame, origin), frame.payload, batch);
                 }
                 Transport::Tcp => {
                     streams.push(origin, frame.layers.network(), &frame, &mut |message| {
-                        messages.read(
-                            &stream_envelope(&message),
-                            message.bytes,
-                            &mut batch.arrivals,
-                        );
+                        messages.read(&stream_envelope(&message), message.bytes, batch);
                     });
                 }
             }
@@ -170,11 +158,7 @@ impl Reading {
                 ..
             } = self;
             streams.expire(now, &mut |message| {
-                messages.read(
-                    &stream_envelope(&message),
-                    message.bytes,
-                    &mut batch.arrivals,
-                );
+                messages.read(&stream_envelope(&message), message.bytes, batch);
             });
             frames.expire(now);
             self.lost_fragments();
@@ -192,7 +176,7 @@ impl Reading {
                 ..datagram_envelope(&frame, lost.origin)
             };
             self.messages
-                .read(&envelope, frame.payload, &mut self.batch.arrivals);
+                .read(&envelope, frame.payload, &mut self.batch);
         }
     }
 
@@ -241,14 +225,14 @@ impl TakePackets for Reading {
             self.advance(packet.time);
             let envelope = datagram_envelope(&frame, Origin::of(packet));
             self.messages
-                .read(&envelope, frame.payload, &mut self.batch.arrivals);
+                .read(&envelope, frame.payload, &mut self.batch);
         } else if !self.look.may_hold_dns(packet.link, packet.bytes) {
             self.capture.other_port += 1;
             self.now = packet.time;
         } else if self.decode(packet).is_break() {
             return ControlFlow::Break(());
         }
-        let is_full = self.batch.arrivals.len() >= ArrivalBatch::ARRIVALS;
+        let is_full = self.batch.is_full();
         if is_full && self.send(false).is_break() {
             return ControlFlow::Break(());
         }

@@ -94,6 +94,12 @@ impl Arrival {
     pub const fn time(&self) -> Timestamp {
         self.link.time
     }
+
+    /// How many bytes are kept of it beside itself.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.kept.as_ref().map_or(0, |kept| kept.held())
+    }
 }
 
 /// Reads arrivals, with the same memory again and again.
@@ -236,6 +242,11 @@ impl Kept {
             fragment_missing: envelope.fragment_missing,
             layers: envelope.layers.clone(),
         })
+    }
+
+    /// How many bytes it takes.
+    pub(super) fn held(&self) -> usize {
+        self.bytes.len().saturating_add(size_of::<Self>())
     }
 
     pub(super) fn side(&self) -> Side<'_> {

@@ -552,6 +552,37 @@ fn a_full_table_gives_on_what_it_closes() {
 }
 
 #[test]
+fn the_bytes_that_wait_are_bounded() {
+    let mut pairing = Pairing::new(
+        Limits {
+            bytes: 100_000,
+            ..Limits::default()
+        },
+        NamedRoles::default(),
+    );
+    let mut list = Vec::new();
+    for port in 0..2_000 {
+        let sent = Sent {
+            port,
+            ..Sent::query(i64::from(port), "a")
+        };
+        push(&mut pairing, &sent, &mut list);
+        assert!(pairing.held <= 101_000);
+        if port % 3 == 0 {
+            let answer = Sent {
+                response: true,
+                ..sent
+            };
+            push(&mut pairing, &answer, &mut list);
+        }
+    }
+    assert!(pairing.evicted > 500, "{}", pairing.evicted);
+    pairing.close(&mut |transaction| list.push(got(transaction)));
+    assert_eq!(list.len(), 2_000, "each is given on, once");
+    assert_eq!(pairing.held, 0);
+}
+
+#[test]
 fn time_that_jumps_back_closes_what_is_open() {
     let (list, pairing) = run(&[
         Sent::query(1_000_000, "a"),
