@@ -86,6 +86,8 @@ impl Outcome {
 pub enum Anomaly {
     /// The response has TC set.
     Truncated,
+    /// A lookup over TCP, after the same over UDP was truncated.
+    TcpRetry,
     /// The capture cut the packet before the end of the message.
     Snaplen,
     /// Fragments of the message never came.
@@ -119,6 +121,7 @@ impl fmt::Display for Anomaly {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Truncated => f.write_str("truncated"),
+            Self::TcpRetry => f.write_str("tcp_retry"),
             Self::Snaplen => f.write_str("snaplen"),
             Self::FragmentMissing => f.write_str("fragment_missing"),
             Self::Retransmitted(times) => write!(f, "retransmitted:{times}"),

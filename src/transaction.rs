@@ -8,6 +8,7 @@ mod arrival;
 mod hosts;
 mod replaced;
 mod table;
+mod truncated;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use hosts::Hosts;
 pub use hosts::NamedRoles;
 use replaced::Replaced;
 use table::{Slot, State, Table};
+use truncated::Truncated;
 
 /// Asked with the question in place: does anybody want this transaction? Implemented by those who know the rules and
 /// the streams that were asked for.
@@ -159,6 +161,8 @@ pub struct Transaction<'a> {
     pub is_differing: bool,
     /// The response was captured before its query.
     pub is_response_first: bool,
+    /// A query over TCP after the same over UDP was answered with TC set.
+    pub is_tcp_retry: bool,
     /// A response without a query, when a query was open that asked the same from the same port with another ID.
     pub is_id_mismatch: bool,
     /// QR and ports contradict each other.
@@ -181,6 +185,8 @@ pub struct Pairing {
     hosts: Hosts,
     /// Packets that others took the place of.
     replaced: Replaced,
+    /// Who was told to ask again over TCP.
+    truncated: Truncated,
     /// What the messages kept in the table take, in bytes.
     held: usize,
     /// Wanted queries that may be open, by all but their ID.
@@ -214,6 +220,7 @@ impl Pairing {
             table: Table::new(),
             hosts: Hosts::new(&limits, named),
             replaced: Replaced::default(),
+            truncated: Truncated::default(),
             held: 0,
             open: hashbrown::HashMap::default(),
             now: Timestamp::MIN,
@@ -286,6 +293,7 @@ impl Pairing {
         }
         self.table.clear();
         self.replaced.clear();
+        self.truncated.clear();
         self.held = 0;
         self.open.clear();
         self.now = Timestamp::MIN;
@@ -403,9 +411,12 @@ impl Pairing {
                 self.held -= held(&query);
                 match (query, &arrival.kept) {
                     (Some(query), Some(response)) => {
+                        let (truncated, question) = (&mut self.truncated, slot.question);
+                        truncated.note(question, response, limits.timeout);
                         give(&Transaction {
                             query: Some(query.side()),
                             response: Some(response.side()),
+                            is_tcp_retry: truncated.asks_again(question, &query, limits.timeout),
                             answered_from: response.key.answered_for(&query.key),
                             ..slot.transaction(
                                 &query.key,
@@ -696,6 +707,10 @@ impl Pairing {
         give(&Transaction {
             query,
             response,
+            is_tcp_retry: is_query
+                && self
+                    .truncated
+                    .asks_again(slot.question, wanted, self.limits.timeout),
             is_id_mismatch: wanted.is_id_mismatch,
             ..slot.transaction(&wanted.key, role)
         });

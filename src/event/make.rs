@@ -268,6 +268,7 @@ fn anomalies(
     );
     let truncated = response.is_some_and(|(message, _)| message.header.is_truncated());
     add(truncated, Anomaly::Truncated);
+    add(transaction.is_tcp_retry, Anomaly::TcpRetry);
     let sides = || {
         [query, response]
             .into_iter()

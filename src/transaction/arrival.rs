@@ -283,6 +283,7 @@ impl Key {
             is_late: false,
             is_differing: false,
             is_response_first: false,
+            is_tcp_retry: false,
             is_id_mismatch: false,
             is_port_mismatch: self.resolver.1 != 53 && self.client.1 == 53,
             answered_from: None,

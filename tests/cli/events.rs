@@ -269,7 +269,7 @@ fn a_truncated_answer_and_its_retry() {
             "query": "many.ngrok.io",
             "transport": "tcp",
             "transaction_id": 0x47c3,
-            "anomalies": [],
+            "anomalies": ["tcp_retry"],
             "flags": ["rd", "ra"],
             "answer_count": 40,
             "outcome": "resolved",
@@ -279,6 +279,9 @@ fn a_truncated_answer_and_its_retry() {
         }),
         &[],
     );
+    // Told to ask again, and did not; and one that asks over TCP from the start.
+    assert_eq!(event("tcp.pcap", 13)["anomalies"], json!(["truncated"]));
+    assert_eq!(event("tcp.pcap", 18)["anomalies"], json!([]));
     let answers = retry["answer"].as_array().unwrap();
     assert_eq!(answers.len(), 40);
     assert_eq!(
