@@ -19,7 +19,7 @@ pub const DNS_PORT: u16 = 853;
 /// The port of HTTPS, over TCP and over QUIC.
 pub const HTTPS_PORT: u16 = 443;
 
-/// The flags of a TCP header that tell who opened a connection, and where in it a segment is.
+/// What of a TCP header tells who opened a connection, and whether it is over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TcpStart {
     /// Sequence number.
@@ -30,6 +30,8 @@ pub struct TcpStart {
     pub ack: bool,
     /// RST.
     pub rst: bool,
+    /// FIN.
+    pub fin: bool,
 }
 
 /// Between whom a packet goes on whose ports there may be encrypted DNS.

@@ -402,7 +402,7 @@ pub struct EncryptedDns {
     /// Addresses that connected or looked up. One that was given up because there were too many, and came again, counts
     /// again.
     pub sources: u64,
-    /// Connections that were forgotten because there were too many; what goes on over them is counted as new ones.
+    /// Open connections that were forgotten because there were too many; what goes on over them is counted as new ones.
     pub forgotten: u64,
     /// The resolvers with the most connections and lookups.
     pub resolvers: Vec<EncryptedResolver>,

@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::{DNS_PORT, Ends, HTTPS_PORT, KnownResolvers, Operator, Protocol, Sighting, TcpStart};
 use crate::time::Timestamp;
 
-/// A connection over which nothing goes for so long is over.
+/// Where nothing goes between two UDP ports for so long, what comes then is another connection. Over TCP a SYN says so, and
+/// there are connections that are silent for hours.
 const IDLE: Duration = Duration::from_secs(300);
 /// Time that goes back by more than this is another capture.
 const JUMP_BACK: Duration = Duration::from_secs(60);
@@ -34,13 +35,16 @@ struct Flow {
     /// The sequence number of its SYN, which tells a repeated SYN from that of another connection between the same ports.
     start: Option<u32>,
     is_answered: bool,
+    /// It was ended, by FIN or RST.
+    is_closed: bool,
     /// It goes the other way round: from what looked like the server's port to somebody else's service.
     is_reversed: bool,
 }
 
 type Map = hashbrown::HashMap<Key, Flow, ahash::RandomState>;
 
-/// The connections over which DNS may be encrypted. What was last seen in the older half for too long is forgotten with it.
+/// The connections over which DNS may be encrypted. When the younger half is full, what is left in the older one is
+/// forgotten.
 #[derive(Debug)]
 pub struct Flows {
     known: Arc<KnownResolvers>,
@@ -48,10 +52,8 @@ pub struct Flows {
     old: Map,
     /// The latest time seen.
     now: Timestamp,
-    /// When the young half was begun.
-    begun: Timestamp,
     half: usize,
-    /// Connections forgotten before their time, because there were too many: a further packet of one counts it again.
+    /// Open connections forgotten because there were too many: a further packet of one counts it again.
     pub forgotten: u64,
 }
 
@@ -64,7 +66,6 @@ impl Flows {
             young: Map::default(),
             old: Map::default(),
             now: Timestamp::MIN,
-            begun: Timestamp::MIN,
             half: HALF,
             forgotten: 0,
         }
@@ -74,14 +75,14 @@ impl Flows {
     pub fn see(&mut self, time: Timestamp, ends: &Ends) -> Option<Sighting> {
         let (key, operator, protocol) = self.roles(ends)?;
         let from_client = (ends.src, ends.src_port) == (key.client, key.client_port);
-        self.turn(time);
+        self.advance(time);
         let found = self
             .young
             .get(&key)
             .copied()
             .or_else(|| self.old.remove(&key));
         let before = found
-            .filter(|flow| time.since(flow.last) <= IDLE)
+            .filter(|flow| key.is_tcp || time.since(flow.last) <= IDLE)
             .filter(|flow| !flow.is_over_with(ends.tcp, from_client));
         let flow = match before {
             Some(before) => before.after(ends.tcp, from_client, time),
@@ -133,18 +134,14 @@ impl Flows {
         Some((key, operator, protocol))
     }
 
-    /// Gives up the older half when it is time.
-    fn turn(&mut self, time: Timestamp) {
+    /// Moves packet time on; time that jumps back begins anew.
+    fn advance(&mut self, time: Timestamp) {
         if self.now.since(time) > JUMP_BACK {
             self.young.clear();
             self.old.clear();
-            (self.now, self.begun) = (time, time);
+            self.now = time;
         }
         self.now = self.now.max(time);
-        if self.now.since(self.begun) > IDLE {
-            self.old = std::mem::take(&mut self.young);
-            self.begun = self.now;
-        }
     }
 
     fn keep(&mut self, key: Key, flow: Flow, is_known: bool) {
@@ -154,11 +151,16 @@ impl Flows {
             return;
         }
         if is_full {
-            let alive = |other: &&Flow| self.now.since(other.last) <= IDLE;
-            let forgotten = self.old.values().filter(alive).count() as u64;
-            self.forgotten = self.forgotten.saturating_add(forgotten);
+            let is_alive = |key: &Key, flow: &Flow| {
+                !flow.is_closed && (key.is_tcp || self.now.since(flow.last) <= IDLE)
+            };
+            let forgotten = self
+                .old
+                .iter()
+                .filter(|(key, flow)| is_alive(key, flow))
+                .count();
+            self.forgotten = self.forgotten.saturating_add(forgotten as u64);
             self.old = std::mem::take(&mut self.young);
-            self.begun = self.now;
         }
         self.young.insert(key, flow);
     }
@@ -176,6 +178,7 @@ impl Flow {
             last: time,
             start: opens.filter(|tcp| !tcp.ack).map(|tcp| tcp.sequence),
             is_answered: answers(tcp, from_client),
+            is_closed: closes(tcp),
             // Who opens it is the client, and who accepts it is not. In the middle there is only the port to go by.
             is_reversed: opens.is_some_and(|tcp| from_client == tcp.ack),
         })
@@ -197,6 +200,7 @@ impl Flow {
             last: self.last.max(time),
             start: self.start.or(opens.map(|tcp| tcp.sequence)),
             is_answered: self.is_answered || answers(tcp, from_client),
+            is_closed: self.is_closed || closes(tcp),
             is_reversed: self.is_reversed,
         }
     }
@@ -211,6 +215,10 @@ fn answers(tcp: Option<TcpStart>, from_client: bool) -> bool {
         Some(tcp) if from_client => tcp.ack && !tcp.syn,
         Some(tcp) => tcp.ack,
     }
+}
+
+fn closes(tcp: Option<TcpStart>) -> bool {
+    tcp.is_some_and(|tcp| tcp.rst || tcp.fin)
 }
 
 #[cfg(test)]

@@ -71,6 +71,7 @@ fn tcp_start(frame: &Frame<'_>) -> TcpStart {
             syn: header.syn(),
             ack: header.ack(),
             rst: header.rst(),
+            fin: header.fin(),
         },
     )
 }

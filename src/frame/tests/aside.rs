@@ -51,6 +51,7 @@ fn connections_of_encrypted_dns_are_laid_aside() {
         syn: true,
         ack: false,
         rst: false,
+        fin: false,
     };
     let ends = |server: [u8; 4], port, tcp| Ends {
         src: CLIENT.into(),
