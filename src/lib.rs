@@ -11,7 +11,7 @@
 //!
 //! - [`time`] is packet time, [`stats`] what was counted: the two that every stage may use.
 //! - [`packet`] is what a capture gives; [`capture`] reads files, standard input and interfaces.
-//! - [`encrypted`] is what can be seen of DNS that nobody can read.
+//! - [`encrypted`] is what can be seen of DNS that nobody can read; [`shape`] tells DNS from other bytes.
 //! - [`frame`] takes the layers off; [`stream`] turns TCP segments into messages.
 //! - [`message`] walks a DNS message; [`transaction`] pairs queries with responses; [`event`] says it in the words of the
 //!   Network_Resolution data model.
@@ -30,6 +30,7 @@ pub mod packet;
 pub mod capture;
 
 pub mod encrypted;
+pub mod shape;
 
 pub mod frame;
 

@@ -8,11 +8,11 @@
 //! A hole waits for [`PATIENCE`], until 512 KiB wait behind it, or until the connection ends. The memory of all
 //! streams is bounded by [`Limits`].
 
+mod boundary;
 mod copy;
 mod framing;
 mod order;
 mod queue;
-mod shape;
 #[cfg(test)]
 mod tests;
 

@@ -15,12 +15,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order of the flow; `time` and `stats` may be imported by all.
-const FLOW: [&str; 15] = [
+const FLOW: [&str; 16] = [
     "time",
     "stats",
     "packet",
     "capture",
     "encrypted",
+    "shape",
     "frame",
     "stream",
     "message",

@@ -2,11 +2,12 @@
 //!
 //! A stream is *in step* while the next length is known to lie at the next byte. A hole that ends inside a message or
 //! with it leaves the stream in step; any other, and bytes that cannot be DNS, make it *search* for a boundary that is
-//! certain ([`shape::boundary`]). What is given is counted in `messages`, every other byte in `lost_bytes`.
+//! certain ([`boundary::begins`]). What is given is counted in `messages`, every other byte in `lost_bytes`.
 
-use super::shape::{self, After, Boundary, PREFIX, Walk};
+use super::boundary::{self, After, Boundary, Walk};
 use super::{Flow, Origin, StreamMessage};
 use crate::frame::Layers;
+use crate::shape::{self, PREFIX};
 use crate::stats::Streams as Stats;
 
 /// Where messages go, and what is said about all of them.
@@ -180,7 +181,7 @@ impl Framing {
         let left = (PREFIX + len).saturating_sub(self.kept.len());
         out.stats.unfinished += 1;
         let message = self.kept.get(PREFIX..).unwrap_or_default();
-        match shape::walk(message, len) {
+        match boundary::walk(message, len) {
             Walk::Broken | Walk::Short(0) => {}
             Walk::Short(_) | Walk::Deep | Walk::Whole => {
                 out.message(message, left, self.latest);
@@ -259,7 +260,7 @@ impl Framing {
         let plausible = if self.confirmed {
             shape::is_plausible(message, len)
         } else {
-            shape::is_plausible_first(message, len)
+            boundary::is_plausible_first(message, len)
         };
         if bytes.len() < end {
             return if plausible || self.confirmed {
@@ -273,7 +274,7 @@ impl Framing {
             .get(end..)
             .filter(|after| !after.is_empty())
             .unwrap_or(rest);
-        if plausible || (self.confirmed && shape::can_follow(after)) {
+        if plausible || (self.confirmed && boundary::can_follow(after)) {
             Judgement::Message(end)
         } else {
             Judgement::Lost
@@ -286,8 +287,8 @@ impl Framing {
         // Many senders write the length in a segment of its own. Where that was lost, the next segment is a message,
         // whose counts say where it ends.
         if fresh
-            && shape::walk(bytes, bytes.len()) == Walk::Whole
-            && shape::boundary(bytes, After::More) == Boundary::No
+            && boundary::walk(bytes, bytes.len()) == Walk::Whole
+            && boundary::begins(bytes, After::More) == Boundary::No
         {
             out.message(bytes, 0, origin);
             self.confirmed = true;
@@ -330,7 +331,7 @@ impl Framing {
                     Judgement::Lost => self.step = Step::Searching { fresh: false },
                 }
             }
-            match shape::boundary(run, after) {
+            match boundary::begins(run, after) {
                 Boundary::Yes => {
                     self.step = Step::Following;
                     self.confirmed = true;

@@ -1,146 +1,22 @@
-//! Whether bytes look like a DNS message, without decoding it: loosely for a stream that is in step, strictly where a
-//! boundary is being looked for and nothing but the bytes themselves can tell.
+//! Where the messages of a stream are: loosely for one that is in step, strictly where a boundary is being looked for and
+//! nothing but the bytes themselves can tell.
 
-/// Bytes of the length before each message (RFC 1035, 4.2.2).
-pub(super) const PREFIX: usize = 2;
-/// Bytes of a header (RFC 1035, 4.1.1).
-pub(super) const HEADER: usize = 12;
-/// The smallest question: root name, type, class.
-const QUESTION: usize = 5;
-/// The smallest resource record: root name, type, class, TTL, length.
-const RECORD: usize = 11;
-/// The last opcode that is assigned (RFC 8490: DSO).
-const LAST_OPCODE: u8 = 6;
-/// A name's greatest length in octets (RFC 1035, 3.1).
-const LONGEST_NAME: usize = 255;
+use crate::shape::{Entry, HEADER, Header, PREFIX, Part, QUESTION, is_plausible, length, word};
+
 /// How many records must be sound before a message counts as one although its end was not seen.
 const ENOUGH_RECORDS: u32 = 64;
 
-/// The length that stands before a message; `None` where less than two bytes are there.
-pub(super) fn length(bytes: &[u8]) -> Option<usize> {
-    word(bytes, 0).map(usize::from)
-}
-
-fn word(bytes: &[u8], at: usize) -> Option<u16> {
-    let pair = bytes.get(at..at.checked_add(2)?)?;
-    Some(u16::from_be_bytes(pair.try_into().ok()?))
-}
-
-/// The parts of a header that tell DNS from other bytes.
-struct Header {
-    response: bool,
-    opcode: u8,
-    reserved: bool,
-    rcode: u8,
-    questions: usize,
-    records: [usize; 3],
-}
-
-impl Header {
-    fn read(message: &[u8]) -> Option<Self> {
-        let flags = word(message, 2)?;
-        let count = |at| word(message, at).map(usize::from);
-        Some(Self {
-            response: flags & 0x8000 != 0,
-            opcode: (flags >> 11 & 15) as u8,
-            reserved: flags & 0x0040 != 0,
-            rcode: (flags & 15) as u8,
-            questions: count(4)?,
-            records: [count(6)?, count(8)?, count(10)?],
-        })
-    }
-
-    fn total_records(&self) -> usize {
-        self.records.iter().sum()
-    }
-
-    /// An assigned opcode, and counts that a message of `len` bytes has room for.
-    fn is_plausible(&self, len: usize) -> bool {
-        self.opcode <= LAST_OPCODE
-            && HEADER + self.questions * QUESTION + self.total_records() * RECORD <= len
-    }
-
-    /// What real senders keep to as well, for where nothing but the bytes can tell.
-    fn is_certain(&self) -> bool {
-        let query_is_sound = self.response
-            || (self.questions == 1
-                && self.rcode == 0
-                && (self.opcode != 0 || self.records[0] == 0));
-        !self.reserved
-            && matches!(self.opcode, 0 | 4 | 5)
-            && self.questions <= 1
-            && self.questions + self.total_records() > 0
-            && query_is_sound
-    }
-}
-
-/// Where a name ends.
-enum Name {
-    /// The offset after it.
-    End(usize),
-    /// The bytes end before the name does.
-    Short,
-    /// It is no name.
-    Broken,
-}
-
-/// The end of the name at `at`: labels, then the root or a pointer to something before it (RFC 1035, 4.1.4).
-fn name(message: &[u8], at: usize) -> Name {
-    let mut here = at;
-    loop {
-        let Some(&octet) = message.get(here) else {
-            return Name::Short;
-        };
-        match octet {
-            0 => return Name::End(here + 1),
-            1..=63 => here += 1 + usize::from(octet),
-            0xc0.. => {
-                let Some(pointer) = word(message, here) else {
-                    return Name::Short;
-                };
-                let target = usize::from(pointer & 0x3fff);
-                return if (HEADER..at).contains(&target) {
-                    Name::End(here + 2)
-                } else {
-                    Name::Broken
-                };
-            }
-            _ => return Name::Broken,
-        }
-        if here - at >= LONGEST_NAME {
-            return Name::Broken;
-        }
-    }
-}
-
-/// Whether `message`, the beginning of a message of `len` bytes, can be DNS: an assigned opcode, counts that have room,
-/// and a first name that is one. Less than a header is not contradicted.
-pub(super) fn is_plausible(message: &[u8], len: usize) -> bool {
-    if len < HEADER {
-        return false;
-    }
-    let Some(header) = Header::read(message) else {
-        return true;
-    };
-    if !header.is_plausible(len) {
-        return false;
-    }
-    if header.questions + header.total_records() == 0 {
-        // Nothing behind the header (a refusal), or what DSO has instead: a type and a length (RFC 8490, 5.4.1).
-        return len == HEADER || (header.opcode == LAST_OPCODE && dso_fits(message, len));
-    }
-    match name(message, HEADER) {
-        Name::End(end) => end + 4 <= len,
-        Name::Short => message.len() < len,
-        Name::Broken => false,
-    }
-}
-
-/// Whether the first TLV of a DSO message has a type and ends within the message, as far as it is there.
-fn dso_fits(message: &[u8], len: usize) -> bool {
-    let kind = word(message, HEADER).is_none_or(|kind| kind != 0);
-    let end = word(message, HEADER + 2).map_or(0, |length| HEADER + 4 + usize::from(length));
-    kind && end <= len
+/// What real senders keep to beyond what is plausible, for where nothing but the bytes can tell.
+fn is_certain(header: &Header) -> bool {
+    let query_is_sound = header.response
+        || (header.questions == 1
+            && header.rcode == 0
+            && (header.opcode != 0 || header.records[0] == 0));
+    !header.reserved
+        && matches!(header.opcode, 0 | 4 | 5)
+        && header.questions <= 1
+        && header.questions + header.total_records() > 0
+        && query_is_sound
 }
 
 /// The most questions that the first message of a stream has.
@@ -187,47 +63,33 @@ pub(super) fn walk(message: &[u8], len: usize) -> Walk {
             _ => Walk::Short(0),
         };
     };
-    if !header.is_plausible(len) || !header.is_certain() {
+    if !header.is_plausible(len) || !is_certain(&header) {
         return Walk::Broken;
     }
     let mut at = HEADER;
     let mut whole = 0u32;
     let items = header.questions + header.total_records();
     for item in 0..items {
-        let end = match name(message, at) {
-            Name::End(end) => end,
-            Name::Short if message.len() < len => return Walk::Short(whole),
-            Name::Short | Name::Broken => return Walk::Broken,
+        let entry = match Entry::read(message, at) {
+            Part::Whole(entry) => entry,
+            Part::Short if message.len() < len => return Walk::Short(whole),
+            Part::Short | Part::Broken => return Walk::Broken,
         };
-        let (Some(kind), Some(class)) = (word(message, end), word(message, end + 2)) else {
-            return if message.len() < len {
-                Walk::Short(whole)
-            } else {
-                Walk::Broken
-            };
-        };
-        // OPT says its sender's payload size where others have a class (RFC 6891, 6.1.2), and belongs to the root.
-        let class_is_known =
-            matches!(class, 1 | 3 | 4 | 254 | 255) || (kind == 41 && end == at + 1);
-        if kind == 0 || !class_is_known {
+        let class_is_known = matches!(entry.class, 1 | 3 | 4 | 254 | 255) || entry.is_opt();
+        if entry.kind == 0 || !class_is_known {
             return Walk::Broken;
         }
-        at = end + 4;
+        at = entry.end();
         if item >= header.questions {
-            let Some(data) = word(message, at + 4).map(usize::from) else {
+            let Some(data) = entry.data(message) else {
                 return if message.len() < len {
                     Walk::Short(whole)
                 } else {
                     Walk::Broken
                 };
             };
-            let fits = match (kind, class) {
-                (1, 1) => matches!(data, 0 | 4),
-                (28, 1) => matches!(data, 0 | 16),
-                _ => true,
-            };
-            at += 6 + data;
-            if !fits {
+            at = data.end;
+            if !entry.has_room_for_address(data.len()) {
                 return Walk::Broken;
             }
         }
@@ -268,7 +130,7 @@ pub(super) enum Boundary {
 /// Whether `run` certainly begins with a length and its message: the message is sound from its header to its last
 /// record, which ends where the length says, and what follows can be the next message.
 #[inline]
-pub(super) fn boundary(run: &[u8], after: After) -> Boundary {
+pub(super) fn begins(run: &[u8], after: After) -> Boundary {
     let undecided = |needs| match after {
         After::More => Boundary::Needs(needs),
         After::Hole(_) => Boundary::No,
@@ -369,7 +231,7 @@ mod tests {
         ] {
             let len = length(bytes).unwrap();
             assert!(!is_plausible(&bytes[2..], len), "{bytes:?}");
-            assert_eq!(boundary(bytes, After::More), Boundary::No, "{bytes:?}");
+            assert_eq!(begins(bytes, After::More), Boundary::No, "{bytes:?}");
         }
     }
 
@@ -379,7 +241,7 @@ mod tests {
         stream.extend(framed(QUERY));
         for at in 0..framed(RESPONSE).len() {
             let expected = if at == 0 { Boundary::Yes } else { Boundary::No };
-            assert_eq!(boundary(&stream[at..], After::Hole(0)), expected, "at {at}");
+            assert_eq!(begins(&stream[at..], After::Hole(0)), expected, "at {at}");
         }
     }
 
@@ -387,7 +249,7 @@ mod tests {
     fn what_follows_must_fit() {
         let mut stream = framed(QUERY);
         stream.extend_from_slice(b"\x00\x03abc");
-        assert_eq!(boundary(&stream, After::More), Boundary::No);
+        assert_eq!(begins(&stream, After::More), Boundary::No);
     }
 
     #[test]
@@ -395,9 +257,9 @@ mod tests {
         let stream = framed(RESPONSE);
         let cut = 10;
         let seen = &stream[..stream.len() - cut];
-        assert_eq!(boundary(seen, After::Hole(cut as u64)), Boundary::Yes);
-        assert_eq!(boundary(seen, After::Hole(cut as u64 + 1)), Boundary::No);
-        assert_eq!(boundary(seen, After::More), Boundary::Needs(stream.len()));
+        assert_eq!(begins(seen, After::Hole(cut as u64)), Boundary::Yes);
+        assert_eq!(begins(seen, After::Hole(cut as u64 + 1)), Boundary::No);
+        assert_eq!(begins(seen, After::More), Boundary::Needs(stream.len()));
     }
 
     #[test]
