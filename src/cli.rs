@@ -162,6 +162,9 @@ pub struct Common {
         help_heading = "Selection"
     )]
     pub ports: Vec<u16>,
+    /// Look for DNS on all other ports, too, and take what is DNS beyond doubt by its shape (anomaly other_port)
+    #[arg(long, help_heading = "Selection")]
+    pub any_port: bool,
     /// Further UDP ports on which VXLAN is looked for, beside 4789 and 8472
     #[arg(
         long,

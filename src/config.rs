@@ -289,6 +289,7 @@ impl Plan {
             zone: common.cim_entity_zone.as_deref().map(Arc::from),
             sources: source.names(),
             sinkholes,
+            ports: ports.clone(),
         };
         Ok(Run {
             source,
@@ -376,7 +377,12 @@ fn ports(common: &Common) -> Result<Ports, Error> {
             )));
         }
     }
-    Ok(ports.with_vxlan(&common.vxlan_ports))
+    let ports = ports.with_vxlan(&common.vxlan_ports);
+    Ok(if common.any_port {
+        ports.and_anywhere()
+    } else {
+        ports
+    })
 }
 
 /// A span of time as people write it: `90s`, `10m`, `1h`, `1h 30m`.

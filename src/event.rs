@@ -107,6 +107,8 @@ pub enum Anomaly {
     AnsweredFrom(IpAddr),
     /// The QR bit and the ports say different things about who asked.
     PortMismatch,
+    /// On none of the ports that were named; found by its shape.
+    OtherPort,
     /// That section could not be decoded to its end.
     Malformed(&'static str),
     /// There was more of it than is kept.
@@ -131,6 +133,7 @@ impl fmt::Display for Anomaly {
             Self::IdMismatch => f.write_str("qid_mismatch"),
             Self::AnsweredFrom(address) => write!(f, "answered_from:{address}"),
             Self::PortMismatch => f.write_str("port_mismatch"),
+            Self::OtherPort => f.write_str("other_port"),
             Self::Malformed(section) => write!(f, "malformed:{section}"),
             Self::Cut(what) => write!(f, "{what}_cut"),
             Self::Mdns => f.write_str("mdns"),

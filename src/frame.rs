@@ -11,6 +11,7 @@ use crate::packet::Packet;
 use crate::stats::{self, Further, Packets, Tunnels};
 use crate::time::Timestamp;
 
+mod anywhere;
 mod fragment;
 mod gre;
 mod ip;
@@ -32,11 +33,11 @@ mod tunnel;
 mod wireless;
 
 pub use link_name::refused_link;
-pub use look::PortLook;
 pub use lost::{Lost, Origin};
 pub use port::Ports;
 pub use tunnel::Tunnel;
 
+use anywhere::Anywhere;
 use fragment::{Bounds, Fragments};
 use layer::{Discard, Next, Walk};
 
@@ -112,7 +113,7 @@ impl Layers {
     }
 }
 
-/// A UDP datagram or TCP segment with a DNS port, and what was around it.
+/// A UDP datagram or TCP segment with a DNS port, or with DNS on another, and what was around it.
 #[derive(Clone, Debug)]
 pub struct Frame<'a> {
     /// Source address of the innermost IP packet.
@@ -167,6 +168,7 @@ impl<'a> Frame<'a> {
 #[derive(Debug)]
 pub struct Decoder {
     ports: Ports,
+    anywhere: Option<Anywhere>,
     depth: u8,
     hasher: RandomState,
     fragments: Fragments,
@@ -190,10 +192,12 @@ impl Decoder {
     /// How many members are taken of a packet that holds several.
     const MEMBERS: u16 = 64;
 
-    /// A decoder that hands on what has one of `ports` as its source or destination.
+    /// A decoder that hands on what has one of `ports` as its source or destination; what has none only where they are
+    /// [anywhere](Ports::and_anywhere), and it is DNS by its shape.
     #[must_use]
     pub fn new(ports: Ports) -> Self {
         Self {
+            anywhere: ports.are_anywhere().then(Anywhere::new),
             ports,
             depth: Self::DEPTH,
             // Always the same, so that a replay gives what the run before gave.
@@ -219,6 +223,14 @@ impl Decoder {
     #[must_use]
     pub const fn fragment_stats(&self) -> stats::Fragments {
         self.fragments.stats
+    }
+
+    /// What was found on other ports than those named.
+    #[must_use]
+    pub fn any_port_stats(&self) -> stats::AnyPort {
+        self.anywhere
+            .as_ref()
+            .map_or_else(stats::AnyPort::default, |anywhere| anywhere.stats)
     }
 
     /// The datagram or segment inside a packet; `None` where there is none for us, which is counted by its reason.
@@ -274,6 +286,7 @@ impl Decoder {
         let mut buffers = self.joined.as_mut_slice();
         let mut walk = Walk {
             ports: &self.ports,
+            anywhere: self.anywhere.as_mut(),
             tunnels: &mut self.tunnels,
             hasher: &self.hasher,
             left: self.depth,
@@ -305,7 +318,7 @@ impl Decoder {
                 ) {
                     (Some(piece), Some((buffer, rest))) => {
                         buffers = rest;
-                        let worth = transport::worth(&frame, piece, &self.ports);
+                        let worth = transport::worth(&frame, piece, &walk);
                         let whole = self.fragments.push(packet, &frame, piece, worth, buffer);
                         whole.map(|whole| {
                             frame.payload = buffer;

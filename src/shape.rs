@@ -1,7 +1,12 @@
 //! Whether bytes look like a DNS message (RFC 1035, section 4), without decoding it.
 //!
-//! [`is_plausible`] is for bytes that stand where a message is expected; [`crate::stream`] asks more of a boundary that it
-//! looks for.
+//! Three degrees: [`is_plausible`] for bytes that stand where a message is expected; what [`crate::stream`] asks of a
+//! boundary that it looks for; and [`is_message`] for bytes of which nothing else says that they are DNS.
+
+mod alone;
+
+pub use alone::{first_message, is_message};
+pub(crate) use alone::{is_response, may_be_message};
 
 /// Bytes of the length before each message over TCP (RFC 1035, 4.2.2).
 pub(crate) const PREFIX: usize = 2;
@@ -29,6 +34,8 @@ pub(crate) fn word(bytes: &[u8], at: usize) -> Option<u16> {
 
 /// The parts of a header that tell DNS from other bytes.
 pub(crate) struct Header {
+    /// All of the second 16 bits.
+    flags: u16,
     /// QR.
     pub(crate) response: bool,
     /// The opcode.
@@ -49,6 +56,7 @@ impl Header {
         let flags = word(message, 2)?;
         let count = |at| word(message, at).map(usize::from);
         Some(Self {
+            flags,
             response: flags & 0x8000 != 0,
             opcode: (flags >> 11 & 15) as u8,
             reserved: flags & 0x0040 != 0,

@@ -59,9 +59,9 @@ macro_rules! counters {
 counters! {
     /// What became of each packet that reached the decoder: exactly one of these.
     Packets {
-        /// A UDP payload on a DNS port, handed on as a message.
+        /// A UDP payload on a DNS port, or of the shape of DNS with `--any-port`, handed on as a message.
         udp,
-        /// A TCP segment on a DNS port, handed on to its stream.
+        /// A TCP segment on a DNS port, or of a conversation found with `--any-port`, handed on to its stream.
         tcp,
         /// UDP or TCP on other ports.
         other_port,
@@ -98,6 +98,20 @@ counters! {
         udp,
         /// TCP segments on a DNS port.
         tcp,
+    }
+}
+
+counters! {
+    /// What `--any-port` found on other ports by its shape; part of the counters elsewhere, and not an identity.
+    AnyPort {
+        /// Conversations: two addresses, their ports, UDP or TCP. One that is forgotten and found again counts again.
+        conversations,
+        /// Messages over UDP, one a datagram.
+        udp_messages,
+        /// TCP segments in these conversations.
+        tcp_segments,
+        /// Messages over TCP.
+        tcp_messages,
     }
 }
 
@@ -349,6 +363,8 @@ pub struct Stats {
     pub packets: Packets,
     /// What was handed on of packets that hold several.
     pub further: Further,
+    /// What was found on other ports.
+    pub any_port: AnyPort,
     /// The encapsulations that were taken off.
     pub tunnels: Tunnels,
     /// The joining of fragments.

@@ -196,6 +196,14 @@ fn visible(stats: &Stats) -> Vec<String> {
             )
         })
         .collect();
+    let found = stats.any_port.udp_messages + stats.any_port.tcp_messages;
+    if found > 0 {
+        lines.push(format!(
+            "{} found by their shape on ports that were not named, in {}; the anomaly is other_port.",
+            counted(found, "message"),
+            counted(stats.any_port.conversations, "conversation")
+        ));
+    }
     if broken.is_empty() {
         lines.push(format!(
             "{} received, every one accounted for: {}.",
@@ -371,6 +379,7 @@ fn counters(stats: &Stats) -> String {
         .ok();
     };
     section("packets", stats.packets.named().collect());
+    section("any_port", stats.any_port.named().collect());
     section("segments", stats.segments.named().collect());
     section("streams", stats.streams.named().collect());
     section("messages", stats.messages.named().collect());

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::{Anomaly, Event, Outcome, Seen};
-use crate::frame::{Layers, Mac};
+use crate::frame::{Layers, Mac, Ports};
 use crate::message::{Cut, Message, Section};
 use crate::time::Timestamp;
 use crate::transaction::{Multicast, Side, Transaction};
@@ -20,6 +20,8 @@ pub struct Maker {
     pub sources: Vec<Arc<str>>,
     /// Addresses that stand for a blocked answer, beside 0.0.0.0 and ::.
     pub sinkholes: Vec<ipnet::IpNet>,
+    /// The ports that were named; what is on none of them was found by its shape.
+    pub ports: Ports,
 }
 
 impl Maker {
@@ -102,7 +104,7 @@ impl Maker {
                 .map_or(Outcome::Unanswered, |(message, side)| {
                     self.outcome(message, side, asked.name.is_some())
                 }),
-            anomalies: anomalies(transaction, query.as_ref(), response.as_ref()),
+            anomalies: anomalies(transaction, query.as_ref(), response.as_ref(), &self.ports),
             src_role: transaction.role,
             vlan: vlan.to_vec(),
             tunnel: tunnel.iter().map(|tunnel| tunnel.name()).collect(),
@@ -251,6 +253,7 @@ fn anomalies(
     transaction: &Transaction<'_>,
     query: Option<&(Message, &Side<'_>)>,
     response: Option<&(Message, &Side<'_>)>,
+    named: &Ports,
 ) -> Vec<Anomaly> {
     let mut list = Vec::new();
     let mut add = |condition: bool, anomaly: Anomaly| {
@@ -295,6 +298,8 @@ fn anomalies(
         add(true, Anomaly::AnsweredFrom(address));
     }
     add(transaction.is_port_mismatch, Anomaly::PortMismatch);
+    let ports = [transaction.client_port, transaction.resolver_port];
+    add(!named.contain_one_of(ports), Anomaly::OtherPort);
     let messages = || [query, response].into_iter().flatten();
     for section in Section::ALL {
         for (message, side) in messages() {

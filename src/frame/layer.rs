@@ -4,6 +4,7 @@ use ahash::RandomState;
 use arrayvec::ArrayVec;
 use etherparse::IpNumber;
 
+use super::anywhere::Anywhere;
 use super::fragment::Piece;
 use super::tunnel::Tunnel;
 use super::{Frame, Ports};
@@ -40,7 +41,7 @@ pub(super) enum Next {
     Fragment,
     /// A UDP datagram between ports of a tunnel, its header taken off.
     UdpTunnel,
-    /// Nothing: the frame is a UDP datagram or TCP segment with a DNS port.
+    /// Nothing: the frame is a UDP datagram or TCP segment with a DNS port, or with DNS on another.
     Done,
 }
 
@@ -88,6 +89,8 @@ pub(super) type Step = Result<Next, Discard>;
 #[derive(Debug)]
 pub(super) struct Walk<'d> {
     pub(super) ports: &'d Ports,
+    /// Where DNS is looked for on other ports as well.
+    pub(super) anywhere: Option<&'d mut Anywhere>,
     pub(super) tunnels: &'d mut Tunnels,
     pub(super) hasher: &'d RandomState,
     /// How many more encapsulations may be taken off.

@@ -1,30 +1,23 @@
 //! The look at the ports before a packet is copied.
 
-use super::Ports;
 use super::link::link_type;
 use super::tag::ether_type;
+use super::{Decoder, Transport};
 use crate::encrypted::HTTPS_PORT;
 use crate::packet::{LinkType, Look};
 
 /// Says of plain packets on other ports that they hold no DNS; of everything that is not plain it says nothing.
 ///
 /// Plain is UDP or TCP straight in unfragmented IPv4, or in IPv6 without extension headers, behind any of the common
-/// link layers and VLAN tags. What it refuses, [`super::Decoder::decode`] would count as of another port, and not lay
-/// aside.
-#[derive(Debug)]
-pub struct PortLook {
-    /// The DNS ports.
-    pub ports: Ports,
-}
-
-impl Look for PortLook {
+/// link layers and VLAN tags. What it refuses, [`Decoder::decode`] would count as of another port, and not lay aside.
+impl Look for Decoder {
     #[inline]
     fn may_hold_dns(&self, link: LinkType, bytes: &[u8]) -> bool {
         self.may_hold(link, bytes).unwrap_or(true)
     }
 }
 
-impl PortLook {
+impl Decoder {
     /// `None` where the packet is not plain.
     #[inline]
     fn may_hold(&self, link: LinkType, bytes: &[u8]) -> Option<bool> {
@@ -84,17 +77,19 @@ impl PortLook {
         let is_plain = first >> 4 == 4
             && header_length >= 20
             && (total_length == 0 || total_length >= header_length + 4)
-            && u16::from_be_bytes([flags, offset]) & FRAGMENT == 0
-            && is_transport(protocol);
+            && u16::from_be_bytes([flags, offset]) & FRAGMENT == 0;
+        let transport = transport(protocol)?;
         if !is_plain {
             return None;
         }
-        let [src, dst] = ports(bytes, header_length)?;
+        let segment = bytes.get(header_length..)?;
+        let [src, dst] = ports(segment)?;
         let known = &self.ports.known;
         Some(
             self.ports.look_into([src, dst])
                 || dst == HTTPS_PORT && known.may_hold_ipv4([e, f, g, h])
-                || src == HTTPS_PORT && known.may_hold_ipv4([a, b, c, d]),
+                || src == HTTPS_PORT && known.may_hold_ipv4([a, b, c, d])
+                || self.may_find(transport, [src, dst], segment),
         )
     }
 
@@ -103,30 +98,44 @@ impl PortLook {
         let (header, rest) = bytes.split_first_chunk::<8>()?;
         let &[first, _, _, _, len_high, len_low, protocol, _] = header;
         let length = u16::from_be_bytes([len_high, len_low]);
-        if first >> 4 != 6 || (1..4).contains(&length) || !is_transport(protocol) {
+        if first >> 4 != 6 || (1..4).contains(&length) {
             return None;
         }
+        let transport = transport(protocol)?;
         let (src_address, rest) = rest.split_first_chunk::<16>()?;
-        let (dst_address, rest) = rest.split_first_chunk::<16>()?;
-        let [src, dst] = ports(rest, 0)?;
+        let (dst_address, segment) = rest.split_first_chunk::<16>()?;
+        let [src, dst] = ports(segment)?;
         let known = &self.ports.known;
         Some(
             self.ports.look_into([src, dst])
                 || dst == HTTPS_PORT && known.may_hold_ipv6(*dst_address)
-                || src == HTTPS_PORT && known.may_hold_ipv6(*src_address),
+                || src == HTTPS_PORT && known.may_hold_ipv6(*src_address)
+                || self.may_find(transport, [src, dst], segment),
         )
+    }
+
+    /// Whether there may be DNS on a port that was not named, where that is looked for.
+    #[inline]
+    fn may_find(&self, transport: Transport, ports: [u16; 2], segment: &[u8]) -> bool {
+        self.anywhere
+            .as_ref()
+            .is_some_and(|anywhere| anywhere.may_take(transport, ports, segment))
     }
 }
 
-const fn is_transport(protocol: u8) -> bool {
+const fn transport(protocol: u8) -> Option<Transport> {
     const TCP: u8 = 6;
     const UDP: u8 = 17;
-    protocol == TCP || protocol == UDP
+    match protocol {
+        TCP => Some(Transport::Tcp),
+        UDP => Some(Transport::Udp),
+        _ => None,
+    }
 }
 
 #[inline]
-fn ports(bytes: &[u8], at: usize) -> Option<[u16; 2]> {
-    let [a, b, c, d] = *bytes.get(at..)?.first_chunk()?;
+fn ports(segment: &[u8]) -> Option<[u16; 2]> {
+    let [a, b, c, d] = *segment.first_chunk()?;
     Some([u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])])
 }
 

@@ -15,6 +15,7 @@ pub struct Ports {
     looked_into: PortSet,
     /// Whose connections on the port of HTTPS may be DNS.
     pub(super) known: Arc<KnownResolvers>,
+    anywhere: bool,
 }
 
 impl Ports {
@@ -29,6 +30,7 @@ impl Ports {
             tunnels: PortSet::default(),
             looked_into: PortSet::default(),
             known: Arc::default(),
+            anywhere: false,
         };
         for &port in ports {
             set.dns.insert(port);
@@ -68,6 +70,19 @@ impl Ports {
         Arc::clone(&self.known)
     }
 
+    /// The same, with DNS looked for by its shape on all other ports.
+    #[must_use]
+    pub fn and_anywhere(mut self) -> Self {
+        self.anywhere = true;
+        self
+    }
+
+    /// Whether DNS is looked for by its shape on all other ports.
+    #[must_use]
+    pub const fn are_anywhere(&self) -> bool {
+        self.anywhere
+    }
+
     fn with_tunnels(mut self, ports: &[u16]) -> Self {
         for &port in ports {
             self.tunnels.insert(port);
@@ -80,6 +95,12 @@ impl Ports {
     #[must_use]
     pub fn contains(&self, port: u16) -> bool {
         self.dns.contains(port)
+    }
+
+    /// Whether DNS is looked for between these ports whatever its shape.
+    #[must_use]
+    pub fn contain_one_of(&self, [src, dst]: [u16; 2]) -> bool {
+        self.contains(src) || self.contains(dst)
     }
 
     /// Whether the UDP port is that of a tunnel.
@@ -110,7 +131,7 @@ impl Ports {
 
 /// A bit for each port.
 #[derive(Clone, Debug)]
-struct PortSet(Box<[u64; 1024]>);
+pub(super) struct PortSet(Box<[u64; 1024]>);
 
 impl Default for PortSet {
     fn default() -> Self {
@@ -119,14 +140,14 @@ impl Default for PortSet {
 }
 
 impl PortSet {
-    fn insert(&mut self, port: u16) {
+    pub(super) fn insert(&mut self, port: u16) {
         if let Some(word) = self.0.get_mut(usize::from(port >> 6)) {
             *word |= 1 << (port & 63);
         }
     }
 
     #[inline]
-    fn contains(&self, port: u16) -> bool {
+    pub(super) fn contains(&self, port: u16) -> bool {
         self.0
             .get(usize::from(port >> 6))
             .is_some_and(|word| word >> (port & 63) & 1 == 1)

@@ -68,13 +68,8 @@ fn assert_dns(link: i32, bytes: &[u8]) -> Layers {
     );
     assert_eq!((frame.payload, frame.cut, frame.tcp), (DNS, 0, None));
     let layers = frame.layers;
-    assert!(
-        PortLook {
-            ports: Ports::new(&Ports::DEFAULT)
-        }
-        .may_hold_dns(LinkType(link), bytes)
-    );
     assert_eq!((decoder.stats.udp, decoder.stats.total()), (1, 1));
+    assert!(decoder.may_hold_dns(LinkType(link), bytes));
     layers
 }
 
@@ -509,8 +504,7 @@ proptest! {
 
     #[test]
     fn the_look_refuses_only_other_ports((link, bytes, wire_len) in mutated()) {
-        let look = PortLook { ports: Ports::new(&Ports::DEFAULT) };
-        if !look.may_hold_dns(LinkType(link), &bytes) {
+        if !decoder().may_hold_dns(LinkType(link), &bytes) {
             prop_assert_eq!(outcome(&Packet { wire_len, ..packet(link, &bytes) }), "other_port");
         }
     }
@@ -518,11 +512,8 @@ proptest! {
 
 #[test]
 fn the_look_refuses_plain_packets_of_other_ports() {
-    let look = PortLook {
-        ports: Ports::new(&Ports::DEFAULT),
-    };
     for (link, bytes) in seeds() {
-        let refused = !look.may_hold_dns(LinkType(link), &bytes);
+        let refused = !decoder().may_hold_dns(LinkType(link), &bytes);
         assert_eq!(
             refused,
             outcome(&packet(link, &bytes)) == "other_port",

@@ -2,18 +2,62 @@
 
 use etherparse::{TcpHeaderSlice, UdpHeaderSlice, err, ip_number};
 
+use super::anywhere::Anywhere;
 use super::fragment::{Piece, Worth};
 use super::layer::{Discard, Next, Step, Walk};
-use super::{Frame, Ports, Tcp};
+use super::{Frame, Tcp, Transport};
 use crate::encrypted::{Ends, TcpStart};
 
 /// UDP (RFC 768). Checksums are not looked at: a capture on the sender is made before the network card fills them in.
 pub(super) fn udp(frame: &mut Frame<'_>, walk: &mut Walk<'_>) -> Step {
-    let next = match read_ports(frame)? {
-        ports if ports.into_iter().any(|port| walk.ports.contains(port)) => Next::Done,
-        ports if walk.ports.carry_tunnel(ports) => Next::UdpTunnel,
-        _ => return Err(other_port(frame, walk, false)),
+    let ports = read_ports(frame)?;
+    let next = match () {
+        () if walk.ports.contain_one_of(ports) => Next::Done,
+        () if walk.ports.carry_tunnel(ports) => Next::UdpTunnel,
+        () => return anywhere(frame, walk, false),
     };
+    take_udp_header(frame)?;
+    // What is beyond doubt DNS is none of the tunnels.
+    if matches!(next, Next::UdpTunnel) && is_found(frame, walk) {
+        return Ok(Next::Done);
+    }
+    Ok(next)
+}
+
+/// TCP (RFC 9293, section 3.1).
+pub(super) fn tcp(frame: &mut Frame<'_>, walk: &mut Walk<'_>) -> Step {
+    let ports = read_ports(frame)?;
+    if !walk.ports.contain_one_of(ports) {
+        return anywhere(frame, walk, true);
+    }
+    take_tcp_header(frame)?;
+    Ok(Next::Done)
+}
+
+/// What is on other ports: for us only where DNS is looked for anywhere, and found.
+fn anywhere(frame: &mut Frame<'_>, walk: &mut Walk<'_>, is_tcp: bool) -> Step {
+    if walk.anywhere.is_some() {
+        let (segment, cut) = (frame.payload, frame.cut);
+        let taken = if is_tcp {
+            take_tcp_header(frame)
+        } else {
+            take_udp_header(frame)
+        };
+        if taken.is_ok() && is_found(frame, walk) {
+            return Ok(Next::Done);
+        }
+        (frame.payload, frame.cut, frame.tcp) = (segment, cut, None);
+    }
+    Err(other_port(frame, walk, is_tcp))
+}
+
+fn is_found(frame: &Frame<'_>, walk: &mut Walk<'_>) -> bool {
+    walk.anywhere
+        .as_mut()
+        .is_some_and(|anywhere| anywhere.takes(frame))
+}
+
+fn take_udp_header(frame: &mut Frame<'_>) -> Result<(), Discard> {
     let header = UdpHeaderSlice::from_slice(frame.payload).map_err(|_| frame.short())?;
     // No length is that of a jumbogram (RFC 2675, section 4) or of a packet yet to be cut by the network card.
     match usize::from(header.length()) {
@@ -22,17 +66,10 @@ pub(super) fn udp(frame: &mut Frame<'_>, walk: &mut Walk<'_>) -> Step {
         length => frame.limit_within(length),
     }
     frame.skip(header.slice().len())?;
-    Ok(next)
+    Ok(())
 }
 
-/// TCP (RFC 9293, section 3.1).
-pub(super) fn tcp(frame: &mut Frame<'_>, walk: &mut Walk<'_>) -> Step {
-    if !read_ports(frame)?
-        .into_iter()
-        .any(|port| walk.ports.contains(port))
-    {
-        return Err(other_port(frame, walk, true));
-    }
+fn take_tcp_header(frame: &mut Frame<'_>) -> Result<(), Discard> {
     let header = TcpHeaderSlice::from_slice(frame.payload).map_err(|error| match error {
         err::tcp::HeaderSliceError::Len(_) => frame.short(),
         err::tcp::HeaderSliceError::Content(_) => Discard::Malformed,
@@ -44,7 +81,7 @@ pub(super) fn tcp(frame: &mut Frame<'_>, walk: &mut Walk<'_>) -> Step {
         fin: header.fin(),
         rst: header.rst(),
     });
-    Ok(Next::Done)
+    Ok(())
 }
 
 /// Lays aside between whom a packet on other ports goes, where it may be encrypted DNS.
@@ -84,16 +121,33 @@ fn read_ports(frame: &mut Frame<'_>) -> Result<[u16; 2], Discard> {
     Ok([frame.src_port, frame.dst_port])
 }
 
-/// What a fragment says by its ports about the packet that was split.
-pub(super) fn worth(frame: &Frame<'_>, piece: Piece, ports: &Ports) -> Worth {
-    let is_first = piece.offset == 0 && [ip_number::UDP, ip_number::TCP].contains(&piece.protocol);
+/// What a fragment says by its ports, and by its shape where that counts, about the packet that was split.
+pub(super) fn worth(frame: &Frame<'_>, piece: Piece, walk: &Walk<'_>) -> Worth {
+    let transport = match piece.protocol {
+        ip_number::UDP => Transport::Udp,
+        ip_number::TCP => Transport::Tcp,
+        _ => return Worth::Unknown,
+    };
     let Ok([a, b, c, d]) = frame.peek() else {
         return Worth::Unknown;
     };
-    let pair = [[a, b], [c, d]].map(u16::from_be_bytes);
-    match is_first {
-        true if pair.into_iter().any(|port| ports.contains(port)) => Worth::Dns,
-        true if !ports.carry_tunnel(pair) => Worth::Nothing,
-        _ => Worth::Unknown,
+    if piece.offset > 0 {
+        return Worth::Unknown;
+    }
+    let ports = [[a, b], [c, d]].map(u16::from_be_bytes);
+    if walk.ports.contain_one_of(ports) {
+        return Worth::Dns;
+    }
+    let anywhere = walk.anywhere.as_ref();
+    if anywhere.is_some() && transport == Transport::Udp && Anywhere::begins_datagram(frame.payload)
+    {
+        return Worth::Dns;
+    }
+    let may_be_found =
+        || anywhere.is_some_and(|anywhere| anywhere.may_take(transport, ports, frame.payload));
+    if walk.ports.carry_tunnel(ports) || may_be_found() {
+        Worth::Unknown
+    } else {
+        Worth::Nothing
     }
 }

@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, Sender};
 use super::{ArrivalBatch, Span};
 use crate::capture::TakePackets;
 use crate::encrypted::Flows;
-use crate::frame::{Decoder, Frame, Origin, PortLook, Ports, Transport};
+use crate::frame::{Decoder, Frame, Origin, Ports, Transport};
 use crate::message::Envelope;
 use crate::packet::{Look, Packet};
 use crate::stats::Capture;
@@ -22,7 +22,6 @@ const EXPIRE_EVERY: Duration = Duration::from_millis(20);
 
 /// The stages from packets to arrivals, in batches that are sent on.
 pub(super) struct Reading {
-    look: PortLook,
     span: Span,
     count: Option<u64>,
     frames: Decoder,
@@ -43,6 +42,10 @@ struct Messages {
     reader: Reader,
     interest: Box<dyn Interest>,
     not_dns: u64,
+    /// The ports that were named, where DNS is looked for on others, too.
+    named: Option<Ports>,
+    /// Messages of streams on others.
+    found_in_streams: u64,
 }
 
 impl Messages {
@@ -51,6 +54,13 @@ impl Messages {
             Some(arrival) => batch.push(arrival),
             None => self.not_dns += 1,
         }
+    }
+
+    fn read_of_stream(&mut self, message: &StreamMessage<'_>, batch: &mut ArrivalBatch) {
+        let ports = [message.flow.src_port, message.flow.dst_port];
+        let is_found = |named: &Ports| !named.contain_one_of(ports);
+        self.found_in_streams += u64::from(self.named.as_ref().is_some_and(is_found));
+        self.read(&stream_envelope(message), message.bytes, batch);
     }
 }
 
@@ -66,18 +76,17 @@ impl Reading {
     ) -> Self {
         Self {
             encrypted: Flows::new(ports.known()),
-            look: PortLook {
-                ports: ports.clone(),
-            },
             span,
             count,
-            frames: Decoder::new(ports).with_depth(tunnel_depth),
             streams: Streams::default(),
             messages: Messages {
                 reader: Reader::default(),
                 interest,
                 not_dns: 0,
+                named: ports.are_anywhere().then(|| ports.clone()),
+                found_in_streams: 0,
             },
+            frames: Decoder::new(ports).with_depth(tunnel_depth),
             capture: Capture::default(),
             beginnings: 0,
             now: Timestamp::MIN,
@@ -99,9 +108,7 @@ impl Reading {
             batch,
             ..
         } = &mut self;
-        streams.close(&mut |message| {
-            messages.read(&stream_envelope(&message), message.bytes, batch);
-        });
+        streams.close(&mut |message| messages.read_of_stream(&message, batch));
         self.send(false)
     }
 
@@ -130,7 +137,7 @@ impl Reading {
                 }
                 Transport::Tcp => {
                     streams.push(origin, frame.layers.network(), &frame, &mut |message| {
-                        messages.read(&stream_envelope(&message), message.bytes, batch);
+                        messages.read_of_stream(&message, batch);
                     });
                 }
             }
@@ -158,7 +165,7 @@ impl Reading {
                 ..
             } = self;
             streams.expire(now, &mut |message| {
-                messages.read(&stream_envelope(&message), message.bytes, batch);
+                messages.read_of_stream(&message, batch);
             });
             frames.expire(now);
             self.lost_fragments();
@@ -189,6 +196,8 @@ impl Reading {
         stats.capture = self.capture;
         stats.packets = self.frames.stats;
         stats.further = self.frames.further;
+        stats.any_port = self.frames.any_port_stats();
+        stats.any_port.tcp_messages = self.messages.found_in_streams;
         stats.tunnels = self.frames.tunnels;
         stats.fragments = self.frames.fragment_stats();
         stats.fragments.beginnings = self.beginnings;
@@ -226,7 +235,7 @@ impl TakePackets for Reading {
             let envelope = datagram_envelope(&frame, Origin::of(packet));
             self.messages
                 .read(&envelope, frame.payload, &mut self.batch);
-        } else if !self.look.may_hold_dns(packet.link, packet.bytes) {
+        } else if !self.frames.may_hold_dns(packet.link, packet.bytes) {
             self.capture.other_port += 1;
             self.now = packet.time;
         } else if self.decode(packet).is_break() {

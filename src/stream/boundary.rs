@@ -166,7 +166,10 @@ pub(super) fn begins(run: &[u8], after: After) -> Boundary {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::shape;
 
     /// A query for google.com, A, as dig sends it.
     const QUERY: &[u8] =
@@ -267,5 +270,23 @@ mod tests {
         let mut looped = RESPONSE.to_vec();
         looped[29] = 28;
         assert_eq!(walk(&looped, looped.len()), Walk::Broken);
+    }
+
+    proptest! {
+        /// What is DNS by its bytes alone is so at a boundary, too: a stream that was found goes on.
+        #[test]
+        fn what_is_beyond_doubt_is_a_boundary(
+            is_response in any::<bool>(),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+        ) {
+            let mut message = if is_response { RESPONSE } else { QUERY }.to_vec();
+            for (index, byte) in changes {
+                *index.get_mut(&mut message) = byte;
+            }
+            if shape::is_message(&message, message.len()) {
+                prop_assert_eq!(walk(&message, message.len()), Walk::Whole);
+                prop_assert_eq!(begins(&framed(&message), After::More), Boundary::Yes);
+            }
+        }
     }
 }

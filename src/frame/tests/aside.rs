@@ -41,7 +41,7 @@ fn aside(packet: &Packet<'_>) -> Vec<Ends> {
 }
 
 fn looked_into(link: i32, bytes: &[u8]) -> bool {
-    PortLook { ports: ports() }.may_hold_dns(LinkType(link), bytes)
+    Decoder::new(ports()).may_hold_dns(LinkType(link), bytes)
 }
 
 #[test]
