@@ -1,6 +1,6 @@
 //! Whether bytes look like a DNS message (RFC 1035, section 4), without decoding it.
 //!
-//! Three degrees: [`is_plausible`] for bytes that stand where a message is expected; what [`crate::stream`] asks of a
+//! Three degrees: `is_plausible` for bytes that stand where a message is expected; what [`crate::stream`] asks of a
 //! boundary that it looks for; and [`is_message`] for bytes of which nothing else says that they are DNS.
 
 mod alone;
