@@ -29,7 +29,6 @@ mod full_disk;
 mod kernel_tunnels;
 mod link_types;
 mod losing;
-mod other_ports;
 mod permission;
 mod roles;
 mod table;
