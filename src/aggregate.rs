@@ -10,6 +10,7 @@ mod key;
 mod relative;
 mod row;
 mod schedule;
+mod smallest;
 pub mod sources;
 mod table;
 #[cfg(test)]

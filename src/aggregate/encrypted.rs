@@ -6,7 +6,7 @@ use std::mem::size_of;
 use ahash::RandomState;
 use serde::Serialize;
 
-use super::sources::bytes_in_tree;
+use super::smallest::keep_smallest;
 use crate::encrypted::{KnownResolvers, Protocol, Sighting};
 use crate::stats::{EncryptedDns, EncryptedResolver};
 use crate::time::Timestamp;
@@ -86,21 +86,8 @@ impl EncryptedOfSource {
         };
         self.first = Some(self.first.map_or(time, |first| first.min(time)));
         self.last = Some(self.last.map_or(time, |last| last.max(time)));
-        let mut grown = 0_isize;
-        if self.resolvers.contains(resolver) {
-            return 0;
-        }
-        if self.resolvers.len() >= MAX_RESOLVERS {
-            self.resolvers_cut = true;
-            if self.resolvers.last().is_none_or(|last| **last < *resolver) {
-                return 0;
-            }
-            if let Some(last) = self.resolvers.pop_last() {
-                grown = grown.saturating_sub_unsigned(bytes_in_tree(last.len()));
-            }
-        }
-        self.resolvers.insert(resolver.into());
-        grown.saturating_add_unsigned(bytes_in_tree(resolver.len()))
+        let (resolvers, cut) = (&mut self.resolvers, &mut self.resolvers_cut);
+        keep_smallest(resolvers, resolver, MAX_RESOLVERS, cut)
     }
 }
 

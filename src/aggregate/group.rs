@@ -8,6 +8,7 @@ use std::sync::Arc;
 use ahash::RandomState;
 
 use super::key::EventValues;
+use super::smallest::keep_smallest;
 use super::table::Entry;
 use crate::event::{Event, Outcome};
 use crate::time::Timestamp;
@@ -44,27 +45,10 @@ impl Distinct {
         let mut grown = 0_isize;
         self.cut |= values.len() > most;
         for value in values.take(most) {
-            if self.values.contains(value) {
-                continue;
-            }
-            if self.values.len() >= most {
-                self.cut = true;
-                if self.values.last().is_none_or(|last| **last < *value) {
-                    continue;
-                }
-                if let Some(last) = self.values.pop_last() {
-                    grown = grown.saturating_sub_unsigned(Self::bytes_of(&last));
-                }
-            }
-            self.values.insert(value.into());
-            grown = grown.saturating_add_unsigned(Self::bytes_of(value));
+            let (values, cut) = (&mut self.values, &mut self.cut);
+            grown = grown.saturating_add(keep_smallest(values, value, most, cut));
         }
         grown
-    }
-
-    fn bytes_of(value: &[u8]) -> usize {
-        // The tree's own share is about half as much again as the pointers in it.
-        value.len().saturating_add(3 * size_of::<usize>())
     }
 }
 

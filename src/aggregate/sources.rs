@@ -9,6 +9,7 @@ use ahash::RandomState;
 use serde::Serialize;
 
 use super::encrypted::{self, EncryptedInAll, EncryptedOfSource, Seen, resolver_of};
+use super::smallest::{bytes_in_tree, keep_smallest};
 use super::table::{Entry, Table};
 use crate::encrypted::{KnownResolvers, Sighting};
 use crate::event::{Event, Role};
@@ -54,11 +55,6 @@ pub struct SourceRow {
     /// Whether other records of the same source may exist, because there were too many sources.
     #[serde(skip_serializing_if = "is_false")]
     pub partial: bool,
-}
-
-/// What a text of that length takes in a tree: the tree's own share is about half as much again as the pointers in it.
-pub(super) fn bytes_in_tree(len: usize) -> usize {
-    len.saturating_add(3 * size_of::<usize>())
 }
 
 pub(super) fn is_false(flag: &bool) -> bool {
@@ -359,21 +355,8 @@ impl Source {
     }
 
     fn add_name(&mut self, name: &str) -> isize {
-        let mut grown = 0_isize;
-        if self.names.contains(name) {
-            return 0;
-        }
-        if self.names.len() >= MAX_NAMES {
-            self.names_cut = true;
-            if self.names.last().is_none_or(|last| **last < *name) {
-                return 0;
-            }
-            if let Some(last) = self.names.pop_last() {
-                grown = grown.saturating_sub_unsigned(bytes_in_tree(last.len()));
-            }
-        }
-        self.names.insert(name.into());
-        grown.saturating_add_unsigned(bytes_in_tree(name.len()))
+        let (names, cut) = (&mut self.names, &mut self.names_cut);
+        keep_smallest(names, name, MAX_NAMES, cut)
     }
 
     fn row(&self, partial: bool, roles: &Roles, sensor: &Arc<str>) -> SourceRow {
