@@ -157,11 +157,9 @@ struct ArrivalBatch {
 }
 
 impl ArrivalBatch {
-    /// How many arrivals make a batch.
+    /// How many arrivals make a batch; or bytes of wanted messages among them, or sightings.
     const ARRIVALS: usize = 512;
-    /// How many bytes of wanted messages make one, where there are fewer arrivals.
     const BYTES: usize = 1 << 20;
-    /// How many sightings make one, where there are fewer arrivals.
     const SIGHTINGS: usize = 512;
 
     fn push(&mut self, arrival: Arrival) {
@@ -170,7 +168,9 @@ impl ArrivalBatch {
     }
 
     fn is_full(&self) -> bool {
-        self.arrivals.len() >= Self::ARRIVALS || self.bytes >= Self::BYTES
+        self.arrivals.len() >= Self::ARRIVALS
+            || self.bytes >= Self::BYTES
+            || self.sightings.len() >= Self::SIGHTINGS
     }
 }
 

@@ -115,7 +115,7 @@ impl Reading {
     /// Takes a packet apart, with all that it holds. Never inlined, so that the way of the packets that hold nothing is
     /// short.
     #[inline(never)]
-    fn decode(&mut self, packet: &Packet<'_>) -> ControlFlow<()> {
+    fn decode(&mut self, packet: &Packet<'_>) {
         self.capture.handed_on += 1;
         self.advance(packet.time);
         let Self {
@@ -147,10 +147,6 @@ impl Reading {
             .take_aside()
             .filter_map(|ends| encrypted.see(packet.time, &ends));
         batch.sightings.extend(sightings);
-        if batch.sightings.len() >= ArrivalBatch::SIGHTINGS {
-            return self.send(false);
-        }
-        ControlFlow::Continue(())
     }
 
     /// Moves packet time on: what waited too long is given, or given up.
@@ -238,11 +234,10 @@ impl TakePackets for Reading {
         } else if !self.frames.may_hold_dns(packet.link, packet.bytes) {
             self.capture.other_port += 1;
             self.now = packet.time;
-        } else if self.decode(packet).is_break() {
-            return ControlFlow::Break(());
+        } else {
+            self.decode(packet);
         }
-        let is_full = self.batch.is_full();
-        if is_full && self.send(false).is_break() {
+        if self.batch.is_full() && self.send(false).is_break() {
             return ControlFlow::Break(());
         }
         if self
