@@ -196,14 +196,17 @@ impl KnownResolvers {
 
     fn add_network(&mut self, network: IpNet, operator: Operator) -> Result<(), String> {
         let network = network.trunc();
+        let shortest = match network {
+            IpNet::V4(_) => SHORTEST_PREFIX.0,
+            IpNet::V6(_) => SHORTEST_PREFIX.1,
+        };
+        if network.prefix_len() < shortest {
+            return Err(format!(
+                "{network} is larger than a resolver's network can be; expected /{shortest} or smaller"
+            ));
+        }
         let taken = match network {
             IpNet::V4(network) => {
-                if network.prefix_len() < SHORTEST_PREFIX.0 {
-                    return Err(format!(
-                        "{network} is larger than a resolver's network can be; expected /{} or smaller",
-                        SHORTEST_PREFIX.0
-                    ));
-                }
                 // At most 256 of them.
                 let (first, last) = (network.network(), network.broadcast());
                 for net in net_of_ipv4(first.octets())..=net_of_ipv4(last.octets()) {
@@ -212,12 +215,6 @@ impl KnownResolvers {
                 insert(&mut self.ipv4, first, last, operator)
             }
             IpNet::V6(network) => {
-                if network.prefix_len() < SHORTEST_PREFIX.1 {
-                    return Err(format!(
-                        "{network} is larger than a resolver's network can be; expected /{} or smaller",
-                        SHORTEST_PREFIX.1
-                    ));
-                }
                 let (first, last) = (network.network(), network.broadcast());
                 for net in net_of_ipv6(first.octets())..=net_of_ipv6(last.octets()) {
                     self.near.insert(net);

@@ -3,7 +3,7 @@
 use super::link::link_type;
 use super::tag::ether_type;
 use super::{Decoder, Transport};
-use crate::encrypted::HTTPS_PORT;
+use crate::encrypted::{HTTPS_PORT, KnownResolvers};
 use crate::packet::{LinkType, Look};
 
 /// Says of plain packets on other ports that they hold no DNS; of everything that is not plain it says nothing.
@@ -83,14 +83,8 @@ impl Decoder {
             return None;
         }
         let segment = bytes.get(header_length..)?;
-        let [src, dst] = ports(segment)?;
-        let known = &self.ports.known;
-        Some(
-            self.ports.look_into([src, dst])
-                || dst == HTTPS_PORT && known.may_hold_ipv4([e, f, g, h])
-                || src == HTTPS_PORT && known.may_hold_ipv4([a, b, c, d])
-                || self.may_find(transport, [src, dst], segment),
-        )
+        let addresses = [[a, b, c, d], [e, f, g, h]];
+        self.may_hold_between(transport, segment, addresses, KnownResolvers::may_hold_ipv4)
     }
 
     #[inline]
@@ -104,22 +98,31 @@ impl Decoder {
         let transport = transport(protocol)?;
         let (src_address, rest) = rest.split_first_chunk::<16>()?;
         let (dst_address, segment) = rest.split_first_chunk::<16>()?;
-        let [src, dst] = ports(segment)?;
+        let addresses = [*src_address, *dst_address];
+        self.may_hold_between(transport, segment, addresses, KnownResolvers::may_hold_ipv6)
+    }
+
+    /// The same of a segment between two addresses: by its ports, by who answers there, and by its shape where that counts.
+    #[inline]
+    fn may_hold_between<A>(
+        &self,
+        transport: Transport,
+        segment: &[u8],
+        [src_address, dst_address]: [A; 2],
+        may_be_known: impl Fn(&KnownResolvers, A) -> bool,
+    ) -> Option<bool> {
+        let [a, b, c, d] = *segment.first_chunk()?;
+        let [src, dst] = [u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])];
         let known = &self.ports.known;
         Some(
             self.ports.look_into([src, dst])
-                || dst == HTTPS_PORT && known.may_hold_ipv6(*dst_address)
-                || src == HTTPS_PORT && known.may_hold_ipv6(*src_address)
-                || self.may_find(transport, [src, dst], segment),
+                || dst == HTTPS_PORT && may_be_known(known, dst_address)
+                || src == HTTPS_PORT && may_be_known(known, src_address)
+                || self
+                    .anywhere
+                    .as_ref()
+                    .is_some_and(|anywhere| anywhere.may_take(transport, [src, dst], segment)),
         )
-    }
-
-    /// Whether there may be DNS on a port that was not named, where that is looked for.
-    #[inline]
-    fn may_find(&self, transport: Transport, ports: [u16; 2], segment: &[u8]) -> bool {
-        self.anywhere
-            .as_ref()
-            .is_some_and(|anywhere| anywhere.may_take(transport, ports, segment))
     }
 }
 
@@ -131,12 +134,6 @@ const fn transport(protocol: u8) -> Option<Transport> {
         UDP => Some(Transport::Udp),
         _ => None,
     }
-}
-
-#[inline]
-fn ports(segment: &[u8]) -> Option<[u16; 2]> {
-    let [a, b, c, d] = *segment.first_chunk()?;
-    Some([u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])])
 }
 
 #[inline]

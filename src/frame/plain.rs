@@ -112,7 +112,7 @@ impl<'a> Datagram<'a> {
             bytes.split_first_chunk::<UDP_HEADER>()?;
         let (src_port, dst_port) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
         let is_whole = usize::from(u16::from_be_bytes([len_high, len_low])) == bytes.len();
-        (is_whole && (ports.contains(src_port) || ports.contains(dst_port))).then_some(Self {
+        (is_whole && ports.contain_one_of([src_port, dst_port])).then_some(Self {
             src_port,
             dst_port,
             payload,
