@@ -17,7 +17,7 @@ use crate::frame::{Layers, Transport};
 use crate::message::Question;
 use crate::stats::{self, Messages, Transactions as Counters};
 use crate::time::Timestamp;
-use arrival::Kept;
+use arrival::held;
 pub use arrival::{Arrival, Reader};
 use hosts::Hosts;
 pub use hosts::NamedRoles;
@@ -715,11 +715,6 @@ impl Pairing {
             ..slot.transaction(&wanted.key, role)
         });
     }
-}
-
-/// How many bytes a message that is kept takes.
-fn held(kept: &Option<Box<Kept>>) -> usize {
-    kept.as_ref().map_or(0, |kept| kept.held())
 }
 
 #[cfg(test)]

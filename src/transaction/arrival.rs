@@ -98,7 +98,7 @@ impl Arrival {
     /// How many bytes are kept of it beside itself.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.kept.as_ref().map_or(0, |kept| kept.held())
+        held(&self.kept)
     }
 }
 
@@ -229,6 +229,12 @@ pub(super) struct Kept {
     layers: Layers,
 }
 
+/// How many bytes a message that is kept takes.
+pub(super) fn held(kept: &Option<Box<Kept>>) -> usize {
+    kept.as_ref()
+        .map_or(0, |kept| kept.bytes.len().saturating_add(size_of::<Kept>()))
+}
+
 impl Kept {
     fn new(key: Key, envelope: &Envelope<'_>, bytes: &[u8]) -> Box<Self> {
         Box::new(Self {
@@ -242,11 +248,6 @@ impl Kept {
             fragment_missing: envelope.fragment_missing,
             layers: envelope.layers.clone(),
         })
-    }
-
-    /// How many bytes it takes.
-    pub(super) fn held(&self) -> usize {
-        self.bytes.len().saturating_add(size_of::<Self>())
     }
 
     pub(super) fn side(&self) -> Side<'_> {
