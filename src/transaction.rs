@@ -6,6 +6,7 @@
 
 mod arrival;
 mod hosts;
+mod recent;
 mod replaced;
 mod table;
 mod truncated;
@@ -412,7 +413,7 @@ impl Pairing {
                 match (query, &arrival.kept) {
                     (Some(query), Some(response)) => {
                         let (truncated, question) = (&mut self.truncated, slot.question);
-                        truncated.note(question, response, limits.timeout);
+                        truncated.note(question, response);
                         give(&Transaction {
                             query: Some(query.side()),
                             response: Some(response.side()),

@@ -1,7 +1,6 @@
 //! What hosts were seen doing: who asks, who answers, and behind whom others hide.
 
 use std::cmp::Reverse;
-use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -9,10 +8,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::arrival::{Arrival, Kept, QuestionHash};
+use super::recent::Recent;
 use super::{COPY, Limits, Role};
 use crate::message::Header;
 use crate::stats::{self, HiddenBehind, HiddenClients};
-use crate::time::Timestamp;
 
 /// How many hosts seen recently are remembered in the quick place.
 const RECENT: usize = 1 << 13;
@@ -99,29 +98,10 @@ pub(super) struct Hosts {
     learnt: Vec<IpAddr>,
     /// How many lookups came from addresses behind which others hide: those that ask without RD, and named ones.
     hiding: hashbrown::HashMap<IpAddr, u64, ahash::RandomState>,
-    questions: Questions,
+    /// Who was asked what, and when.
+    questions: Recent<(IpAddr, NonZeroU32)>,
     /// How many did what.
     pub(super) stats: stats::Hosts,
-}
-
-/// Who was asked what, and when.
-#[derive(Debug, Default)]
-struct Questions {
-    times: hashbrown::HashMap<(IpAddr, NonZeroU32), Timestamp, ahash::RandomState>,
-    order: VecDeque<((IpAddr, NonZeroU32), Timestamp)>,
-}
-
-impl Questions {
-    fn note(&mut self, key: (IpAddr, NonZeroU32), time: Timestamp) {
-        if self.order.len() >= QUESTIONS
-            && let Some((oldest, when)) = self.order.pop_front()
-            && self.times.get(&oldest) == Some(&when)
-        {
-            self.times.remove(&oldest);
-        }
-        self.times.insert(key, time);
-        self.order.push_back((key, time));
-    }
 }
 
 impl Hosts {
@@ -133,7 +113,7 @@ impl Hosts {
             named,
             learnt: Vec::new(),
             hiding: hashbrown::HashMap::default(),
-            questions: Questions::default(),
+            questions: Recent::new(QUESTIONS),
             did: hashbrown::HashMap::default(),
             recent: vec![0; RECENT],
             stats: stats::Hosts::default(),
@@ -150,7 +130,7 @@ impl Hosts {
             && let (Some(kept), Some(question)) = (&query.kept, query.identity.question)
         {
             let asked = (kept.key.resolver.0, question);
-            self.questions.note(asked, query.time());
+            self.questions.note(asked, query.time(), ());
         }
     }
 
@@ -229,10 +209,11 @@ impl Hosts {
         let is_iterative = Header::read(&query.bytes).is_some_and(|header| is_iterative(&header));
         let was_asked = || {
             let question = question?;
-            self.questions.times.get(&(address, question))
+            self.questions.get(&(address, question))
         };
-        let passes_on = was_asked()
-            .is_some_and(|asked| time.since(*asked) <= self.timeout && asked.since(time) <= COPY);
+        let passes_on = was_asked().is_some_and(|(asked, ())| {
+            time.since(asked) <= self.timeout && asked.since(time) <= COPY
+        });
         if is_iterative || passes_on {
             Role::Resolver
         } else {

@@ -1,9 +1,8 @@
 //! Packets that are no longer the latest of their transaction, for as long as a mirror may deliver them again.
 
-use std::collections::VecDeque;
-
 use super::COPY;
 use super::arrival::{Identity, KeyHash, Link, Network, QuestionHash};
+use super::recent::Recent;
 use super::table::Slot;
 use crate::time::Timestamp;
 
@@ -11,12 +10,14 @@ use crate::time::Timestamp;
 const MOST: usize = 1 << 16;
 
 /// Packets that another of the same transaction took the place of less than 50 ms after them: nobody repeats so quickly but
-/// for a mistake, so outside multicast DNS there are hardly ever any.
-#[derive(Debug, Default)]
-pub(super) struct Replaced {
-    /// When and where each was seen.
-    seen: hashbrown::HashMap<Packet, (Timestamp, Network), ahash::RandomState>,
-    oldest: VecDeque<(Packet, Timestamp)>,
+/// for a mistake, so outside multicast DNS there are hardly ever any. Each with where it was seen.
+#[derive(Debug)]
+pub(super) struct Replaced(Recent<Packet, Network>);
+
+impl Default for Replaced {
+    fn default() -> Self {
+        Self(Recent::new(MOST))
+    }
 }
 
 /// What makes a packet the same.
@@ -53,17 +54,9 @@ impl Replaced {
         if now.since(link.time) > COPY {
             return;
         }
-        while let Some((packet, time)) = self.oldest.front()
-            && (self.oldest.len() >= MOST || now.since(*time) > 2 * COPY)
-        {
-            if self.seen.get(packet).is_some_and(|seen| seen.0 == *time) {
-                self.seen.remove(packet);
-            }
-            self.oldest.pop_front();
-        }
+        self.0.forget_before(now.minus(2 * COPY));
         let packet = Packet::new(identity, is_response, &link);
-        self.seen.insert(packet, (link.time, identity.network));
-        self.oldest.push_back((packet, link.time));
+        self.0.note(packet, link.time, identity.network);
     }
 
     /// The same for the latest query and response of a transaction that another takes the place of.
@@ -74,11 +67,11 @@ impl Replaced {
 
     /// Whether this is one of them, delivered again.
     pub(super) fn holds(&self, identity: &Identity, is_response: bool, link: &Link) -> bool {
-        if self.seen.is_empty() {
+        if self.0.is_empty() {
             return false;
         }
-        let seen = self.seen.get(&Packet::new(identity, is_response, link));
-        seen.is_some_and(|&(time, network)| {
+        let seen = self.0.get(&Packet::new(identity, is_response, link));
+        seen.is_some_and(|(time, network)| {
             let apart = time.since(link.time).max(link.time.since(time));
             // A stream gives no message twice.
             apart <= COPY && (!identity.key.is_stream() || network != identity.network)
@@ -87,7 +80,6 @@ impl Replaced {
 
     /// Forgets them all.
     pub(super) fn clear(&mut self) {
-        self.seen.clear();
-        self.oldest.clear();
+        self.0.clear();
     }
 }

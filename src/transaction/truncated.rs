@@ -4,35 +4,32 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::arrival::{Kept, QuestionHash};
+use super::recent::Recent;
 use crate::frame::Transport;
 use crate::message::Header;
-use crate::time::Timestamp;
 
-/// The most that are remembered; beyond it those that are too old are forgotten, then all.
+/// The most that are remembered.
 const MOST: usize = 1 << 16;
 
 /// Who was told to ask again, by whom, for what; and when.
-#[derive(Debug, Default)]
-pub(super) struct Truncated {
-    times: hashbrown::HashMap<(IpAddr, IpAddr, QuestionHash), Timestamp, ahash::RandomState>,
+#[derive(Debug)]
+pub(super) struct Truncated(Recent<(IpAddr, IpAddr, QuestionHash)>);
+
+impl Default for Truncated {
+    fn default() -> Self {
+        Self(Recent::new(MOST))
+    }
 }
 
 impl Truncated {
     /// Remembers the response to a query, where it is a truncated one.
-    pub(super) fn note(&mut self, question: QuestionHash, response: &Kept, timeout: Duration) {
+    pub(super) fn note(&mut self, question: QuestionHash, response: &Kept) {
         let is_truncated =
             || Header::read(&response.bytes).is_some_and(|header| header.is_truncated());
-        if response.key.transport == Transport::Tcp || !is_truncated() {
-            return;
+        if response.key.transport == Transport::Udp && is_truncated() {
+            let time = response.side().time;
+            self.0.note(place(response, question), time, ());
         }
-        let now = response.side().time;
-        if self.times.len() >= MOST {
-            self.times.retain(|_, time| now.since(*time) <= timeout);
-            if self.times.len() >= MOST {
-                self.times.clear();
-            }
-        }
-        self.times.insert(place(response, question), now);
     }
 
     /// Whether a query over TCP asks again what was truncated less than a timeout ago.
@@ -44,14 +41,14 @@ impl Truncated {
     ) -> bool {
         query.key.transport == Transport::Tcp
             && self
-                .times
+                .0
                 .get(&place(query, question))
-                .is_some_and(|time| query.side().time.since(*time) <= timeout)
+                .is_some_and(|(time, ())| query.side().time.since(time) <= timeout)
     }
 
     /// Forgets them all.
     pub(super) fn clear(&mut self) {
-        self.times.clear();
+        self.0.clear();
     }
 }
 

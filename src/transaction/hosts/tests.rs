@@ -1,7 +1,6 @@
 //! Roles: learnt from answers, from queries without RD, from what is passed on; or given.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use crate::frame::{Layers, Transport};
 use crate::message::{Envelope, Question};
@@ -256,25 +255,4 @@ fn hidden_clients_are_counted() {
         ]
     );
     assert_eq!(hidden.more_addresses, 0);
-}
-
-/// Many questions: the oldest is forgotten, and nothing else grows.
-#[test]
-fn questions_are_bounded() {
-    let mut questions = super::Questions::default();
-    let key = |number: u32| {
-        let address: IpAddr = std::net::Ipv4Addr::from_bits(number % 7).into();
-        (address, std::num::NonZeroU32::new(number / 7 + 1).unwrap())
-    };
-    let first = Timestamp::from_nanos(0);
-    questions.note(key(0), first);
-    for number in 0..2 * super::QUESTIONS as u32 {
-        // The first is asked again and again: it stays.
-        let time = first.plus(Duration::from_millis(u64::from(number)));
-        questions.note(key(if number % 3 == 0 { 0 } else { number }), time);
-        assert!(questions.order.len() <= super::QUESTIONS);
-        assert!(questions.times.len() <= questions.order.len());
-    }
-    assert!(questions.times.contains_key(&key(0)));
-    assert!(!questions.times.contains_key(&key(1)));
 }
