@@ -665,12 +665,10 @@ fn what_is_configured_stands_in_the_records() {
 
 #[test]
 fn dns_is_looked_for_on_the_ports_given() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("5300.pcap");
     let client = ([192, 0, 2, 10], 40_000);
     let resolver = ([192, 0, 2, 53], 5300);
     let name = "abc.ngrok.io";
-    let records = [
+    let packets = [
         pcap::udp(client, resolver, 1, &pcap::query(7, name)),
         pcap::udp(
             resolver,
@@ -678,13 +676,9 @@ fn dns_is_looked_for_on_the_ports_given() {
             2,
             &pcap::response(7, name, [198, 51, 100, 1]),
         ),
-    ]
-    .map(|bytes| pcap::Record {
-        time: (1_800_000_000, 0),
-        bytes,
-    });
-    std::fs::write(&path, pcap::file(pcap::ETHERNET, &records)).unwrap();
-    let path = path.to_str().unwrap();
+    ];
+    let (_folder, path) = pcap::made_of(&packets, 0);
+    let path = path.as_str();
     assert_eq!(json(&[path]).len(), 0);
     for ports in ["5300", "53,5300"] {
         let rows = json(&[path, "--ports", ports]);
@@ -888,22 +882,17 @@ fn sources_name_their_sensor() {
 
 /// More names than are listed: that the list is not whole is said in every format.
 fn a_source_of_many_names() -> (tempfile::TempDir, String) {
-    let records: Vec<pcap::Record> = (0..1_100_u16)
-        .map(|number| pcap::Record {
-            time: (1_800_000_000, u32::from(number)),
-            bytes: pcap::udp(
+    let packets: Vec<Vec<u8>> = (0..1_100_u16)
+        .map(|number| {
+            pcap::udp(
                 ([192, 0, 2, 10], 40_000),
                 ([192, 0, 2, 53], 53),
                 number,
                 &pcap::query(number, &format!("n{number}.ngrok.io")),
-            ),
+            )
         })
         .collect();
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("many.pcap");
-    std::fs::write(&path, pcap::file(pcap::ETHERNET, &records)).unwrap();
-    let path = path.to_str().unwrap().to_owned();
-    (folder, path)
+    pcap::made_of(&packets, 1)
 }
 
 #[test]

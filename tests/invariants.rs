@@ -11,76 +11,30 @@
 )]
 
 mod common;
+#[path = "common/packets.rs"]
+mod packets;
 
-use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use common::{dnsterrier, file, stdout};
-use dnsterrier::capture::{Files, Source, TakePackets, expand};
 use dnsterrier::frame::refused_link;
-use dnsterrier::packet::{LinkType, Packet};
-use dnsterrier::stats::Capture;
-use dnsterrier::time::Timestamp;
+use dnsterrier::packet::LinkType;
+use packets::{Kept, ours};
 use serde_json::Value;
 
-/// One packet of a capture.
-#[derive(Clone, Debug)]
-struct Record {
-    nanos: i64,
-    wire_len: u32,
-    bytes: Vec<u8>,
-}
-
-/// The packets of a capture, which all have the same link type.
-#[derive(Default)]
-struct Records {
-    links: Vec<i32>,
-    records: Vec<Record>,
-    stats: Capture,
-}
-
-impl TakePackets for Records {
-    fn take(&mut self, packet: &Packet<'_>) -> ControlFlow<()> {
-        let LinkType(link) = packet.link;
-        if !self.links.contains(&link) {
-            self.links.push(link);
-        }
-        self.records.push(Record {
-            nanos: packet.time.as_nanos(),
-            wire_len: packet.wire_len,
-            bytes: packet.bytes.to_vec(),
-        });
-        ControlFlow::Continue(())
-    }
-
-    fn idle(&mut self, _: Timestamp) -> ControlFlow<()> {
-        ControlFlow::Continue(())
-    }
-
-    fn stats(&mut self) -> &mut Capture {
-        &mut self.stats
-    }
-}
-
-fn read(path: &Path) -> Records {
-    let inputs = expand(&[path.to_owned()]).unwrap();
-    let mut records = Records::default();
-    // What a cut file holds before its end is enough here.
-    let _cut = Files::new(inputs, None, |_| None).run(&mut records, &|| false);
-    records
-}
-
 /// A pcap file with nanoseconds.
-fn pcap(link: i32, records: &[Record]) -> Vec<u8> {
+fn pcap(link: i32, records: &[Kept]) -> Vec<u8> {
     let mut file = Vec::new();
     for word in [0xA1B2_3C4D, 0x0004_0002, 0, 0, 262_144, link as u32] {
         file.extend(u32::to_le_bytes(word));
     }
     for record in records {
-        let seconds = record.nanos.div_euclid(1_000_000_000) as u32;
-        let nanos = record.nanos.rem_euclid(1_000_000_000) as u32;
+        let time = record.time.as_nanos();
+        let seconds = time.div_euclid(1_000_000_000) as u32;
+        let nanos = time.rem_euclid(1_000_000_000) as u32;
         for word in [seconds, nanos, record.bytes.len() as u32, record.wire_len] {
             file.extend(u32::to_le_bytes(word));
         }
@@ -138,7 +92,7 @@ fn captures() -> Vec<PathBuf> {
 }
 
 /// Does it for every capture whose packets have one link type, on all cores; says what is wrong with which.
-fn for_each(check: impl Fn(i32, &[Record]) -> Result<(), String> + Sync) {
+fn for_each(check: impl Fn(i32, &[Kept]) -> Result<(), String> + Sync) {
     let captures = captures();
     let next = AtomicUsize::new(0);
     let wrong = Mutex::new(Vec::new());
@@ -146,10 +100,14 @@ fn for_each(check: impl Fn(i32, &[Record]) -> Result<(), String> + Sync) {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
                 while let Some(path) = captures.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let Records { links, records, .. } = read(path);
-                    let &[link] = links.as_slice() else {
+                    // What a cut file holds before its end is enough here.
+                    let (records, _cut) = ours(path, None);
+                    let Some(link) = records.first().map(|record| record.link) else {
                         continue;
                     };
+                    if records.iter().any(|record| record.link != link) {
+                        continue;
+                    }
                     // What carries no IP is refused, as other tests say.
                     if refused_link(LinkType(link)).is_some() {
                         continue;
@@ -201,7 +159,7 @@ impl Seemingly {
 
 /// An Ethernet packet as a mirror at another place sees it: in a VLAN, with the hardware addresses of a router and one hop
 /// less to live.
-fn elsewhere(record: &Record) -> Option<Record> {
+fn elsewhere(record: &Kept) -> Option<Kept> {
     let bytes = &record.bytes;
     let (link, mut rest) = bytes.split_at_checked(12)?;
     let mut copy: Vec<u8> = link.iter().map(|byte| byte ^ 0x10).collect();
@@ -225,16 +183,16 @@ fn elsewhere(record: &Record) -> Option<Record> {
         [0x86, 0xDD, ..] if copy.len() > at + 7 && copy[at + 7] > 1 => copy[at + 7] -= 1,
         _ => {}
     }
-    Some(Record {
-        nanos: record.nanos,
+    Some(Kept {
         wire_len: record.wire_len + 4,
         bytes: copy,
+        ..record.clone()
     })
 }
 
 /// Whether it is a UDP datagram, in nothing but Ethernet. What else there is keeps its order among itself: a path that
 /// turns the beginning of a connection round makes one that cannot be read, which is counted but is no copy.
-fn is_datagram(record: &Record) -> bool {
+fn is_datagram(record: &Kept) -> bool {
     let bytes = &record.bytes;
     match bytes.get(12..14) {
         Some([0x08, 0x00]) => bytes.get(23) == Some(&17),
@@ -282,26 +240,26 @@ fn a_mirror_that_shows_everything_twice_changes_nothing() {
         let (expected, once) = run(&[pcap(link, records)]);
         let (all, copies) = counted(&once);
         // A copy is what comes within 50 ms of the first. Where there are copies already they leave less room.
-        let latest: i64 = if copies == 0 { 50_000_000 } else { 1_000_000 };
+        let latest: u64 = if copies == 0 { 50_000_000 } else { 1_000_000 };
         // Where time goes backward a copy comes at once, so that sorting by time changes nothing else.
-        let is_sorted = records.is_sorted_by_key(|record| record.nanos);
+        let is_sorted = records.is_sorted_by_key(|record| record.time);
         let mut random = Seemingly(records.len() as u64);
         let mut twice = Vec::new();
         for record in records {
             twice.push(record.clone());
             if let Some(mut copy) = elsewhere(record) {
                 if is_sorted {
-                    copy.nanos += if is_datagram(record) {
-                        random.below(latest as u64 + 1) as i64
+                    copy.time = copy.time.plus(Duration::from_nanos(if is_datagram(record) {
+                        random.below(latest + 1)
                     } else {
                         latest / 2
-                    };
+                    }));
                 }
                 twice.push(copy);
             }
         }
         if is_sorted {
-            twice.sort_by_key(|record| record.nanos);
+            twice.sort_by_key(|record| record.time);
         }
         let (found, both) = run(&[pcap(link, &twice)]);
         same_rows(&found, &expected)?;

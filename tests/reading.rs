@@ -13,59 +13,16 @@
 #[path = "reading/formats.rs"]
 mod formats;
 
+#[path = "common/packets.rs"]
+mod packets;
+
 use std::io::Write;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use dnsterrier::capture::{CaptureError, Files, Source, TakePackets, expand};
-use dnsterrier::packet::{LinkType, Packet};
-use dnsterrier::stats::Capture;
+use dnsterrier::capture::CaptureError;
 use dnsterrier::time::Timestamp;
-
-#[derive(Debug, PartialEq, Eq)]
-struct Kept {
-    number: u64,
-    time: Timestamp,
-    link: i32,
-    wire_len: u32,
-    bytes: Vec<u8>,
-}
-
-#[derive(Default)]
-struct Keep {
-    packets: Vec<Kept>,
-    stats: Capture,
-}
-
-impl TakePackets for Keep {
-    fn take(&mut self, packet: &Packet<'_>) -> ControlFlow<()> {
-        let LinkType(link) = packet.link;
-        self.packets.push(Kept {
-            number: packet.number,
-            time: packet.time,
-            link,
-            wire_len: packet.wire_len,
-            bytes: packet.bytes.to_vec(),
-        });
-        ControlFlow::Continue(())
-    }
-
-    fn idle(&mut self, _: Timestamp) -> ControlFlow<()> {
-        ControlFlow::Continue(())
-    }
-
-    fn stats(&mut self) -> &mut Capture {
-        &mut self.stats
-    }
-}
-
-fn ours(path: &Path, filter: Option<&str>) -> (Vec<Kept>, Option<CaptureError>) {
-    let mut keep = Keep::default();
-    let inputs = expand(&[path.to_owned()]).unwrap();
-    let errors = Files::new(inputs, filter.map(str::to_owned), |_| None).run(&mut keep, &|| false);
-    (keep.packets, errors.into_iter().next())
-}
+use packets::{Kept, ours};
 
 /// libpcap's packets, and its error if it gives up.
 fn theirs(path: &Path, filter: Option<&str>) -> (Vec<Kept>, Option<String>) {

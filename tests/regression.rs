@@ -19,7 +19,7 @@ mod common;
 mod pcap;
 
 use common::{dnsterrier, json_lines, stdout};
-use pcap::{ETHERNET, Record};
+use pcap::Record;
 use serde_json::Value;
 
 const CLIENT: ([u8; 4], u16) = ([192, 0, 2, 10], 40_000);
@@ -36,17 +36,9 @@ fn events(packets: &[(u32, Vec<u8>)]) -> Vec<Value> {
             bytes: bytes.clone(),
         })
         .collect();
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("made.pcap");
-    std::fs::write(&path, pcap::file(ETHERNET, &records)).unwrap();
+    let (_folder, path) = pcap::made(&records);
     let output = dnsterrier([
-        "replay",
-        path.to_str().unwrap(),
-        "--rows",
-        "none",
-        "--events",
-        "-",
-        "--quiet",
+        "replay", &path, "--rows", "none", "--events", "-", "--quiet",
     ]);
     json_lines(&stdout(&output))
 }

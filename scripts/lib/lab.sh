@@ -158,6 +158,25 @@ lab_begin() {
 LAB_PACKAGES=(iproute2:ip ethtool:ethtool tcpdump:tcpdump bind9-dnsutils:dig unbound:unbound nsd:nsd curl:curl
     python3:python3)
 
+# pair_settings NAME - what the configurations of both unbounds end with: they run here, and know two zones.
+pair_settings() {
+    cat <<END
+    num-threads: 1
+    username: ""
+    chroot: ""
+    directory: "$LAB_DIR"
+    pidfile: "$LAB_DIR/$1.pid"
+    use-syslog: no
+    logfile: ""
+    local-zone: "ngrok.io." redirect
+    local-data: "ngrok.io. 60 A 3.134.39.220"
+    local-zone: "example.com." redirect
+    local-data: "example.com. 60 A 192.0.2.1"
+remote-control:
+    control-enable: no
+END
+}
+
 # pair_up - two hosts and two cables: c (10.9.5.1 on eth0, 10.9.6.1 on eth1) and d (10.9.5.2 and 10.9.5.3, 10.9.6.2),
 # where unbound knows that everything below ngrok.io and example.com has one address.
 pair_up() {
@@ -180,19 +199,7 @@ server:
     interface-automatic: yes
     access-control: 0.0.0.0/0 allow
     access-control: ::0/0 allow
-    num-threads: 1
-    username: ""
-    chroot: ""
-    directory: "$LAB_DIR"
-    pidfile: "$LAB_DIR/pair.pid"
-    use-syslog: no
-    logfile: ""
-    local-zone: "ngrok.io." redirect
-    local-data: "ngrok.io. 60 A 3.134.39.220"
-    local-zone: "example.com." redirect
-    local-data: "example.com. 60 A 192.0.2.1"
-remote-control:
-    control-enable: no
+$(pair_settings pair)
 END
     # A copy, because a security profile for the installed path would keep it out of our folder.
     cp "$(command -v unbound)" "$LAB_DIR/unbound"
@@ -218,19 +225,7 @@ server:
     tls-service-key: "$LAB_DIR/hidden.key"
     tls-service-pem: "$LAB_DIR/hidden.pem"
     access-control: 0.0.0.0/0 allow
-    num-threads: 1
-    username: ""
-    chroot: ""
-    directory: "$LAB_DIR"
-    pidfile: "$LAB_DIR/hidden.pid"
-    use-syslog: no
-    logfile: ""
-    local-zone: "ngrok.io." redirect
-    local-data: "ngrok.io. 60 A 3.134.39.220"
-    local-zone: "example.com." redirect
-    local-data: "example.com. 60 A 192.0.2.1"
-remote-control:
-    control-enable: no
+$(pair_settings hidden)
 END
     [ -e "$LAB_DIR/unbound" ] || cp "$(command -v unbound)" "$LAB_DIR/unbound"
     start "$host" "$LAB_DIR/unbound" -d -c "$LAB_DIR/hidden.conf"

@@ -46,18 +46,7 @@ const SERVER: End = ([192, 0, 2, 53], 5300);
 
 /// A file of packets, one each millisecond.
 fn made(packets: &[Vec<u8>]) -> (tempfile::TempDir, String) {
-    let records: Vec<pcap::Record> = (0..)
-        .zip(packets)
-        .map(|(at, bytes)| pcap::Record {
-            time: (1_800_000_000, at * 1_000),
-            bytes: bytes.clone(),
-        })
-        .collect();
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("made.pcap");
-    std::fs::write(&path, pcap::file(pcap::ETHERNET, &records)).unwrap();
-    let path = path.to_str().unwrap().to_owned();
-    (folder, path)
+    pcap::made_of(packets, 1_000)
 }
 
 /// A lookup on another port, beside one on 53 and a datagram of something else.

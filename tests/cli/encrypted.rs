@@ -17,18 +17,7 @@ const SYN_ACK: u8 = 18;
 
 /// A file of packets, one each second.
 fn made(packets: &[Vec<u8>]) -> (tempfile::TempDir, String) {
-    let records: Vec<pcap::Record> = (0..)
-        .zip(packets)
-        .map(|(second, bytes)| pcap::Record {
-            time: (1_800_000_000 + second, 0),
-            bytes: bytes.clone(),
-        })
-        .collect();
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("made.pcap");
-    std::fs::write(&path, pcap::file(pcap::ETHERNET, &records)).unwrap();
-    let path = path.to_str().unwrap().to_owned();
-    (folder, path)
+    pcap::made_of(packets, 1_000_000)
 }
 
 fn at(host: ([u8; 4], u16), port: u16) -> ([u8; 4], u16) {

@@ -467,14 +467,8 @@ fn fields_of_packets_made_by_hand() {
         ),
         pcap::udp(client, ([224, 0, 0, 252], 5355), 7, &pcap::query(9, "wpad")),
     ];
-    let records = packets.map(|bytes| pcap::Record {
-        time: (1_800_000_000, 0),
-        bytes,
-    });
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("made.pcap");
-    std::fs::write(&path, pcap::file(pcap::ETHERNET, &records)).unwrap();
-    let events = events(path.to_str().unwrap(), &[]);
+    let (_folder, path) = pcap::made_of(&packets, 0);
+    let events = events(&path, &[]);
     assert_eq!(events.len(), 7);
     let of = |packet: u64| {
         events

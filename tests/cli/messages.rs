@@ -28,10 +28,8 @@ fn event(query: Option<&[u8]>, response: Option<&[u8]>) -> Value {
 }
 
 fn events(records: &[pcap::Record]) -> Vec<Value> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("made.pcap");
-    std::fs::write(&path, pcap::file(pcap::ETHERNET, records)).unwrap();
-    run(&[path.to_str().unwrap(), "--rows", "none", "--events", "-"])
+    let (_folder, path) = pcap::made(records);
+    run(&[&path, "--rows", "none", "--events", "-"])
 }
 
 /// Each field of `expected` is so.

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{capture, dnsterrier, json as run, pcap, stderr};
+use super::{capture, common::roles, dnsterrier, json as run, pcap, stderr};
 
 const HOST: ([u8; 4], u16) = ([192, 0, 2, 10], 40_000);
 const FORWARDER: ([u8; 4], u16) = ([192, 0, 2, 53], 53);
@@ -11,18 +11,7 @@ const WORLD: ([u8; 4], u16) = ([198, 51, 100, 8], 53);
 
 /// A file of packets, one each millisecond.
 fn made(packets: &[Vec<u8>]) -> (tempfile::TempDir, String) {
-    let records: Vec<pcap::Record> = (0..)
-        .zip(packets)
-        .map(|(at, bytes)| pcap::Record {
-            time: (1_800_000_000, at * 1_000),
-            bytes: bytes.clone(),
-        })
-        .collect();
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("made.pcap");
-    std::fs::write(&path, pcap::file(pcap::ETHERNET, &records)).unwrap();
-    let path = path.to_str().unwrap().to_owned();
-    (folder, path)
+    pcap::made_of(packets, 1_000)
 }
 
 /// A lookup from that port, and its answer.
@@ -38,19 +27,6 @@ fn lookup(client: ([u8; 4], u16), server: ([u8; 4], u16), name: &str, rd: bool) 
 
 fn records(path: &str, stream: &str, more: &[&str]) -> Vec<Value> {
     run(&[&[path, "--rows", "none", stream, "-"], more].concat())
-}
-
-/// Source and role of each record.
-fn roles(records: &[Value]) -> Vec<(&str, &str)> {
-    records
-        .iter()
-        .map(|record| {
-            (
-                record["src"].as_str().unwrap(),
-                record["src_role"].as_str().unwrap(),
-            )
-        })
-        .collect()
 }
 
 /// A forwarder's first lookup comes before its first answer: what it asks is what it was asked.

@@ -5,10 +5,8 @@ use pcap::Record;
 
 /// Runs over packets; gives standard error of a run that went well and had that many rows.
 fn verdict(records: &[Record], more: &[&str], rows: usize) -> String {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("made.pcap");
-    std::fs::write(&path, pcap::file(pcap::ETHERNET, records)).unwrap();
-    let arguments = [&[path.to_str().unwrap(), "--format", "jsonl"], more].concat();
+    let (_folder, path) = pcap::made(records);
+    let arguments = [&[&path, "--format", "jsonl"], more].concat();
     let output = dnsterrier(arguments);
     assert_eq!(stdout(&output).lines().count(), rows, "{}", stderr(&output));
     stderr(&output)

@@ -77,6 +77,19 @@ pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// Source and role of each record.
+pub(crate) fn roles(records: &[serde_json::Value]) -> Vec<(&str, &str)> {
+    records
+        .iter()
+        .map(|record| {
+            (
+                record["src"].as_str().unwrap(),
+                record["src_role"].as_str().unwrap(),
+            )
+        })
+        .collect()
+}
+
 /// JSON Lines as values.
 pub(crate) fn json_lines(text: &str) -> Vec<serde_json::Value> {
     text.lines()

@@ -45,6 +45,30 @@ pub(crate) fn file(link: u32, records: &[Record]) -> Vec<u8> {
     file
 }
 
+/// A file of the packets, and its path, for as long as the folder is kept.
+pub(crate) fn made(records: &[Record]) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("made.pcap");
+    std::fs::write(&path, file(ETHERNET, records)).unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    (folder, path)
+}
+
+/// The same of packets that come one each so many microseconds.
+pub(crate) fn made_of(packets: &[Vec<u8>], every: u32) -> (tempfile::TempDir, String) {
+    let records: Vec<Record> = (0..)
+        .zip(packets)
+        .map(|(number, bytes)| {
+            let micros = number * every;
+            Record {
+                time: (1_800_000_000 + micros / 1_000_000, micros % 1_000_000),
+                bytes: bytes.clone(),
+            }
+        })
+        .collect();
+    made(&records)
+}
+
 /// Records of such a file, to be added to one.
 pub(crate) fn records(records: &[Record]) -> Vec<u8> {
     let mut bytes = Vec::new();

@@ -1,8 +1,8 @@
 //! A real forwarder between a client and a resolver.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::common::json_lines;
+use crate::common::{json_lines, roles};
 use crate::lab::Lab;
 use crate::running::Running;
 
@@ -33,18 +33,6 @@ fn forwarder(lab: &Lab) -> Running {
 /// Asks the forwarder, as a client of its own.
 fn ask(lab: &Lab, name: &str) {
     lab.dig("d", &["-b", "10.9.5.3", "@10.9.5.1", name]);
-}
-
-fn roles(records: &[Value]) -> Vec<(&str, &str)> {
-    records
-        .iter()
-        .map(|record| {
-            (
-                record["src"].as_str().unwrap(),
-                record["src_role"].as_str().unwrap(),
-            )
-        })
-        .collect()
 }
 
 /// From its first lookup on, which comes before its first answer, the forwarder is a resolver; it says for whom it asks.
