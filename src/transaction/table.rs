@@ -333,19 +333,15 @@ impl Table {
         }
     }
 
-    /// Of the transactions with that identity, of which this is the first: the one in its network, else the one elsewhere
-    /// that suits best. Nearly always the first is it.
+    /// Of the transactions with that identity the one in its network, else the one elsewhere that suits best. Nearly always
+    /// it is the first one, so the callers look at that before.
+    #[cold]
     fn here_or_elsewhere(
         &self,
-        (first, slot): (u32, &Slot),
         identity: &Identity,
-        elsewhere: [&dyn Fn(&Slot) -> bool; 2],
+        [best, next]: [&dyn Fn(&Slot) -> bool; 2],
     ) -> Option<u32> {
         let here = |slot: &Slot| slot.is_in(identity.network);
-        if here(slot) {
-            return Some(first);
-        }
-        let [best, next] = elsewhere;
         [&here, best, next]
             .into_iter()
             .find_map(|suits| self.with(identity).find(|(_, slot)| suits(slot)))
@@ -355,10 +351,13 @@ impl Table {
     /// The transaction of a query: that with its identity in its network; else one elsewhere, where this is the same packet
     /// or a response that came before it.
     pub(super) fn find_for_query(&self, identity: &Identity, link: &Link) -> Option<u32> {
-        let first = self.with(identity).next()?;
+        let (index, slot) = self.with(identity).next()?;
+        if slot.is_in(identity.network) {
+            return Some(index);
+        }
         let copied = |slot: &Slot| slot.is_query_copy(identity.network, link);
         let answered = |slot: &Slot| slot.state == State::ResponseOnly && slot.waits_for(link);
-        self.here_or_elsewhere(first, identity, [&copied, &answered])
+        self.here_or_elsewhere(identity, [&copied, &answered])
     }
 
     /// The transaction of a response: that with its identity in its network; else one elsewhere that has no partner yet;
@@ -366,10 +365,13 @@ impl Table {
     /// whose query was sent to another address.
     pub(super) fn find_for_response(&self, identity: &Identity, link: &Link) -> Option<u32> {
         let network = identity.network;
-        if let Some(first) = self.with(identity).next() {
+        if let Some((index, slot)) = self.with(identity).next() {
+            if slot.is_in(network) {
+                return Some(index);
+            }
             let copied = |slot: &Slot| slot.is_response_copy(network, link);
             let open = |slot: &Slot| slot.state == State::Open;
-            return self.here_or_elsewhere(first, identity, [&copied, &open]);
+            return self.here_or_elsewhere(identity, [&copied, &open]);
         }
         let without_question = self
             .chain(identity.key)
