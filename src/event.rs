@@ -1,5 +1,6 @@
 //! The event: one DNS transaction with the fields of the CIM's Network_Resolution data model.
 
+mod derived;
 pub mod field;
 mod make;
 
@@ -10,7 +11,7 @@ use std::sync::Arc;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-pub use field::{Field, Kind, Value, Values};
+pub use field::{Field, Kind, Type, Value, Values, billionths};
 pub use make::Maker;
 
 pub use crate::frame::Mac;
@@ -224,6 +225,11 @@ pub struct Event {
 impl Event {
     /// Calls `take` with each value of a field, in order; not at all where the field is absent.
     pub fn each<'a>(&'a self, field: Field, take: &mut dyn FnMut(Value<'a>)) {
+        self.each_about(field, &self.query, take);
+    }
+
+    /// The same, with another of the event's questions as `query` and in what is computed of it.
+    pub fn each_about<'a>(&'a self, field: Field, query: &'a str, take: &mut dyn FnMut(Value<'a>)) {
         let text = |text: &'a str| Value::Text(Cow::Borrowed(text));
         let number = |number: u16| Value::Number(u64::from(number));
         match field {
@@ -264,7 +270,7 @@ impl Event {
             }
             Field::Duration | Field::ResponseTime => {
                 if let Some(duration) = self.duration {
-                    take(Value::Span(duration));
+                    take(Value::Decimal(duration));
                 }
             }
             Field::MessageType => take(text(match self.seen {
@@ -272,7 +278,24 @@ impl Event {
                 Seen::Both | Seen::ResponseOnly => "Response",
             })),
             Field::Name => take(text(self.seen.name())),
-            Field::Query => take(text(&self.query)),
+            Field::Query => take(text(query)),
+            Field::QueryLength
+            | Field::LabelCount
+            | Field::Tld
+            | Field::RegisteredDomain
+            | Field::Subdomain
+            | Field::ParentDomain
+            | Field::QueryEntropy => {
+                if self.record_type != NO_QUESTION
+                    && let Some(value) = of_name(field, query)
+                {
+                    take(value);
+                }
+            }
+            Field::AnswerLength => self
+                .answers
+                .iter()
+                .for_each(|record| take(Value::Number(record.data.len() as u64))),
             Field::QuerySpelled => take(text(&self.query_spelled)),
             Field::OtherQuestions => self
                 .other_questions
@@ -370,6 +393,26 @@ impl Event {
         self.edns
             .as_ref()
             .and_then(|edns| edns.client_subnet.as_deref())
+    }
+}
+
+/// What `query` and `record_type` are where there is no question.
+pub const NO_QUESTION: &str = "unknown";
+
+/// The value of a field that is computed of the name in a question alone; `None` where there is none, and for other fields.
+#[must_use]
+pub fn of_name(field: Field, name: &str) -> Option<Value<'_>> {
+    let number = |number: usize| Value::Number(number as u64);
+    let text = |text| Value::Text(Cow::Borrowed(text));
+    match field {
+        Field::QueryLength => Some(number(name.len())),
+        Field::LabelCount => Some(number(derived::labels(name).count())),
+        Field::Tld => derived::tld(name).map(text),
+        Field::RegisteredDomain => derived::registered_domain(name).map(text),
+        Field::Subdomain => derived::subdomain(name).map(text),
+        Field::ParentDomain => derived::parent_domain(name).map(text),
+        Field::QueryEntropy => Some(Value::Decimal(derived::entropy(name))),
+        _ => None,
     }
 }
 

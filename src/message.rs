@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use crate::frame::{Layers, Transport};
 use crate::time::Timestamp;
+pub use mnemonic::record_type as record_type_name;
 pub use question::{Question, Tail};
 
 /// The length of the header in bytes (RFC 1035, 4.1.1).

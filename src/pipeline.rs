@@ -30,7 +30,7 @@ use crate::encrypted::Sighting;
 use crate::event::{Event, Maker};
 use crate::frame::Ports;
 use crate::message::Question;
-use crate::rule::Rules;
+use crate::rule::{Asked, Rules};
 use crate::sink::{SinkError, TableOptions, Writer};
 use crate::stats::Stats;
 use crate::time::Timestamp;
@@ -186,7 +186,12 @@ impl Interest for Asking {
             return true;
         }
         let may_want = |tail| self.rules.may_want(tail);
-        question.tail().is_none_or(may_want) && self.rules.wants(question.name_or_unknown())
+        let (record_type, _) = question.type_and_class();
+        question.tail().is_none_or(may_want)
+            && self.rules.wants(&Asked {
+                name: question.name_or_unknown(),
+                record_type,
+            })
     }
 }
 

@@ -3,7 +3,7 @@
 //! `native` reads them from YAML, `hunt` makes one of plain names; both give the same [`Rule`]. [`Rules`] are those of a
 //! run: they decide on a name alone whether an event can matter ([`Rules::wants`]), then which rules it matches.
 
-pub mod condition;
+mod condition;
 mod hunt;
 mod index;
 mod mistake;
@@ -16,12 +16,13 @@ mod yaml;
 use std::fmt;
 use std::sync::Arc;
 
-pub use condition::Condition;
+pub use condition::{Against, Asked, Comparison, Condition, Relation, Test};
 pub use hunt::read_names;
 pub use mistake::Mistake;
 
 use crate::event::{Event, Field};
 use crate::message::Tail;
+use condition::Whole;
 use index::Index;
 
 /// What a row computes over the events of its group.
@@ -283,7 +284,9 @@ pub struct Rules {
     index: Index,
     /// The place of the rule that each list of the index belongs to.
     owners: Vec<usize>,
-    /// The places of the rules that a name alone does not decide.
+    /// The places of the rules for which a question has to be held against their conditions.
+    asking: Vec<usize>,
+    /// The places of the rules that may match whatever the question is.
     undecided: Vec<usize>,
 }
 
@@ -326,13 +329,19 @@ impl Rules {
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
-        let (mut lists, mut owners, mut undecided) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut lists, mut owners) = (Vec::new(), Vec::new());
+        let (mut asking, mut undecided) = (Vec::new(), Vec::new());
         for (place, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.enabled) {
             rule.condition.each_on_query(&mut |patterns| {
                 lists.push(Arc::clone(patterns));
                 owners.push(place);
             });
-            if !rule.condition.is_decided_by_query() {
+            if rule.condition.is_decided_by_query() {
+                continue;
+            }
+            if rule.condition.is_decided_by_question() {
+                asking.push(place);
+            } else {
                 undecided.push(place);
             }
         }
@@ -342,6 +351,7 @@ impl Rules {
             index: Index::new(lists),
             rules,
             owners,
+            asking,
             undecided,
         })
     }
@@ -364,20 +374,24 @@ impl Rules {
     /// before the name is written out for [`wants`](Self::wants).
     #[must_use]
     pub fn may_want(&self, tail: Tail) -> bool {
-        self.needs_everything() || self.index.may_want(tail)
+        self.needs_everything() || !self.asking.is_empty() || self.index.may_want(tail)
     }
 
-    /// Whether an event with this name among its questions can match any rule that runs: never false where it does, seldom
-    /// true where it does not, at about the same cost for one pattern and for a million.
-    ///
-    /// The name is as events write it: presentation form, lower case, no final dot, the root `.`, and `unknown` where
-    /// there is no question.
+    /// Whether an event with this among its questions can match any rule that runs: never false where it does, seldom true
+    /// where it does not. Lists of patterns cost about the same for one and for a million; what else a rule says of the
+    /// question costs a look for each rule.
     #[must_use]
-    pub fn wants(&self, query: &[u8]) -> bool {
-        self.needs_everything() || self.index.wants(query)
+    pub fn wants(&self, question: &Asked<'_>) -> bool {
+        let may_hold = |rule: &Rule| rule.condition.holds(question) != Some(false);
+        self.needs_everything()
+            || self.index.wants(question.name)
+            || self
+                .asking
+                .iter()
+                .any(|place| self.rules.get(*place).is_some_and(may_hold))
     }
 
-    /// Whether some rule that runs can match whatever the name is, so that every event must be decoded.
+    /// Whether some rule that runs can match whatever the question is, so that every event must be decoded.
     #[must_use]
     pub fn needs_everything(&self) -> bool {
         !self.undecided.is_empty()
@@ -398,6 +412,7 @@ impl Rules {
             });
             candidates.clear();
             candidates.extend_from_slice(&self.undecided);
+            candidates.extend_from_slice(&self.asking);
             candidates.extend(
                 covering
                     .iter()
@@ -415,6 +430,11 @@ impl Rules {
                     list.is_some_and(|list| Arc::ptr_eq(list, patterns))
                 })
             };
+            let facts = Whole {
+                event,
+                query: name,
+                covered: &covers,
+            };
             let earlier = hits.len();
             for &place in &candidates {
                 let known = hits.iter().take(earlier).any(|(other, _)| *other == place);
@@ -422,7 +442,7 @@ impl Rules {
                     && self
                         .rules
                         .get(place)
-                        .is_some_and(|rule| rule.condition.holds(event, &covers))
+                        .is_some_and(|rule| rule.condition.holds(&facts) == Some(true))
                 {
                     hits.push((place, name));
                 }

@@ -63,7 +63,7 @@ const AROUND: [(&str, &[&str]); 7] = [
 ];
 
 /// Which module each library belongs to.
-const LIBRARIES: [(&str, &[&str]); 15] = [
+const LIBRARIES: [(&str, &[&str]); 17] = [
     ("pcap", &["capture"]),
     ("flate2", &["capture"]),
     ("zstd", &["capture"]),
@@ -77,6 +77,8 @@ const LIBRARIES: [(&str, &[&str]); 15] = [
     ("ctrlc", &["main"]),
     ("signal_hook", &["main"]),
     ("croner", &["aggregate", "rule"]),
+    ("psl", &["event"]),
+    ("regex", &["rule"]),
     ("saphyr_parser", &["rule"]),
     ("csv", &["sink"]),
 ];

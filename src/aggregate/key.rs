@@ -19,7 +19,7 @@ pub type Key = Value<'static>;
 const ABSENT: &str = "null";
 
 const NUMBER: u8 = 1;
-const SPAN: u8 = 2;
+const DECIMAL: u8 = 2;
 const TIME: u8 = 3;
 const FLAG: u8 = 4;
 const IPV4: u8 = 5;
@@ -43,9 +43,9 @@ fn encode(value: &Value<'_>, to: &mut Vec<u8>) {
             to.push(NUMBER);
             to.extend_from_slice(&number.to_be_bytes());
         }
-        Value::Span(nanos) => {
-            to.push(SPAN);
-            to.extend_from_slice(&ordered(*nanos));
+        Value::Decimal(billionths) => {
+            to.push(DECIMAL);
+            to.extend_from_slice(&ordered(*billionths));
         }
         Value::Time(time) => {
             to.push(TIME);
@@ -88,7 +88,7 @@ fn decode(from: &mut &[u8]) -> Option<Key> {
     *from = rest;
     Some(match tag {
         NUMBER => Value::Number(u64::from_be_bytes(take(from)?)),
-        SPAN => Value::Span(unordered(take(from)?)),
+        DECIMAL => Value::Decimal(unordered(take(from)?)),
         TIME => Value::Time(Timestamp::from_nanos(unordered(take(from)?))),
         FLAG => Value::Flag(take::<1>(from)? == [1]),
         IPV4 => decode_address(Ipv4Addr::from(take::<4>(from)?).into(), from)?,
@@ -220,11 +220,7 @@ impl EventValues {
             encode(&value, bytes);
             values.push(start..bytes.len());
         };
-        if field == Field::Query {
-            add(Value::Text(Cow::Borrowed(query)));
-        } else {
-            event.each(field, &mut add);
-        }
+        event.each_about(field, query, &mut add);
         let at = |range: &Range<usize>| self.bytes.get(range.clone()).unwrap_or_default();
         values.sort_unstable_by(|one, other| at(one).cmp(at(other)));
         values.dedup_by(|one, other| at(one) == at(other));
@@ -312,7 +308,7 @@ mod tests {
             };
             match key {
                 Value::Number(number) => (0, i128::from(*number), String::new()),
-                Value::Span(nanos) => (1, i128::from(*nanos), String::new()),
+                Value::Decimal(billionths) => (1, i128::from(*billionths), String::new()),
                 Value::Address(found) => address(*found, String::new()),
                 Value::Text(text) => match text.parse::<IpAddr>() {
                     Ok(found) if found.to_string() == *text => address(found, String::new()),
@@ -329,7 +325,7 @@ mod tests {
         prop_oneof![
             any::<u64>().prop_map(Value::Number),
             (0..3_u64).prop_map(Value::Number),
-            any::<i64>().prop_map(Value::Span),
+            any::<i64>().prop_map(Value::Decimal),
             any::<IpAddr>().prop_map(Value::Address),
             any::<IpAddr>().prop_map(|address| text(&address.to_string())),
             any::<Ipv6Addr>().prop_map(|address| text(&address.to_string().to_uppercase())),
@@ -362,7 +358,7 @@ mod tests {
     fn values_of_every_kind_come_back() {
         let values = [
             Value::Number(u64::MAX),
-            Value::Span(-5),
+            Value::Decimal(-5),
             Value::Time(Timestamp::MIN),
             Value::Flag(true),
             Value::Flag(false),

@@ -19,90 +19,131 @@ pub enum Kind {
     Many,
 }
 
+/// What the values of a field can be compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Type {
+    /// Text.
+    Text,
+    /// Numbers, or text that is a number.
+    Number,
+    /// Addresses, or text that may be an address or a network.
+    Address,
+    /// A moment.
+    Time,
+}
+
 macro_rules! fields {
-    ($($variant:ident $name:literal $kind:ident $doc:literal;)+) => {
+    (
+        written { $($variant:ident $name:literal $kind:ident $type:ident $doc:literal;)+ }
+        derived { $($derived:ident $derived_name:literal $derived_kind:ident $derived_type:ident $derived_doc:literal;)+ }
+    ) => {
         /// A field of an event. The names are those of the CIM's Network_Resolution data model and of
         /// `docs/event.schema.json`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Field { $(#[doc = $doc] $variant),+ }
+        pub enum Field { $(#[doc = $doc] $variant,)+ $(#[doc = $derived_doc] $derived),+ }
 
         impl Field {
-            /// All fields, in the order in which they are written.
+            /// The fields of an event as it is written, in that order.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The fields that are computed from others where a rule names them, and that no event is written with.
+            pub const DERIVED: &'static [Self] = &[$(Self::$derived),+];
 
             /// The name in rules and in every output.
             #[must_use]
             pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name),+ }
+                match self { $(Self::$variant => $name,)+ $(Self::$derived => $derived_name),+ }
             }
 
             /// Whether it is a list.
             #[must_use]
             pub const fn kind(self) -> Kind {
-                match self { $(Self::$variant => Kind::$kind),+ }
+                match self { $(Self::$variant => Kind::$kind,)+ $(Self::$derived => Kind::$derived_kind),+ }
+            }
+
+            /// What its values are.
+            #[must_use]
+            pub const fn value_type(self) -> Type {
+                match self { $(Self::$variant => Type::$type,)+ $(Self::$derived => Type::$derived_type),+ }
             }
 
             /// The field of that name.
             #[must_use]
             pub fn from_name(name: &str) -> Option<Self> {
-                match name { $($name => Some(Self::$variant),)+ _ => None }
+                match name {
+                    $($name => Some(Self::$variant),)+
+                    $($derived_name => Some(Self::$derived),)+
+                    _ => None,
+                }
             }
         }
     };
 }
 
 fields! {
-    Time "_time" One "Capture time of the query; of the response where no query was seen.";
-    Host "host" One "The sensor's name.";
-    Source "source" One "The interface or capture file.";
-    Sourcetype "sourcetype" One "`dnsterrier:dns`.";
-    AdditionalAnswerCount "additional_answer_count" One "ARCOUNT of the response, of the query where nobody answered.";
-    Answer "answer" Many "RDATA of every answer record in presentation form (RFC 1035, 5.1), `unknown` where there is none.";
-    AnswerCount "answer_count" One "ANCOUNT.";
-    AuthorityAnswerCount "authority_answer_count" One "NSCOUNT.";
-    CimEntityZone "cim_entity_zone" One "As configured; absent otherwise.";
-    Dest "dest" One "The resolver: where the query goes, where the response comes from.";
-    DestIp "dest_ip" One "The same.";
-    DestPort "dest_port" One "The resolver's port.";
-    DestMac "dest_mac" One "The hardware address on the resolver's side of the link; absent where the link has none.";
-    Duration "duration" One "Response time minus query time in seconds; absent where not both were seen.";
-    MessageType "message_type" One "`Response` where one was seen, else `Query`.";
-    Name "name" One "What was seen of the transaction.";
-    Query "query" One "QNAME in lower case without the final dot; the root is `.`; `unknown` where there is no question.";
-    QueryCount "query_count" One "QDCOUNT.";
-    QueryType "query_type" One "The QTYPE's mnemonic where the opcode is QUERY, else the opcode's.";
-    RecordType "record_type" One "The QTYPE's mnemonic, `TYPEn` for those without (RFC 3597).";
-    ReplyCode "reply_code" One "The CIM's phrase for the RCODE.";
-    ReplyCodeId "reply_code_id" One "RCODE, extended by EDNS (RFC 6891), in decimal as text; `unknown` without a response.";
-    ResponseTime "response_time" One "The same as `duration`.";
-    Src "src" One "The client, in both directions: the one that asked.";
-    SrcIp "src_ip" One "The same.";
-    SrcPort "src_port" One "The client's port.";
-    SrcMac "src_mac" One "The hardware address on the client's side of the link; absent where the link has none.";
-    Tag "tag" Many "`network`, `resolution`, `dns`.";
-    TransactionId "transaction_id" One "The message ID.";
-    Transport "transport" One "`udp` or `tcp`.";
-    Ttl "ttl" One "The smallest TTL of the answer section in seconds; absent without answers.";
-    VendorProduct "vendor_product" One "`dnsterrier`.";
-    EventId "event_id" One "The same for the same transaction whoever replays it: 32 hexadecimal digits.";
-    Outcome "outcome" One "What came of the lookup.";
-    Anomalies "anomalies" Many "What was odd.";
-    QuerySpelled "query_spelled" One "The name as it was spelled (0x20 case kept).";
-    QueryClass "query_class" One "The QCLASS's mnemonic, `CLASSn` for those without.";
-    OtherQuestions "other_questions" Many "The names of the second and later questions.";
-    Opcode "opcode" One "The opcode's mnemonic.";
-    Flags "flags" Many "Header flags that are set, as dig prints them: `aa tc rd ra ad cd`; of the response where one was seen.";
-    EdnsVersion "edns_version" One "EDNS version; absent without EDNS.";
-    EdnsUdpSize "edns_udp_size" One "The UDP payload size of the query's OPT record, of the response's where the query has none.";
-    EdnsDo "edns_do" One "Whether DNSSEC records were asked for (DO bit); absent without EDNS.";
-    EdnsOptions "edns_options" Many "The options of EDNS, the query's first, as `query:NAME=VALUE` and `response:NAME=VALUE`; without `=` where there is no value.";
-    ClientSubnet "client_subnet" One "The client subnet option (RFC 7871) as `address/prefix`.";
-    ClientHint "client_hint" One "The client subnet, where it speaks of somebody else than `src`: whom a resolver says it asks for; not to be trusted.";
-    SrcRole "src_role" One "`client`, `resolver` or `nat`.";
-    Vlan "vlan" Many "VLAN identifiers, outer first.";
-    Tunnel "tunnel" Many "The encapsulations that were taken off, outer first; of more than eight the outer ones.";
-    Packet "packet" One "Number of the packet in its source that completed the query; of the response where no query was seen.";
-    ResponsePacket "response_packet" One "Number of the packet that completed the response; absent without one.";
+    written {
+    Time "_time" One Time "Capture time of the query; of the response where no query was seen.";
+    Host "host" One Text "The sensor's name.";
+    Source "source" One Text "The interface or capture file.";
+    Sourcetype "sourcetype" One Text "`dnsterrier:dns`.";
+    AdditionalAnswerCount "additional_answer_count" One Number "ARCOUNT of the response, of the query where nobody answered.";
+    Answer "answer" Many Address "RDATA of every answer record in presentation form (RFC 1035, 5.1), `unknown` where there is none.";
+    AnswerCount "answer_count" One Number "ANCOUNT.";
+    AuthorityAnswerCount "authority_answer_count" One Number "NSCOUNT.";
+    CimEntityZone "cim_entity_zone" One Text "As configured; absent otherwise.";
+    Dest "dest" One Address "The resolver: where the query goes, where the response comes from.";
+    DestIp "dest_ip" One Address "The same.";
+    DestPort "dest_port" One Number "The resolver's port.";
+    DestMac "dest_mac" One Text "The hardware address on the resolver's side of the link; absent where the link has none.";
+    Duration "duration" One Number "Response time minus query time in seconds; absent where not both were seen.";
+    MessageType "message_type" One Text "`Response` where one was seen, else `Query`.";
+    Name "name" One Text "What was seen of the transaction.";
+    Query "query" One Text "QNAME in lower case without the final dot; the root is `.`; `unknown` where there is no question.";
+    QueryCount "query_count" One Number "QDCOUNT.";
+    QueryType "query_type" One Text "The QTYPE's mnemonic where the opcode is QUERY, else the opcode's.";
+    RecordType "record_type" One Text "The QTYPE's mnemonic, `TYPEn` for those without (RFC 3597).";
+    ReplyCode "reply_code" One Text "The CIM's phrase for the RCODE.";
+    ReplyCodeId "reply_code_id" One Number "RCODE, extended by EDNS (RFC 6891), in decimal as text; `unknown` without a response.";
+    ResponseTime "response_time" One Number "The same as `duration`.";
+    Src "src" One Address "The client, in both directions: the one that asked.";
+    SrcIp "src_ip" One Address "The same.";
+    SrcPort "src_port" One Number "The client's port.";
+    SrcMac "src_mac" One Text "The hardware address on the client's side of the link; absent where the link has none.";
+    Tag "tag" Many Text "`network`, `resolution`, `dns`.";
+    TransactionId "transaction_id" One Number "The message ID.";
+    Transport "transport" One Text "`udp` or `tcp`.";
+    Ttl "ttl" One Number "The smallest TTL of the answer section in seconds; absent without answers.";
+    VendorProduct "vendor_product" One Text "`dnsterrier`.";
+    EventId "event_id" One Text "The same for the same transaction whoever replays it: 32 hexadecimal digits.";
+    Outcome "outcome" One Text "What came of the lookup.";
+    Anomalies "anomalies" Many Text "What was odd.";
+    QuerySpelled "query_spelled" One Text "The name as it was spelled (0x20 case kept).";
+    QueryClass "query_class" One Text "The QCLASS's mnemonic, `CLASSn` for those without.";
+    OtherQuestions "other_questions" Many Text "The names of the second and later questions.";
+    Opcode "opcode" One Text "The opcode's mnemonic.";
+    Flags "flags" Many Text "Header flags that are set, as dig prints them: `aa tc rd ra ad cd`; of the response where one was seen.";
+    EdnsVersion "edns_version" One Number "EDNS version; absent without EDNS.";
+    EdnsUdpSize "edns_udp_size" One Number "The UDP payload size of the query's OPT record, of the response's where the query has none.";
+    EdnsDo "edns_do" One Text "Whether DNSSEC records were asked for (DO bit); absent without EDNS.";
+    EdnsOptions "edns_options" Many Text "The options of EDNS, the query's first, as `query:NAME=VALUE` and `response:NAME=VALUE`; without `=` where there is no value.";
+    ClientSubnet "client_subnet" One Address "The client subnet option (RFC 7871) as `address/prefix`.";
+    ClientHint "client_hint" One Address "The client subnet, where it speaks of somebody else than `src`: whom a resolver says it asks for; not to be trusted.";
+    SrcRole "src_role" One Text "`client`, `resolver` or `nat`.";
+    Vlan "vlan" Many Number "VLAN identifiers, outer first.";
+    Tunnel "tunnel" Many Text "The encapsulations that were taken off, outer first; of more than eight the outer ones.";
+    Packet "packet" One Number "Number of the packet in its source that completed the query; of the response where no query was seen.";
+    ResponsePacket "response_packet" One Number "Number of the packet that completed the response; absent without one.";
+    }
+    derived {
+    QueryLength "query_length" One Number "How many bytes `query` has as it is written.";
+    LabelCount "label_count" One Number "How many labels the name has; the root has none.";
+    Tld "tld" One Text "The last label.";
+    RegisteredDomain "registered_domain" One Text "The name that somebody registered: one label more than the public suffix list has (its private part too, so that customers of one provider are apart).";
+    Subdomain "subdomain" One Text "What stands before the registered domain, without the dot.";
+    ParentDomain "parent_domain" One Text "The name without its first label.";
+    QueryEntropy "query_entropy" One Number "Shannon's entropy of the bytes of `query`, in bits for each, to four decimals.";
+    AnswerLength "answer_length" Many Number "How many bytes each answer has as it is written.";
+    }
 }
 
 /// One value of a field.
@@ -112,8 +153,8 @@ pub enum Value<'a> {
     Text(Cow<'a, str>),
     /// A whole number.
     Number(u64),
-    /// A span of time in nanoseconds, printed in seconds.
-    Span(i64),
+    /// A number in billionths; spans of time are in seconds.
+    Decimal(i64),
     /// An address.
     Address(IpAddr),
     /// A hardware address.
@@ -127,6 +168,18 @@ pub enum Value<'a> {
 }
 
 impl Value<'_> {
+    /// The value in billionths; `None` where it is no number, nor the text of one.
+    #[must_use]
+    pub fn billionths(&self) -> Option<i128> {
+        match self {
+            Self::Number(number) => Some(i128::from(*number).saturating_mul(BILLION)),
+            Self::Decimal(billionths) => Some(i128::from(*billionths)),
+            Self::Text(text) => billionths(text),
+            Self::Time(time) => Some(i128::from(time.as_nanos())),
+            Self::Address(_) | Self::Mac(_) | Self::Flag(_) | Self::Id(_) => None,
+        }
+    }
+
     /// The value as text: what rules match and tables print.
     #[must_use]
     pub fn text(&self) -> Cow<'_, str> {
@@ -142,7 +195,7 @@ impl fmt::Display for Value<'_> {
         match self {
             Self::Text(text) => f.write_str(text),
             Self::Number(number) => write!(f, "{number}"),
-            Self::Span(nanos) => write!(f, "{}", seconds(*nanos)),
+            Self::Decimal(billionths) => write!(f, "{}", decimal(*billionths)),
             Self::Address(address) => write!(f, "{address}"),
             Self::Mac(mac) => write!(f, "{mac}"),
             Self::Time(time) => write!(f, "{time}"),
@@ -162,16 +215,16 @@ impl Serialize for Value<'_> {
         match self {
             Self::Text(text) => serializer.serialize_str(text),
             Self::Number(number) => serializer.serialize_u64(*number),
-            Self::Span(nanos) => serializer.serialize_f64(seconds(*nanos)),
+            Self::Decimal(billionths) => serializer.serialize_f64(decimal(*billionths)),
             Self::Flag(flag) => serializer.serialize_bool(*flag),
             other => serializer.collect_str(other),
         }
     }
 }
 
-/// Nanoseconds as seconds; exact to the nanosecond for spans below 100 days.
-fn seconds(nanos: i64) -> f64 {
-    nanos as f64 / 1e9
+/// Billionths as a number; exact to all nine decimals below 8 million (of seconds: 100 days).
+fn decimal(billionths: i64) -> f64 {
+    billionths as f64 / 1e9
 }
 
 /// The values of one field of one event, as a JSON array.
@@ -194,5 +247,65 @@ impl Serialize for Values<'_> {
         });
         result?;
         list.end()
+    }
+}
+
+/// One in billionths.
+const BILLION: i128 = 1_000_000_000;
+
+/// Reads a decimal number (`-12.5`) as billionths; of more than nine decimals the first nine. `None` for anything else,
+/// also for numbers of more than 18 digits before the point.
+#[must_use]
+pub fn billionths(text: &str) -> Option<i128> {
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number(whole) || !is_number(fraction) || whole.len() > 18 {
+        return None;
+    }
+    let whole: i128 = whole.parse().ok()?;
+    let mut parts: i128 = 0;
+    for place in 0..9 {
+        let digit = fraction.as_bytes().get(place).map_or(0, |byte| byte - b'0');
+        parts = parts * 10 + i128::from(digit);
+    }
+    let number = whole * BILLION + parts;
+    Some(if negative { -number } else { number })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_to_the_ninth_decimal() {
+        assert_eq!(billionths("0"), Some(0));
+        assert_eq!(billionths("-12.5"), Some(-12_500_000_000));
+        assert_eq!(billionths("3.1234567891"), Some(3_123_456_789));
+        for odd in [
+            "",
+            "-",
+            ".5",
+            "5.",
+            "1e3",
+            "0x10",
+            " 1",
+            "1 ",
+            "--1",
+            "NaN",
+            &"9".repeat(19),
+        ] {
+            assert_eq!(billionths(odd), None, "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn no_two_fields_share_a_name_and_each_is_found_by_its_own() {
+        for &field in Field::ALL.iter().chain(Field::DERIVED) {
+            assert_eq!(Field::from_name(field.name()), Some(field));
+        }
     }
 }

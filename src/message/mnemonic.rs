@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 /// A record type's mnemonic; `TYPEn` for those without one (RFC 3597, section 5).
-pub(crate) fn record_type(number: u16) -> Cow<'static, str> {
+#[must_use]
+pub fn record_type(number: u16) -> Cow<'static, str> {
     let known = match number {
         1 => "A",
         2 => "NS",

@@ -2,7 +2,6 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::sync::Arc;
 
 use super::condition::Condition;
 use super::mistake::{Mistake, Mistakes};
@@ -30,10 +29,7 @@ impl Rule {
         Ok(Self {
             name: "hunt".to_owned(),
             description: Some("The names given on the command line.".to_owned()),
-            condition: Condition::Compare {
-                field: Field::Query,
-                patterns: Arc::new(patterns),
-            },
+            condition: Condition::covered(Field::Query, patterns),
             by: super::default_by(),
             columns: super::default_columns(&super::default_by()),
             origin: Origin::CommandLine,

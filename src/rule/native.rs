@@ -1,6 +1,7 @@
 //! The project's own rule files: YAML, checked so that every mistake in a file is named with its place and its remedy.
 
 mod check;
+mod condition;
 mod reader;
 mod risk;
 mod search;

@@ -171,7 +171,7 @@ fn one_lookup_of_ngrok_makes_one_hit() {
             [(rule.to_owned(), name.to_owned())],
             "{name}"
         );
-        assert!(rules.wants(name.as_bytes()), "{name}");
+        assert!(wants(&rules, name.as_bytes()), "{name}");
     }
     for name in [
         "ngrok.io",
@@ -192,7 +192,7 @@ fn one_lookup_of_ngrok_makes_one_hit() {
         "com",
         ".",
     ] {
-        assert!(!rules.wants(name.as_bytes()), "{name}");
+        assert!(!wants(&rules, name.as_bytes()), "{name}");
     }
 }
 
@@ -202,7 +202,7 @@ fn a_rule_that_is_off_runs_when_it_is_named() {
     select(&mut list, &["a custom domain leads to NGROK".to_owned()]).unwrap();
     let rules = Rules::new(list).unwrap();
     assert_eq!(rules.running().count(), 1);
-    assert!(rules.needs_everything() && rules.wants(b"www.example.com"));
+    assert!(rules.needs_everything() && wants(&rules, b"www.example.com"));
     let mut innocent = event("www.example.com");
     innocent.answers = ["x.ngrok-cname.com", "192.0.2.1"]
         .map(|data| Record {
@@ -437,7 +437,72 @@ fn every_other_mistake_has_its_words_too() {
         ),
         (
             "name: r\nwhere: { query: { a: b } }\n",
-            "is a mapping; expected text",
+            "2:19: what is asked of `query` has no key `a`",
+        ),
+        (
+            "name: r\nwhere: { query: {} }\n",
+            "2:17: nothing is asked of `query`; expected `=`",
+        ),
+        (
+            "name: r\nwhere: { query: { '>': 5 } }\n",
+            "2:24: `query` is no number; expected a pattern",
+        ),
+        (
+            "name: r\nwhere: { ttl: { '>': many } }\n",
+            "2:22: `ttl` is compared with 'many'; expected a number",
+        ),
+        (
+            "name: r\nwhere: { ttl: { between: [9, 1] } }\n",
+            "2:26: the ends of between are the wrong way round",
+        ),
+        (
+            "name: r\nwhere: { ttl: { between: [9] } }\n",
+            "2:26: between has 1 ends",
+        ),
+        ("name: r\nwhere: { _time: { '<': yesterday } }\n", "2:24: "),
+        (
+            "name: r\nwhere: { query: { cidr: 10.0.0.0/8 } }\n",
+            "2:25: `query` holds no addresses; expected cidr on `answer`",
+        ),
+        (
+            "name: r\nwhere: { src: { cidr: 10.0.0.0/33 } }\n",
+            "2:23: '10.0.0.0/33' is no network",
+        ),
+        (
+            "name: r\nwhere: { query: { regex: '(a' } }\n",
+            "2:26: '(a' is no regular expression: unclosed group",
+        ),
+        (
+            "name: r\nwhere: { query: { regex: '(?=a)b' } }\n",
+            "look-around",
+        ),
+        (
+            "name: r\nwhere: { query: { regex: '((a{1,100}){1,100}){1,100}' } }\n",
+            "it grows too large",
+        ),
+        (
+            "name: r\nwhere: { src: { same_as: dst } }\n",
+            "2:26: `dst` in same_as is no field of an event; did you mean",
+        ),
+        (
+            "name: r\nwhere: { ttl: { exists: false, '>': 5 } }\n",
+            "2:15: `ttl` cannot be absent and pass a test",
+        ),
+        (
+            "name: r\nwhere: { NOT: { ttl: 5 } }\n",
+            "2:10: `NOT` in where; did you mean `not`",
+        ),
+        (
+            "name: r\nwhere: { or: { ttl: 5 } }\n",
+            "2:14: or is a mapping; expected a list of mappings",
+        ),
+        (
+            "name: r\nwhere: { or: [{ qery: x }] }\n",
+            "2:17: `qery` in or is no field of an event; did you mean `query`",
+        ),
+        (
+            "name: r\nwhere: { query_lenght: 5 }\n",
+            "did you mean `query_length`",
         ),
         (
             "name: r\nwhere: { query: *.ngrok.io }\n",
@@ -621,11 +686,11 @@ fn a_million_names_are_looked_up_by_their_ends() {
         .map(|number| format!("d{number}.list{}.example", number % 7))
         .collect();
     let rules = Rules::new(vec![Rule::hunt(&names).unwrap()]).unwrap();
-    assert!(rules.wants(b"www.d99999.list4.example") && rules.wants(b"d3.list3.example"));
+    assert!(wants(&rules, b"www.d99999.list4.example") && wants(&rules, b"d3.list3.example"));
     assert!(
-        !rules.wants(b"d3.list4.example")
-            && !rules.wants(b"www.example.com")
-            && !rules.wants(b"example")
+        !wants(&rules, b"d3.list4.example")
+            && !wants(&rules, b"www.example.com")
+            && !wants(&rules, b"example")
     );
     assert_eq!(matches(&rules, &event("www.d99999.list4.example")).len(), 1);
 }
@@ -636,27 +701,27 @@ fn too_many_patterns_of_one_end_are_wanted_unseen_and_matched_exactly() {
         .map(|number| format!("a{number}*b.example"))
         .collect();
     let rules = Rules::new(vec![Rule::hunt(&names).unwrap()]).unwrap();
-    assert!(rules.wants(b"x.example"));
-    assert!(!rules.wants(b"x.test"));
+    assert!(wants(&rules, b"x.example"));
+    assert!(!wants(&rules, b"x.test"));
     assert_eq!(matches(&rules, &event("x.example")), []);
     assert_eq!(matches(&rules, &event("a0-b.example")).len(), 1);
     let names: Vec<String> = (0..200).map(|number| format!("a{number}*")).collect();
     let rules = Rules::new(vec![Rule::hunt(&names).unwrap()]).unwrap();
-    assert!(rules.wants(b"x.test"));
+    assert!(wants(&rules, b"x.test"));
     assert_eq!(matches(&rules, &event("x.test")), []);
     let deep = format!("{}x", "a.".repeat(100));
     let rules = Rules::new(vec![Rule::hunt(std::slice::from_ref(&deep)).unwrap()]).unwrap();
     assert!(
-        rules.wants(deep.as_bytes())
-            && rules.wants(format!("b.{deep}").as_bytes())
-            && !rules.wants(b"a.x")
+        wants(&rules, deep.as_bytes())
+            && wants(&rules, format!("b.{deep}").as_bytes())
+            && !wants(&rules, b"a.x")
     );
 }
 
 #[test]
 fn the_page_on_rules_names_every_field_and_its_examples_are_rules() {
     let page = include_str!("../../docs/rules.md");
-    for field in Field::ALL {
+    for field in Field::ALL.iter().chain(Field::DERIVED) {
         assert!(
             page.contains(&format!("`{}`", field.name())),
             "{}",
@@ -714,19 +779,29 @@ fn conditions() -> impl Strategy<Value = Condition> {
         } else {
             Field::Transport
         };
-        Condition::Compare {
-            field,
-            patterns: Arc::new(patterns),
-        }
+        Condition::covered(field, patterns)
     });
-    compare.prop_recursive(3, 12, 3, |inner| {
+    let longer = (0..5_usize).prop_map(|length| {
+        Condition::Compare(Comparison {
+            field: Field::QueryLength,
+            every: false,
+            tests: vec![Test {
+                negated: false,
+                against: Against::Number(Relation::AtLeast, length as i128 * 1_000_000_000),
+            }],
+        })
+    });
+    let leaf =
+        prop_oneof![3 => compare, 1 => longer, 1 => Just(Condition::Exists(Field::Duration))];
+    leaf.prop_recursive(3, 12, 3, |inner| {
         let parts = prop::collection::vec(inner, 0..3);
-        (any::<bool>(), parts).prop_map(|(all, parts)| {
-            if all {
-                Condition::All(parts)
-            } else {
-                Condition::Any(parts)
-            }
+        (0..3, parts).prop_map(|(joint, mut parts)| match joint {
+            0 => Condition::All(parts),
+            1 => Condition::Any(parts),
+            _ => match parts.pop() {
+                Some(part) => Condition::Not(Box::new(part)),
+                None => Condition::Any(parts),
+            },
         })
     })
 }
@@ -736,11 +811,17 @@ fn says(condition: &Condition, name: &str, transport: &str) -> bool {
     match condition {
         Condition::All(parts) => parts.iter().all(|part| says(part, name, transport)),
         Condition::Any(parts) => parts.iter().any(|part| says(part, name, transport)),
-        Condition::Compare { field, patterns } => patterns.cover(if *field == Field::Query {
-            name
-        } else {
-            transport
-        }),
+        Condition::Not(part) => !says(part, name, transport),
+        Condition::Exists(_) => false,
+        Condition::Compare(Comparison { field, tests, .. }) => match &tests[0].against {
+            Against::Patterns(patterns) => patterns.cover(if *field == Field::Query {
+                name
+            } else {
+                transport
+            }),
+            Against::Number(_, length) => name.len() as i128 * 1_000_000_000 >= *length,
+            other => unreachable!("{other:?}"),
+        },
     }
 }
 
@@ -770,7 +851,7 @@ proptest! {
         rules.matches(&several, &mut |place, name| found.push((place, name)));
         prop_assert_eq!(&found, &expected);
         for (_, name) in found {
-            prop_assert!(rules.wants(name.as_bytes()));
+            prop_assert!(wants(&rules, name.as_bytes()));
         }
     }
 }
@@ -805,7 +886,150 @@ proptest! {
             let expected: Vec<usize> =
                 (0..kept.len()).filter(|place| kept[*place].iter().any(|pattern| naive(pattern, name))).collect();
             prop_assert_eq!(&found, &expected, "{} in {:?}", name, kept);
-            prop_assert_eq!(rules.wants(name.as_bytes()), !expected.is_empty(), "so few patterns are all compared");
+            prop_assert_eq!(wants(&rules, name.as_bytes()), !expected.is_empty(), "so few patterns are all compared");
         }
     }
+}
+
+/// Whether each of these conditions, as `where` of a rule, holds for the event.
+fn holds(event: &Event, conditions: &[(&str, bool)]) {
+    for (text, expected) in conditions {
+        let rules = read(&format!("name: r\nwhere: {text}\n"));
+        assert_eq!(!matches(&rules, event).is_empty(), *expected, "{text}");
+    }
+}
+
+#[test]
+fn not_equal_needs_the_field_and_not_of_equal_does_not() {
+    let mut event = event("a.example.com");
+    let answer = |data: &str| Record {
+        name: "a.example.com".into(),
+        record_type: "A".into(),
+        ttl: 60,
+        data: data.into(),
+    };
+    holds(
+        &event,
+        &[
+            ("{ cim_entity_zone: { '!=': lab } }", false),
+            ("{ not: { cim_entity_zone: lab } }", true),
+            ("{ not: { cim_entity_zone: { '!=': lab } } }", true),
+            ("{ cim_entity_zone: { exists: false } }", true),
+            ("{ cim_entity_zone: { exists: true } }", false),
+            ("{ transport: { '!=': tcp } }", true),
+            ("{ transport: { '!=': [tcp, UDP] } }", false),
+        ],
+    );
+    event.zone = Some("lab".into());
+    holds(
+        &event,
+        &[
+            ("{ cim_entity_zone: { '!=': lab } }", false),
+            ("{ not: { cim_entity_zone: lab } }", false),
+            ("{ cim_entity_zone: { '!=': 'office*' } }", true),
+            ("{ cim_entity_zone: { exists: true, '!=': office } }", true),
+        ],
+    );
+    event.answers = vec![answer("10.1.2.3"), answer("192.0.2.1")];
+    holds(
+        &event,
+        &[
+            ("{ answer: { '!=': 10.1.2.3 } }", true),
+            ("{ answer: { '!=': 10.1.2.3, every: true } }", false),
+            ("{ answer: { '=': ['10.*', '192.*'], every: true } }", true),
+            ("{ answer: { cidr: 10.0.0.0/8 } }", true),
+            ("{ answer: { cidr: 10.0.0.0/8, every: true } }", false),
+            // One value must pass all of it.
+            ("{ answer: { cidr: 10.0.0.0/8, '!=': '10.1.*' } }", false),
+            (
+                "{ answer: { cidr: [10.0.0.0/8, 192.0.2.1], every: true } }",
+                true,
+            ),
+            ("{ not: { answer: { cidr: 10.0.0.0/8 } } }", false),
+            ("{ answer_length: { '<': 9, every: true } }", false),
+            ("{ answer_length: { '<=': 9, every: true } }", true),
+            ("{ edns_options: { '!=': x, every: true } }", false),
+        ],
+    );
+}
+
+#[test]
+fn numbers_ranges_networks_and_expressions_are_compared_as_what_they_are() {
+    let mut event = event("x1.y2.example.co.uk");
+    event.duration = Some(1_500_000);
+    holds(
+        &event,
+        &[
+            ("{ duration: { '>': 0.001 } }", true),
+            ("{ duration: { '>': 0.0015 } }", false),
+            ("{ duration: { '>=': 0.0015, '<': 0.0016 } }", true),
+            ("{ duration: { between: [0.001, 0.0015] } }", true),
+            ("{ reply_code_id: { '<': 1 } }", true),
+            ("{ dest_port: { between: [54, 100] } }", false),
+            (
+                "{ _time: { '>': '2026-01-02T03:04:04Z', '<': '2026-01-02T03:04:06Z' } }",
+                true,
+            ),
+            ("{ src: { cidr: 10.9.0.0/16 } }", true),
+            ("{ src: { cidr: [192.0.2.0/24, 2001:db8::/32] } }", false),
+            ("{ src: { cidr: 10.9.0.11 } }", true),
+            ("{ query: { regex: '^X[0-9]\\.y' } }", true),
+            ("{ query: { regex: '(?-i)X' } }", false),
+            ("{ query: { regex: [nothing, 'uk$'] } }", true),
+            ("{ query_length: 19, label_count: 5, tld: UK }", true),
+            (
+                "{ registered_domain: example.co.uk, subdomain: x1.y2, parent_domain: y2.example.co.uk }",
+                true,
+            ),
+            ("{ query_entropy: { between: [3.6163, 3.6164] } }", true),
+            ("{ query_spelled: { same_as: query } }", true),
+            ("{ src: { same_as: dest } }", false),
+            (
+                "{ or: [{ transport: tcp }, { query_length: { '>': 18 } }] }",
+                true,
+            ),
+            (
+                "{ and: [{ transport: udp }, { or: [{ tld: com }, { tld: uk }] }], not: { tld: com } }",
+                true,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn what_a_question_tells_is_told_before_anything_is_decoded() {
+    let rules = read("name: r\nwhere: { record_type: [TXT, NULL], query_length: { '>': 30 } }\n");
+    assert!(!rules.needs_everything());
+    let asked = |name: &'static str, record_type| Asked {
+        name: name.as_bytes(),
+        record_type,
+    };
+    let long = "aaaaaaaaaaaaaaaaaaaaaaaaaa.example";
+    assert!(rules.wants(&asked(long, 16)));
+    assert!(!rules.wants(&asked(long, 1)));
+    assert!(!rules.wants(&asked("a.example", 16)));
+    assert!(
+        rules.wants(&asked("unknown", 0)),
+        "no question tells nothing"
+    );
+    // What a response alone tells cannot be told from a question.
+    for needs in [
+        "{ outcome: nxdomain }",
+        "{ not: { query: '*.example' } , outcome: x }",
+        "{ or: [{ tld: com }, { outcome: x }] }",
+    ] {
+        let rules = read(&format!("name: r\nwhere: {needs}\n"));
+        let decided = rules.list()[0].condition.is_decided_by_question();
+        assert_eq!(rules.needs_everything(), !decided, "{needs}");
+    }
+    assert!(read("name: r\nwhere: { outcome: nxdomain }\n").needs_everything());
+    assert!(!read("name: r\nwhere: { outcome: x, tld: com }\n").needs_everything());
+}
+
+/// Whether a question of that name, for an address, is wanted.
+fn wants(rules: &Rules, name: &[u8]) -> bool {
+    rules.wants(&Asked {
+        name,
+        record_type: 1,
+    })
 }

@@ -197,7 +197,8 @@ impl Reader<'_> {
     pub(super) fn field(&mut self, place: Place, name: &str, what: &str) -> Option<Field> {
         let field = Field::from_name(name);
         if field.is_none() {
-            let near = nearest(name, Field::ALL.iter().map(|field| field.name()));
+            let fields = Field::ALL.iter().chain(Field::DERIVED);
+            let near = nearest(name, fields.map(|field| field.name()));
             let remedy = if near.is_empty() {
                 "expected a field of the event (docs/rules.md lists them)".to_owned()
             } else {

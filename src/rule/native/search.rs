@@ -1,14 +1,11 @@
-//! What a rule looks for and what it makes of the hits: `where`, `domain`, `by`, `aggregate`, `schedule`.
-
-use std::sync::Arc;
+//! What a rule makes of its hits: `by`, `aggregate`, `schedule`.
 
 use super::reader::{Entry, Reader, clip};
 use crate::event::Field;
-use crate::rule::pattern::{LONGEST, Patterns, Shape, check_domain, check_name_pattern};
 use crate::rule::schedule::{check_cron, relative_seconds};
 use crate::rule::spelling::{alternatives, nearest};
 use crate::rule::yaml::{Node, Value};
-use crate::rule::{Column, Condition, Function, Schedule};
+use crate::rule::{Column, Function, Schedule};
 
 /// The functions as rules write them.
 const FUNCTIONS: [&str; 4] = ["count", "min(_time)", "max(_time)", "values(FIELD)"];
@@ -17,87 +14,6 @@ const FUNCTIONS: [&str; 4] = ["count", "min(_time)", "max(_time)", "values(FIELD
 const ROW_KEYS: [&str; 5] = ["rule", "window", "sensor", "partial", "event_id"];
 
 impl Reader<'_> {
-    pub(super) fn condition(&mut self, node: &Node) -> Condition {
-        let Some(entries) = self.entries(node, "where", "a mapping from fields to patterns") else {
-            return Condition::default();
-        };
-        if entries.is_empty() {
-            self.mistakes.add(
-                node.place,
-                "where is empty and would match every event; expected a field and its patterns",
-            );
-        }
-        let mut parts = Vec::new();
-        for (name, place, node) in entries {
-            let field = self.field(place, name, "where");
-            // The patterns are looked at even where the field is unknown.
-            let patterns = self.patterns(node, name, field);
-            if let Some(field) = field {
-                parts.push(Condition::Compare {
-                    field,
-                    patterns: Arc::new(patterns),
-                });
-            }
-        }
-        match parts.len() {
-            1 => parts.pop().unwrap_or_default(),
-            _ => Condition::All(parts),
-        }
-    }
-
-    fn patterns(&mut self, node: &Node, name: &str, field: Option<Field>) -> Patterns {
-        let on_names = matches!(
-            field,
-            Some(Field::Query | Field::QuerySpelled | Field::OtherQuestions)
-        );
-        let mut patterns = Patterns::new();
-        for item in self.items(node, &format!("the list of patterns on `{}`", clip(name))) {
-            // A number, true or null is meant as its text: `dest_port: 53`, `record_type: NULL`.
-            let text = match &item.value {
-                Value::Scalar { text, .. } => text,
-                Value::Null(text) if text.eq_ignore_ascii_case("null") => text,
-                _ => {
-                    let what = format!("a pattern on `{}`", clip(name));
-                    self.wrong(item, &what, "text, in which * is any run of bytes");
-                    continue;
-                }
-            };
-            let checked = if on_names {
-                check_name_pattern(text)
-            } else if text.is_empty() || text.len() > LONGEST {
-                Err(format!(
-                    "a pattern of {} bytes; expected 1 to {LONGEST}",
-                    text.len()
-                ))
-            } else {
-                Ok(())
-            };
-            if let Err(message) = checked.and_then(|()| patterns.add(Shape::Glob, text)) {
-                self.mistakes.add(item.place, message);
-            }
-        }
-        patterns
-    }
-
-    pub(super) fn domains(&mut self, node: &Node) -> Condition {
-        let mut patterns = Patterns::new();
-        for item in self.items(node, "domain") {
-            let Value::Scalar { text, .. } = &item.value else {
-                self.wrong(item, "a domain", "a name such as example.com");
-                continue;
-            };
-            if let Err(message) =
-                check_domain(text).and_then(|name| patterns.add(Shape::Domain, name))
-            {
-                self.mistakes.add(item.place, message);
-            }
-        }
-        Condition::Compare {
-            field: Field::Query,
-            patterns: Arc::new(patterns),
-        }
-    }
-
     pub(super) fn by(&mut self, node: &Node) -> Vec<Field> {
         let mut fields = Vec::new();
         for item in self.items(node, "by") {

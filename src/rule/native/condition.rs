@@ -1,0 +1,387 @@
+//! What a rule looks for: `where` and `domain`.
+
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use regex::{Regex, RegexBuilder};
+
+use super::reader::{Reader, clip};
+use crate::event::{Field, Type, billionths};
+use crate::rule::pattern::{LONGEST, Patterns, Shape, check_domain, check_name_pattern};
+use crate::rule::spelling::{alternatives, expected};
+use crate::rule::yaml::{Node, Place, Value};
+use crate::rule::{Against, Comparison, Condition, Relation, Test};
+use crate::time::Timestamp;
+
+/// What a field can be asked beside patterns.
+const OPERATORS: [&str; 12] = [
+    "=", "!=", "<", "<=", ">", ">=", "between", "cidr", "regex", "same_as", "exists", "every",
+];
+
+/// What joins conditions; no field of an event has such a name.
+const JOINTS: [&str; 3] = ["and", "or", "not"];
+
+/// The most bytes that a compiled expression, and what it remembers as it runs, may take.
+const EXPRESSION_BYTES: usize = 1 << 20;
+
+impl Reader<'_> {
+    pub(super) fn condition(&mut self, node: &Node) -> Condition {
+        self.all_of(node, "where")
+    }
+
+    /// A mapping whose entries must all hold.
+    fn all_of(&mut self, node: &Node, what: &str) -> Condition {
+        let Some(entries) = self.entries(node, what, "a mapping from fields to patterns") else {
+            return Condition::default();
+        };
+        if entries.is_empty() {
+            self.mistakes.add(
+                node.place,
+                format!(
+                    "{what} is empty and would match every event; expected a field and its patterns"
+                ),
+            );
+        }
+        let mut parts: Vec<Condition> = entries
+            .into_iter()
+            .filter_map(|(name, place, node)| match name {
+                "and" => Some(Condition::All(self.several(node, "and"))),
+                "or" => Some(Condition::Any(self.several(node, "or"))),
+                "not" => Some(Condition::Not(Box::new(self.all_of(node, "not")))),
+                _ => self.on_field(name, place, node, what),
+            })
+            .collect();
+        match parts.len() {
+            1 => parts.pop().unwrap_or_default(),
+            _ => Condition::All(parts),
+        }
+    }
+
+    /// The conditions in a list.
+    fn several(&mut self, node: &Node, what: &str) -> Vec<Condition> {
+        let Value::Sequence(_) = &node.value else {
+            self.wrong(node, what, "a list of mappings from fields to patterns");
+            return Vec::new();
+        };
+        let items = self.items(node, what);
+        items.iter().map(|item| self.all_of(item, what)).collect()
+    }
+
+    /// What one field must be; also a field that there is none of is read to its end, for the mistakes in it.
+    fn on_field(&mut self, name: &str, place: Place, node: &Node, what: &str) -> Option<Condition> {
+        let field = self.field_or_joint(place, name, what);
+        if let Value::Mapping(_) = &node.value {
+            return self.operators(field, name, node);
+        }
+        let patterns = self.patterns(node, name, field);
+        field.map(|field| Condition::covered(field, patterns))
+    }
+
+    /// A mapping from operators to what they compare with; a value must pass all of them.
+    fn operators(&mut self, field: Option<Field>, name: &str, node: &Node) -> Option<Condition> {
+        let what = format!("what is asked of `{}`", clip(name));
+        let entries = self.mapping(node, &what, &OPERATORS)?;
+        let (mut tests, mut exists, mut every) = (Vec::new(), None, false);
+        for entry in &entries {
+            let mut test = |against: Option<Against>, negated: bool| {
+                tests.extend(against.map(|against| Test { negated, against }));
+            };
+            let operand = entry.node;
+            match entry.key {
+                "exists" => exists = self.yes_or_no(operand, "exists"),
+                "every" => every = self.yes_or_no(operand, "every").unwrap_or(false),
+                "=" | "!=" => {
+                    let patterns = self.patterns(operand, name, field);
+                    let against = Against::Patterns(Arc::new(patterns));
+                    test(Some(against), entry.key == "!=");
+                }
+                "between" => {
+                    let ends = self.between(operand, field, name);
+                    for (relation, end) in
+                        [Relation::AtLeast, Relation::AtMost].into_iter().zip(ends)
+                    {
+                        test(Some(Against::Number(relation, end)), false);
+                    }
+                }
+                "cidr" => test(self.networks(operand, field, name), false),
+                "regex" => test(self.expressions(operand, name), false),
+                "same_as" => {
+                    let other = self
+                        .text(operand, "same_as")
+                        .and_then(|other| self.field(operand.place, &other, "same_as"));
+                    test(other.map(Against::Field), false);
+                }
+                operator => {
+                    let relation = match operator {
+                        "<" => Relation::Less,
+                        "<=" => Relation::AtMost,
+                        ">" => Relation::Greater,
+                        _ => Relation::AtLeast,
+                    };
+                    let number = self.comparable(operand, field, name);
+                    test(
+                        number.map(|number| Against::Number(relation, number)),
+                        false,
+                    );
+                }
+            }
+        }
+        let asks_values = entries
+            .iter()
+            .any(|entry| !["exists", "every"].contains(&entry.key));
+        let field = field?;
+        let comparison = Condition::Compare(Comparison {
+            field,
+            every,
+            tests,
+        });
+        match exists {
+            None if asks_values => Some(comparison),
+            Some(true) if asks_values => Some(comparison),
+            Some(true) => Some(Condition::Exists(field)),
+            Some(false) if !asks_values => Some(Condition::Not(Box::new(Condition::Exists(field)))),
+            Some(false) => {
+                self.mistakes.add(
+                    node.place,
+                    format!(
+                        "`{name}` cannot be absent and pass a test; expected `exists: false` alone"
+                    ),
+                );
+                None
+            }
+            None if every || matches!(&node.value, Value::Mapping(all) if all.is_empty()) => {
+                self.mistakes.add(
+                    node.place,
+                    format!(
+                        "nothing is asked of `{name}`; expected {}",
+                        alternatives(&OPERATORS)
+                    ),
+                );
+                None
+            }
+            None => None,
+        }
+    }
+
+    /// A number, or a moment where the field is one, in billionths.
+    fn comparable(&mut self, node: &Node, field: Option<Field>, name: &str) -> Option<i128> {
+        let name = clip(name);
+        let Value::Scalar { text, .. } = &node.value else {
+            self.wrong(node, &format!("what `{name}` is compared with"), "a number");
+            return None;
+        };
+        match field.map(Field::value_type) {
+            Some(Type::Time) => match Timestamp::parse(text) {
+                Ok(time) => Some(i128::from(time.as_nanos())),
+                Err(message) => {
+                    self.mistakes.add(node.place, message);
+                    None
+                }
+            },
+            Some(Type::Text | Type::Address) => {
+                self.mistakes.add(
+                    node.place,
+                    format!("`{name}` is no number; expected a pattern (`=`, `!=`), `regex`, or a field that is a number"),
+                );
+                None
+            }
+            Some(Type::Number) | None => {
+                let number = billionths(text);
+                if number.is_none() {
+                    self.mistakes.add(
+                        node.place,
+                        format!(
+                            "`{name}` is compared with '{}'; expected a number such as 50 or 0.5",
+                            clip(text)
+                        ),
+                    );
+                }
+                number
+            }
+        }
+    }
+
+    /// Two ends, both within; none where they are not two, or no range.
+    fn between(&mut self, node: &Node, field: Option<Field>, name: &str) -> Vec<i128> {
+        let Value::Sequence(items) = &node.value else {
+            self.wrong(node, "between", "the two ends, as in [50, 100]");
+            return Vec::new();
+        };
+        let ends: Vec<i128> = items
+            .iter()
+            .filter_map(|item| self.comparable(item, field, name))
+            .collect();
+        if ends.len() < items.len() {
+            return Vec::new();
+        }
+        match ends.as_slice() {
+            [least, most] if least <= most => ends,
+            [_, _] => {
+                self.mistakes.add(
+                    node.place,
+                    "the ends of between are the wrong way round; expected the smaller one first",
+                );
+                Vec::new()
+            }
+            _ => {
+                self.mistakes.add(
+                    node.place,
+                    format!(
+                        "between has {} ends; expected two, as in [50, 100]",
+                        ends.len()
+                    ),
+                );
+                Vec::new()
+            }
+        }
+    }
+
+    fn networks(&mut self, node: &Node, field: Option<Field>, name: &str) -> Option<Against> {
+        if field.is_some_and(|field| field.value_type() != Type::Address) {
+            let addresses: Vec<&str> = Field::ALL
+                .iter()
+                .filter(|field| field.value_type() == Type::Address)
+                .map(|field| field.name())
+                .collect();
+            self.mistakes.add(
+                node.place,
+                format!(
+                    "`{}` holds no addresses; expected cidr on {}",
+                    clip(name),
+                    alternatives(&addresses)
+                ),
+            );
+        }
+        let mut networks = Vec::new();
+        for item in self.items(node, "cidr") {
+            let Value::Scalar { text, .. } = &item.value else {
+                self.wrong(item, "a network", "such as 10.0.0.0/8");
+                continue;
+            };
+            let address = text.parse::<std::net::IpAddr>().map(IpNet::from);
+            match address.ok().or_else(|| text.parse().ok()) {
+                Some(network) => networks.push(network),
+                None => self.mistakes.add(
+                    item.place,
+                    format!(
+                        "'{}' is no network; expected such as 10.0.0.0/8 or 2001:db8::/32",
+                        clip(text)
+                    ),
+                ),
+            }
+        }
+        Some(Against::Networks(networks.into()))
+    }
+
+    fn expressions(&mut self, node: &Node, name: &str) -> Option<Against> {
+        let mut expressions = Vec::new();
+        for item in self.items(node, "regex") {
+            let Value::Scalar { text, .. } = &item.value else {
+                self.wrong(
+                    item,
+                    &format!("a regular expression on `{}`", clip(name)),
+                    "text (in quotes)",
+                );
+                continue;
+            };
+            match expression(text) {
+                Ok(expression) => expressions.push(expression),
+                Err(message) => self.mistakes.add(item.place, message),
+            }
+        }
+        Some(Against::Expressions(expressions.into()))
+    }
+
+    fn patterns(&mut self, node: &Node, name: &str, field: Option<Field>) -> Patterns {
+        let on_names = matches!(
+            field,
+            Some(Field::Query | Field::QuerySpelled | Field::OtherQuestions)
+        );
+        let mut patterns = Patterns::new();
+        for item in self.items(node, &format!("the list of patterns on `{}`", clip(name))) {
+            // A number, true or null is meant as its text: `dest_port: 53`, `record_type: NULL`.
+            let text = match &item.value {
+                Value::Scalar { text, .. } => text,
+                Value::Null(text) if text.eq_ignore_ascii_case("null") => text,
+                _ => {
+                    let what = format!("a pattern on `{}`", clip(name));
+                    self.wrong(item, &what, "text, in which * is any run of bytes");
+                    continue;
+                }
+            };
+            let checked = if on_names {
+                check_name_pattern(text)
+            } else if text.is_empty() || text.len() > LONGEST {
+                Err(format!(
+                    "a pattern of {} bytes; expected 1 to {LONGEST}",
+                    text.len()
+                ))
+            } else {
+                Ok(())
+            };
+            if let Err(message) = checked.and_then(|()| patterns.add(Shape::Glob, text)) {
+                self.mistakes.add(item.place, message);
+            }
+        }
+        patterns
+    }
+
+    pub(super) fn domains(&mut self, node: &Node) -> Condition {
+        let mut patterns = Patterns::new();
+        for item in self.items(node, "domain") {
+            let Value::Scalar { text, .. } = &item.value else {
+                self.wrong(item, "a domain", "a name such as example.com");
+                continue;
+            };
+            if let Err(message) =
+                check_domain(text).and_then(|name| patterns.add(Shape::Domain, name))
+            {
+                self.mistakes.add(item.place, message);
+            }
+        }
+        Condition::covered(Field::Query, patterns)
+    }
+
+    /// The field of that name, or a word that joins conditions where one may stand.
+    fn field_or_joint(&mut self, place: Place, name: &str, what: &str) -> Option<Field> {
+        let near_joint = JOINTS.iter().find(|joint| joint.eq_ignore_ascii_case(name));
+        if let Some(joint) = near_joint {
+            let message = format!("`{}` in {what}; {}", clip(name), expected(joint, &JOINTS));
+            self.mistakes.add(place, message);
+            return None;
+        }
+        self.field(place, name, what)
+    }
+}
+
+/// A regular expression: found anywhere in the value, ASCII case does not count, `.` is any character.
+fn expression(text: &str) -> Result<Regex, String> {
+    if text.is_empty() || text.len() > LONGEST {
+        return Err(format!(
+            "a regular expression of {} bytes; expected 1 to {LONGEST}",
+            text.len()
+        ));
+    }
+    RegexBuilder::new(text)
+        .case_insensitive(true)
+        .dot_matches_new_line(true)
+        .size_limit(EXPRESSION_BYTES)
+        .dfa_size_limit(EXPRESSION_BYTES)
+        .build()
+        .map_err(|error| {
+            let reason = match &error {
+                regex::Error::CompiledTooBig(_) => "it grows too large".to_owned(),
+                other => other
+                    .to_string()
+                    .lines()
+                    .last()
+                    .unwrap_or_default()
+                    .trim_start_matches("error: ")
+                    .to_owned(),
+            };
+            format!(
+                "'{}' is no regular expression: {reason}; expected one without look-around and back-references, which takes linear time",
+                clip(text)
+            )
+        })
+}
