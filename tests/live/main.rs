@@ -29,6 +29,7 @@ mod full_disk;
 mod kernel_tunnels;
 mod link_types;
 mod losing;
+mod other_ports;
 mod permission;
 mod roles;
 mod table;
