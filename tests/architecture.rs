@@ -63,7 +63,7 @@ const AROUND: [(&str, &[&str]); 7] = [
 ];
 
 /// Which module each library belongs to.
-const LIBRARIES: [(&str, &[&str]); 17] = [
+const LIBRARIES: [(&str, &[&str]); 18] = [
     ("pcap", &["capture"]),
     ("flate2", &["capture"]),
     ("zstd", &["capture"]),
@@ -77,6 +77,7 @@ const LIBRARIES: [(&str, &[&str]); 17] = [
     ("ctrlc", &["main"]),
     ("signal_hook", &["main"]),
     ("croner", &["aggregate", "rule"]),
+    ("aho_corasick", &["rule"]),
     ("psl", &["event"]),
     ("regex", &["rule"]),
     ("saphyr_parser", &["rule"]),

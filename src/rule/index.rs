@@ -4,9 +4,13 @@
 //! up at those of its own ends that have a depth at which anything is filed, so that a million patterns cost what one
 //! costs: a few look-ups in a hash table keyed against attackers' choice of names. What is found is then compared. A small
 //! filter stands before the table, because a table of a million entries is far from the processor and the filter is not.
+//!
+//! A pattern without such an end (`*tunnel*`) is filed under its longest literal; one walk over the name finds all of those
+//! that are in it. Only what has neither (`*`) is compared with every name.
 
 use std::sync::Arc;
 
+use aho_corasick::AhoCorasick;
 use hashbrown::HashTable;
 
 use super::pattern::{Pattern, Patterns};
@@ -36,6 +40,31 @@ struct Entry {
     next: u32,
 }
 
+/// Literals on their way into the index.
+#[derive(Default)]
+struct Literals<'a> {
+    texts: Vec<&'a [u8]>,
+    /// The first entry of each literal's chain.
+    heads: Vec<u32>,
+    places: std::collections::HashMap<&'a [u8], usize, ahash::RandomState>,
+}
+
+impl<'a> Literals<'a> {
+    /// Begins a literal's chain with an entry; gives the one that began it before.
+    fn begin(&mut self, literal: &'a [u8], entry: u32) -> u32 {
+        let next = self.texts.len();
+        let place = *self.places.entry(literal).or_insert(next);
+        match self.heads.get_mut(place) {
+            Some(head) => std::mem::replace(head, entry),
+            None => {
+                self.texts.push(literal);
+                self.heads.push(entry);
+                END
+            }
+        }
+    }
+}
+
 /// Lists of patterns on names, by the names' ends.
 #[derive(Debug, Default)]
 pub(super) struct Index {
@@ -47,7 +76,12 @@ pub(super) struct Index {
     filter: Vec<u64>,
     /// Bit n is set where an end of n parts is filed.
     depths: u64,
-    /// Entries without an end.
+    /// What finds the literals of the patterns without an end in a name; `None` where there are none, or where they are
+    /// too many for it.
+    literals: Option<AhoCorasick>,
+    /// The first entry of each literal's chain.
+    literal_heads: Vec<u32>,
+    /// Entries without an end and without a literal.
     endless: Vec<u32>,
     /// What the last bytes of a filed end are.
     tails: Tails,
@@ -139,16 +173,19 @@ impl Index {
             lists: Vec::new(),
             ..Self::default()
         };
+        let mut literals = Literals::default();
         for (list, patterns) in (0..).zip(&lists) {
             index.lists.push(Arc::clone(patterns));
             for place in (0..).take(patterns.len()) {
-                index.file(Entry {
+                let entry = Entry {
                     list,
                     place,
                     next: END,
-                });
+                };
+                index.file(entry, &lists, &mut literals);
             }
         }
+        index.find_literals(literals);
         index.endless.shrink_to_fit();
         let ends = index
             .heads
@@ -163,8 +200,33 @@ impl Index {
         &self.lists
     }
 
-    fn file(&mut self, mut entry: Entry) {
-        let lists = &self.lists;
+    /// Has the literals found, or, where that cannot be, has their patterns compared with every name.
+    fn find_literals(&mut self, literals: Literals<'_>) {
+        if literals.heads.is_empty() {
+            return;
+        }
+        match AhoCorasick::new(&literals.texts) {
+            Ok(finder) => {
+                self.literals = Some(finder);
+                self.literal_heads = literals.heads;
+            }
+            Err(_) => {
+                for mut next in literals.heads {
+                    while let Some((entry, _)) = self.entry(next) {
+                        self.endless.push(next);
+                        next = entry.next;
+                    }
+                }
+            }
+        }
+    }
+
+    fn file<'a>(
+        &mut self,
+        mut entry: Entry,
+        lists: &'a [Arc<Patterns>],
+        literals: &mut Literals<'a>,
+    ) {
         let entries = &self.entries;
         let Ok(number) = u32::try_from(entries.len()) else {
             return;
@@ -201,43 +263,46 @@ impl Index {
                     }
                 }
             }
-            None => self.endless.push(number),
+            None => match pattern(lists, entry).and_then(Pattern::literal) {
+                Some(literal) => entry.next = literals.begin(literal, number),
+                None => self.endless.push(number),
+            },
         }
         self.entries.push(entry);
     }
 
     /// Whether any list may cover a name with such an end. Never false where one does.
     pub(super) fn may_want(&self, tail: Tail) -> bool {
-        !self.endless.is_empty() || self.tails.may_hold(tail)
+        !self.endless.is_empty() || self.literals.is_some() || self.tails.may_hold(tail)
     }
 
     /// Whether any list may cover a name (lower case, presentation form). Never false where one does; true without a
     /// look where too many patterns share an end.
     pub(super) fn wants(&self, name: &[u8]) -> bool {
-        let mut wanted = self.endless.len() > COMPARED
+        let covers = |pattern: Pattern<'_>| pattern.covers(name);
+        let is_compared = self.endless.len() <= COMPARED;
+        if !is_compared
             || self.endless.iter().any(|number| {
                 self.entry(*number)
-                    .is_some_and(|(_, pattern)| pattern.covers(name))
-            });
-        if wanted {
+                    .is_some_and(|(_, pattern)| covers(pattern))
+            })
+        {
             return true;
         }
-        self.each_head(name, &mut |head| {
+        let mut wants = |head| {
             let mut next = head;
             for _ in 0..COMPARED {
                 let Some((entry, pattern)) = self.entry(next) else {
                     return false;
                 };
-                if pattern.covers(name) {
-                    wanted = true;
+                if covers(pattern) {
                     return true;
                 }
                 next = entry.next;
             }
-            wanted = next != END;
-            wanted
-        });
-        wanted
+            next != END
+        };
+        self.each_head(name, &mut wants) || self.each_literal(name, &mut wants)
     }
 
     /// Calls `found` with the place of each list that covers a name (lower case, presentation form); more than once
@@ -250,7 +315,7 @@ impl Index {
                 found(entry.list);
             }
         }
-        self.each_head(name, &mut |head| {
+        let mut compare = |head| {
             let mut next = head;
             while let Some((entry, pattern)) = self.entry(next) {
                 if pattern.covers(name) {
@@ -259,11 +324,23 @@ impl Index {
                 next = entry.next;
             }
             false
-        });
+        };
+        self.each_head(name, &mut compare);
+        self.each_literal(name, &mut compare);
     }
 
-    /// Calls `visit` with the chain of each end of a name, shortest first, until it says true.
-    fn each_head(&self, name: &[u8], visit: &mut dyn FnMut(u32) -> bool) {
+    /// Calls `visit` with the chain of each literal that is in a name, until it says true; whether it did.
+    fn each_literal(&self, name: &[u8], visit: &mut dyn FnMut(u32) -> bool) -> bool {
+        self.literals.as_ref().is_some_and(|literals| {
+            literals.find_overlapping_iter(name).any(|found| {
+                let head = self.literal_heads.get(found.pattern().as_usize());
+                head.is_some_and(|head| visit(*head))
+            })
+        })
+    }
+
+    /// Calls `visit` with the chain of each end of a name, shortest first, until it says true; whether it did.
+    fn each_head(&self, name: &[u8], visit: &mut dyn FnMut(u32) -> bool) -> bool {
         let mut depth = 0u32;
         let starts = memchr::memrchr_iter(b'.', name)
             .map(|dot| dot.saturating_add(1))
@@ -272,7 +349,7 @@ impl Index {
             depth = depth.saturating_add(1);
             let left = self.depths.checked_shr(depth).unwrap_or(0);
             if left == 0 {
-                return;
+                return false;
             }
             if left & 1 == 0 {
                 continue;
@@ -289,9 +366,10 @@ impl Index {
             if let Some(&head) = head
                 && visit(head)
             {
-                return;
+                return true;
             }
         }
+        false
     }
 
     fn entry(&self, number: u32) -> Option<(Entry, Pattern<'_>)> {
@@ -329,7 +407,7 @@ mod tests {
         #[test]
         fn no_name_is_lost_before_it_is_compared(
             patterns in prop::collection::vec(
-                (any::<bool>(), "[*]?[.]?([ab*]{1,3}[.]){0,3}[ab]{1,6}"), 1..5),
+                (any::<bool>(), "[*]?[.]?([ab*]{1,3}[.]){0,3}[ab]{1,6}[*]?"), 1..5),
             names in prop::collection::vec("([ab]{1,3}[.]){0,4}[ab]{1,6}", 1..20),
         ) {
             let lists = patterns

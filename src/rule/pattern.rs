@@ -54,6 +54,15 @@ impl<'a> Pattern<'a> {
         tail.get(dot.saturating_add(1)..)
             .filter(|suffix| !suffix.is_empty())
     }
+
+    /// The longest run of literal bytes, which every covered value holds; `None` where there is none.
+    #[must_use]
+    pub fn literal(self) -> Option<&'a [u8]> {
+        self.text
+            .split(|&byte| byte == b'*' && self.shape == Shape::Glob)
+            .max_by_key(|run| run.len())
+            .filter(|run| !run.is_empty())
+    }
 }
 
 /// The first run of literal bytes begins the value, the last ends it, those between follow one another; taking the

@@ -705,10 +705,22 @@ fn too_many_patterns_of_one_end_are_wanted_unseen_and_matched_exactly() {
     assert!(!wants(&rules, b"x.test"));
     assert_eq!(matches(&rules, &event("x.example")), []);
     assert_eq!(matches(&rules, &event("a0-b.example")).len(), 1);
-    let names: Vec<String> = (0..200).map(|number| format!("a{number}*")).collect();
+    // Without an end they are found by their longest literal.
+    let names: Vec<String> = (0..200)
+        .map(|number| format!("*long{number:03}*x*"))
+        .collect();
     let rules = Rules::new(vec![Rule::hunt(&names).unwrap()]).unwrap();
-    assert!(wants(&rules, b"x.test"));
-    assert_eq!(matches(&rules, &event("x.test")), []);
+    assert!(
+        !wants(&rules, b"x.test")
+            && !wants(&rules, b"long.test")
+            && !wants(&rules, b"long007.test")
+    );
+    assert!(wants(&rules, b"long007.xtest"));
+    let names: Vec<String> = (0..200).map(|number| format!("long*{number}*")).collect();
+    let rules = Rules::new(vec![Rule::hunt(&names).unwrap()]).unwrap();
+    assert!(wants(&rules, b"long.test"), "too many share a literal");
+    assert_eq!(matches(&rules, &event("long.test")), []);
+    assert_eq!(matches(&rules, &event("long-7.test")).len(), 1);
     let deep = format!("{}x", "a.".repeat(100));
     let rules = Rules::new(vec![Rule::hunt(std::slice::from_ref(&deep)).unwrap()]).unwrap();
     assert!(
