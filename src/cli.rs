@@ -200,6 +200,9 @@ pub struct Common {
     /// The field cim_entity_zone of every event
     #[arg(long, value_name = "NAME", help_heading = "Events")]
     pub cim_entity_zone: Option<String>,
+    /// What is known of addresses, as Splunk Enterprise Security's asset list (CSV): src_bunit, src_category, src_priority, dest_...
+    #[arg(long, value_name = "FILE", help_heading = "Events")]
+    pub assets: Option<PathBuf>,
     /// Answers in this network mean that the name was blocked, beside 0.0.0.0 and ::
     #[arg(long = "sinkhole", value_name = "CIDR", help_heading = "Events")]
     pub sinkholes: Vec<String>,

@@ -10,7 +10,7 @@ use crate::capture::{Files, Live, LiveOptions, Source, check_filter, expand};
 use crate::cli::{Common, Replay, Sniff};
 use crate::encrypted::KnownResolvers;
 use crate::error::Error;
-use crate::event::Maker;
+use crate::event::{Assets, Maker};
 use crate::frame::{Ports, refused_link};
 use crate::pipeline::{Run, Span, Writers};
 use crate::privilege;
@@ -157,6 +157,7 @@ struct Plan {
     format: Format,
     shared_stdout: bool,
     sensor: Arc<str>,
+    assets: Assets,
     sinkholes: Vec<ipnet::IpNet>,
     roles: NamedRoles,
 }
@@ -224,6 +225,7 @@ impl Plan {
             format,
             shared_stdout,
             sensor: common.sensor.clone().unwrap_or_else(host_name).into(),
+            assets: assets(common)?,
             sinkholes: networks("--sinkhole", &common.sinkholes)?,
             roles: NamedRoles::new(
                 &networks("--resolvers", &common.resolvers)?,
@@ -243,6 +245,7 @@ impl Plan {
             format,
             shared_stdout,
             sensor,
+            assets,
             sinkholes,
             roles,
         } = self;
@@ -287,6 +290,7 @@ impl Plan {
         let maker = Maker {
             sensor,
             zone: common.cim_entity_zone.as_deref().map(Arc::from),
+            assets,
             sources: source.names(),
             sinkholes,
             ports: ports.clone(),
@@ -337,6 +341,29 @@ fn known_resolvers(path: Option<&Path>) -> Result<KnownResolvers, Error> {
             message: mistake.message,
         });
         Error::Rules(mistakes.collect())
+    })
+}
+
+/// What is known of addresses: nothing, or what a file says.
+fn assets(common: &Common) -> Result<Assets, Error> {
+    let Some(path) = &common.assets else {
+        return Ok(Assets::default());
+    };
+    let mistake = |line: u64, message: String| Mistake {
+        file: path.display().to_string().into(),
+        line: u32::try_from(line).unwrap_or(u32::MAX),
+        column: 0,
+        message,
+    };
+    let file = std::fs::File::open(path)
+        .map_err(|error| Error::Rules(vec![mistake(0, format!("cannot be read: {error}"))]))?;
+    Assets::read(file, common.cim_entity_zone.as_deref()).map_err(|found| {
+        let found = found.into_iter();
+        Error::Rules(
+            found
+                .map(|found| mistake(found.line, found.message))
+                .collect(),
+        )
     })
 }
 

@@ -1,5 +1,6 @@
 //! The event: one DNS transaction with the fields of the CIM's Network_Resolution data model.
 
+mod assets;
 mod derived;
 pub mod field;
 mod make;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+pub use assets::{Asset, AssetMistake, Assets};
 pub use field::{Field, Kind, Type, Value, Values, billionths};
 pub use make::Maker;
 
@@ -168,6 +170,10 @@ pub struct Event {
     pub dest_port: u16,
     /// The hardware address on the resolver's side.
     pub dest_mac: Option<Mac>,
+    /// What is known of the client.
+    pub src_asset: Option<Arc<Asset>>,
+    /// What is known of the resolver.
+    pub dest_asset: Option<Arc<Asset>>,
     /// UDP or TCP.
     pub transport: Transport,
     /// The message ID.
@@ -267,6 +273,12 @@ impl Event {
                 if let Some(mac) = self.src_mac {
                     take(Value::Mac(mac));
                 }
+            }
+            Field::DestBunit | Field::DestCategory | Field::DestPriority => {
+                each_of_asset(field, self.dest_asset.as_deref(), take);
+            }
+            Field::SrcBunit | Field::SrcCategory | Field::SrcPriority => {
+                each_of_asset(field, self.src_asset.as_deref(), take);
             }
             Field::Duration | Field::ResponseTime => {
                 if let Some(duration) = self.duration {
@@ -416,6 +428,21 @@ pub fn of_name(field: Field, name: &str) -> Option<Value<'_>> {
     }
 }
 
+/// The values of a field that comes from the list of assets.
+fn each_of_asset<'a>(field: Field, asset: Option<&'a Asset>, take: &mut dyn FnMut(Value<'a>)) {
+    let Some(asset) = asset else {
+        return;
+    };
+    let values: &[Box<str>] = match field {
+        Field::DestBunit | Field::SrcBunit => asset.bunit.as_slice(),
+        Field::DestPriority | Field::SrcPriority => asset.priority.as_slice(),
+        _ => &asset.category,
+    };
+    for value in values {
+        take(Value::Text(Cow::Borrowed(value)));
+    }
+}
+
 impl Serialize for Event {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
@@ -431,7 +458,13 @@ impl Event {
     /// Those of the serializer.
     pub fn serialize_into<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
         for &field in Field::ALL {
+            let is_absent = match field {
+                Field::DestCategory => self.dest_asset.is_none(),
+                Field::SrcCategory => self.src_asset.is_none(),
+                _ => false,
+            };
             match field.kind() {
+                _ if is_absent => {}
                 Kind::Many => map.serialize_entry(field.name(), &Values { event: self, field })?,
                 Kind::One => {
                     let mut result = Ok(());

@@ -81,7 +81,7 @@ const LIBRARIES: [(&str, &[&str]); 18] = [
     ("psl", &["event"]),
     ("regex", &["rule"]),
     ("saphyr_parser", &["rule"]),
-    ("csv", &["sink"]),
+    ("csv", &["event", "sink"]),
 ];
 
 fn sources(folder: &Path, list: &mut Vec<PathBuf>) {

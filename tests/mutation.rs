@@ -323,6 +323,7 @@ fn run(originals: &Arc<[Original]>, seed: u64, packets: u64, events: Place) -> R
         maker: Maker {
             sensor: Arc::clone(&sensor),
             zone: None,
+            assets: Default::default(),
             sources: vec![Arc::from("damaged")],
             sinkholes: Vec::new(),
             ports,

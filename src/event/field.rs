@@ -95,6 +95,9 @@ fields! {
     DestIp "dest_ip" One Address "The same.";
     DestPort "dest_port" One Number "The resolver's port.";
     DestMac "dest_mac" One Text "The hardware address on the resolver's side of the link; absent where the link has none.";
+    DestBunit "dest_bunit" One Text "The business unit of `dest` in the list of assets; absent without one.";
+    DestCategory "dest_category" Many Text "Its categories there; absent without one.";
+    DestPriority "dest_priority" One Text "Its priority there; absent without one.";
     Duration "duration" One Number "Response time minus query time in seconds; absent where not both were seen.";
     MessageType "message_type" One Text "`Response` where one was seen, else `Query`.";
     Name "name" One Text "What was seen of the transaction.";
@@ -109,6 +112,9 @@ fields! {
     SrcIp "src_ip" One Address "The same.";
     SrcPort "src_port" One Number "The client's port.";
     SrcMac "src_mac" One Text "The hardware address on the client's side of the link; absent where the link has none.";
+    SrcBunit "src_bunit" One Text "The business unit of `src` in the list of assets; absent without one.";
+    SrcCategory "src_category" Many Text "Its categories there; absent without one.";
+    SrcPriority "src_priority" One Text "Its priority there; absent without one.";
     Tag "tag" Many Text "`network`, `resolution`, `dns`.";
     TransactionId "transaction_id" One Number "The message ID.";
     Transport "transport" One Text "`udp` or `tcp`.";

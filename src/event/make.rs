@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Anomaly, Event, Outcome, Seen};
+use super::{Anomaly, Assets, Event, Outcome, Seen};
 use crate::frame::{Layers, Mac, Ports};
 use crate::message::{Cut, Message, Section};
 use crate::time::Timestamp;
@@ -16,6 +16,8 @@ pub struct Maker {
     pub sensor: Arc<str>,
     /// The configured zone.
     pub zone: Option<Arc<str>>,
+    /// What is known of addresses.
+    pub assets: Assets,
     /// The inputs' names, in the order of the packets' `input`.
     pub sources: Vec<Arc<str>>,
     /// Addresses that stand for a blocked answer, beside 0.0.0.0 and ::.
@@ -71,6 +73,8 @@ impl Maker {
             dest: transaction.resolver,
             dest_port: transaction.resolver_port,
             dest_mac,
+            src_asset: self.assets.find(transaction.client).cloned(),
+            dest_asset: self.assets.find(transaction.resolver).cloned(),
             transport: transaction.transport,
             transaction_id: transaction.id,
             opcode: said.opcode.clone(),

@@ -24,6 +24,8 @@ fn event(query: &str) -> Event {
         dest: IpAddr::V4(Ipv4Addr::new(10, 9, 0, 53)),
         dest_port: 53,
         dest_mac: None,
+        src_asset: None,
+        dest_asset: None,
         transport: Transport::Udp,
         transaction_id: 1,
         opcode: Cow::Borrowed("QUERY"),
