@@ -1,9 +1,10 @@
-//! Where packets come from: capture files, standard input, live interfaces. The sole user of libpcap,
-//! which reads the interfaces and compiles the filters; files are read here.
+//! Where packets come from: capture files, standard input, live interfaces, and resolvers that send dnstap. The sole user of
+//! libpcap, which reads the interfaces and compiles the filters; files are read here.
 
 mod ahead;
 mod blocks;
 mod compressed;
+mod dnstap_file;
 mod file;
 mod filter;
 mod kind;
@@ -12,6 +13,7 @@ mod live;
 mod pcap_file;
 mod pcapng_file;
 mod record;
+mod tap;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -24,6 +26,7 @@ use crate::time::Timestamp;
 pub use file::{Files, expand};
 pub use filter::check_filter;
 pub use live::{InterfaceInfo, Live, LiveOptions, interfaces};
+pub use tap::TapPlace;
 
 /// Takes packets as they are read.
 pub trait TakePackets {
@@ -94,7 +97,7 @@ pub enum CaptureError {
         links: String,
     },
     /// A folder without captures.
-    #[error("{path}: no capture file in this folder; expected pcap or pcapng files")]
+    #[error("{path}: no capture file in this folder; expected pcap, pcapng or dnstap files")]
     EmptyFolder {
         /// The folder.
         path: String,
@@ -146,6 +149,22 @@ pub enum CaptureError {
         name: String,
         /// The link type.
         link: String,
+    },
+    /// A filter, and a file without packets.
+    #[error(
+        "{path}: it is dnstap, which has no packets for a filter; leave the filter out, or name the captures alone"
+    )]
+    NoFilter {
+        /// The file.
+        path: String,
+    },
+    /// Nobody can connect there to send dnstap.
+    #[error("dnstap {place}: {reason}")]
+    Tap {
+        /// The socket.
+        place: String,
+        /// What the system said, or what is in the way.
+        reason: String,
     },
     /// The filter expression is wrong.
     #[error(

@@ -26,7 +26,7 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Watch live interfaces until Ctrl-C
+    /// Watch live interfaces, and what resolvers send by dnstap, until Ctrl-C
     Sniff(Box<Sniff>),
     /// Read capture files
     Replay(Box<Replay>),
@@ -40,8 +40,16 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct Sniff {
     /// Interface to watch; may be given several times (`any` for all)
-    #[arg(short, long = "interface", value_name = "INTERFACE", required = true)]
+    #[arg(
+        short,
+        long = "interface",
+        value_name = "INTERFACE",
+        required_unless_present = "dnstap"
+    )]
     pub interfaces: Vec<String>,
+    /// Take dnstap from resolvers that connect here: unix:PATH or tcp:ADDRESS:PORT; may be given several times
+    #[arg(long, value_name = "SOCKET")]
+    pub dnstap: Vec<String>,
     /// Filter in libpcap's language; none by default, because tunnels hide the ports
     #[arg(short, long, value_name = "BPF", conflicts_with = "expression")]
     pub filter: Option<String>,
@@ -71,7 +79,7 @@ pub struct Sniff {
 /// `replay`.
 #[derive(Debug, Args)]
 pub struct Replay {
-    /// pcap and pcapng files (also compressed), folders of them, or - for standard input
+    /// pcap, pcapng, dnstap (also compressed), folders of them, or - for standard input
     #[arg(value_name = "FILE", required_unless_present = "read")]
     pub files: Vec<PathBuf>,
     /// The same; what follows is then a filter, as tcpdump takes it
@@ -295,7 +303,9 @@ pub fn with_command(mut arguments: Vec<OsString>) -> Result<Vec<OsString>, clap:
     }
     let is_interface = |argument: &OsString| {
         argument.to_str().is_some_and(|text| {
-            text.starts_with("--interface") || (text.starts_with("-i") && !text.starts_with("--"))
+            text.starts_with("--interface")
+                || text.starts_with("--dnstap")
+                || (text.starts_with("-i") && !text.starts_with("--"))
         })
     };
     let command = if arguments.iter().skip(1).any(is_interface) {
@@ -347,6 +357,10 @@ mod tests {
             Some("sniff")
         );
         assert_eq!(command("dnsterrier -ieth0").as_deref(), Some("sniff"));
+        assert_eq!(
+            command("dnsterrier --dnstap unix:/run/dnstap.sock").as_deref(),
+            Some("sniff")
+        );
         assert_eq!(
             command("dnsterrier replay a.pcap").as_deref(),
             Some("replay")

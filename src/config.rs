@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::aggregate::{self, Aggregator, Window};
-use crate::capture::{Files, Live, LiveOptions, Source, check_filter, expand};
+use crate::capture::{Files, Live, LiveOptions, Source, TapPlace, check_filter, expand};
 use crate::cli::{Common, Replay, Sniff};
 use crate::encrypted::KnownResolvers;
 use crate::error::Error;
@@ -37,6 +37,7 @@ pub struct Ready {
 pub fn sniff(arguments: Sniff, show: fn(&str)) -> Result<Ready, Error> {
     let Sniff {
         interfaces,
+        dnstap,
         filter,
         expression,
         snaplen,
@@ -56,7 +57,11 @@ pub fn sniff(arguments: Sniff, show: fn(&str)) -> Result<Ready, Error> {
         duration: duration.as_deref().map(span).transpose()?,
         refuse: refused_link,
     };
-    let live = Live::open(&interfaces, &options)?;
+    let taps = dnstap
+        .iter()
+        .map(|place| place.parse().map_err(Error::Usage));
+    let taps: Vec<TapPlace> = taps.collect::<Result<_, _>>()?;
+    let live = Live::open(&interfaces, &taps, &options)?;
     let became = privilege::give_up(user.as_deref())?;
     let user = became
         .map(|name| format!(", as {name}"))

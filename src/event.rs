@@ -112,6 +112,8 @@ pub enum Anomaly {
     PortMismatch,
     /// On none of the ports that were named; found by its shape.
     OtherPort,
+    /// A server said by dnstap what it took and sent, but not from whom, or on which port.
+    AddressMissing,
     /// That section could not be decoded to its end.
     Malformed(&'static str),
     /// There was more of it than is kept.
@@ -137,6 +139,7 @@ impl fmt::Display for Anomaly {
             Self::AnsweredFrom(address) => write!(f, "answered_from:{address}"),
             Self::PortMismatch => f.write_str("port_mismatch"),
             Self::OtherPort => f.write_str("other_port"),
+            Self::AddressMissing => f.write_str("address_missing"),
             Self::Malformed(section) => write!(f, "malformed:{section}"),
             Self::Cut(what) => write!(f, "{what}_cut"),
             Self::Mdns => f.write_str("mdns"),

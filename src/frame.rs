@@ -8,7 +8,7 @@ use arrayvec::ArrayVec;
 
 use crate::encrypted::Ends;
 use crate::packet::Packet;
-use crate::stats::{self, Further, Packets, Tunnels};
+use crate::stats::{self, Dnstap, Further, Packets, Tunnels};
 use crate::time::Timestamp;
 
 mod anywhere;
@@ -28,6 +28,7 @@ mod plain;
 mod port;
 mod ppp;
 mod tag;
+mod tapped;
 mod transport;
 mod tunnel;
 mod wireless;
@@ -184,6 +185,8 @@ pub struct Decoder {
     pub further: Further,
     /// The encapsulations that were taken off.
     pub tunnels: Tunnels,
+    /// What became of the frames of dnstap.
+    pub dnstap: Dnstap,
 }
 
 impl Decoder {
@@ -209,6 +212,7 @@ impl Decoder {
             stats: Packets::default(),
             further: Further::default(),
             tunnels: Tunnels::default(),
+            dnstap: Dnstap::default(),
         }
     }
 

@@ -10,7 +10,8 @@
 //! Read them from top to bottom and you have followed a packet:
 //!
 //! - [`time`] is packet time, [`stats`] what was counted: the two that every stage may use.
-//! - [`packet`] is what a capture gives; [`capture`] reads files, standard input and interfaces.
+//! - [`packet`] is what a capture gives; [`dnstap`] what a resolver says of its messages, where nobody saw the packets;
+//!   [`capture`] reads files, standard input, interfaces and resolvers.
 //! - [`encrypted`] is what can be seen of DNS that nobody can read; [`shape`] tells DNS from other bytes.
 //! - [`frame`] takes the layers off; [`stream`] turns TCP segments into messages.
 //! - [`message`] walks a DNS message; [`transaction`] pairs queries with responses; [`event`] says it in the words of the
@@ -26,6 +27,8 @@ pub mod time;
 pub mod stats;
 
 pub mod packet;
+
+pub mod dnstap;
 
 pub mod capture;
 

@@ -6,6 +6,11 @@ use crate::time::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LinkType(pub i32);
 
+impl LinkType {
+    /// No link at all: the bytes are a frame of dnstap. No number of the registry is negative.
+    pub const DNSTAP: Self = Self(i32::MIN);
+}
+
 /// One packet, borrowed from its batch.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet<'a> {

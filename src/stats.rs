@@ -13,7 +13,7 @@ use crate::time::Timestamp;
 /// What the capture thread counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Capture {
-    /// Packets read from the inputs.
+    /// Packets read from the inputs; also frames of dnstap.
     pub received: u64,
     /// Bytes of them that the capture kept.
     pub bytes: u64,
@@ -29,6 +29,16 @@ pub struct Capture {
     pub interface_dropped: u64,
     /// Inputs that ended in the middle of a record, or could not be read to their end.
     pub inputs_cut: u64,
+    /// Connections over which a resolver sent dnstap (live only).
+    pub dnstap_connections: u64,
+    /// Connections for dnstap that were closed at once: too many, or frames of another kind (live only).
+    pub dnstap_refused: u64,
+    /// Connections for dnstap that ended in the middle of a frame, without saying that they end, or in what cannot be
+    /// Frame Streams (live only).
+    pub dnstap_cut: u64,
+    /// Frames of dnstap without a time, or, live, with one that is not now: they got that of the frame before or, live, the
+    /// machine's.
+    pub dnstap_untimely: u64,
     /// UDP messages of which the snaplen cut off the end; they are read as far as they go.
     pub messages_cut: u64,
     /// Capture time of the first packet.
@@ -88,6 +98,26 @@ counters! {
         malformed,
         /// The capture's snaplen cut the packet before the end of its headers.
         snaplen,
+        /// No packet but a frame of dnstap.
+        dnstap,
+    }
+}
+
+counters! {
+    /// What became of each frame of dnstap: exactly one of these.
+    Dnstap {
+        /// Gave a query.
+        query,
+        /// Gave a response.
+        response,
+        /// Gave a query and its response.
+        both,
+        /// Of another type than `MESSAGE`, the only one that there is.
+        not_a_message,
+        /// Not the Protocol Buffers that dnstap.proto describes.
+        malformed,
+        /// Holds neither a query nor a response.
+        no_dns,
     }
 }
 
@@ -172,6 +202,16 @@ counters! {
         vntag,
         /// MACsec with its payload in clear (802.1AE).
         macsec,
+        /// No packet, but dnstap: a server says what it took and sent.
+        dnstap,
+        /// DNS over TLS (RFC 7858), taken off by that server.
+        dot,
+        /// DNS over HTTPS (RFC 8484), taken off by that server.
+        doh,
+        /// DNS over QUIC (RFC 9250), taken off by that server.
+        doq,
+        /// DNSCrypt, taken off by that server.
+        dnscrypt,
     }
 }
 
@@ -279,6 +319,16 @@ counters! {
     }
 }
 
+impl Dnstap {
+    /// The messages that the frames gave.
+    #[must_use]
+    pub const fn messages(&self) -> u64 {
+        self.query
+            .saturating_add(self.response)
+            .saturating_add(self.both.saturating_mul(2))
+    }
+}
+
 /// What was done with the transactions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Events {
@@ -363,6 +413,8 @@ pub struct Stats {
     pub packets: Packets,
     /// What was handed on of packets that hold several.
     pub further: Further,
+    /// The frames of dnstap.
+    pub dnstap: Dnstap,
     /// What was found on other ports.
     pub any_port: AnyPort,
     /// The encapsulations that were taken off.
@@ -495,13 +547,22 @@ impl Stats {
                 self.packets.total(),
             ),
             (
+                "frames of dnstap = sum of their outcomes",
+                self.packets.dnstap,
+                self.dnstap.total(),
+            ),
+            (
                 "TCP packets, and further TCP segments in them = sum of the segments' outcomes",
                 self.packets.tcp + self.further.tcp,
                 self.segments.total(),
             ),
             (
-                "UDP packets, further datagrams in them, beginnings of lost ones, messages of streams = sum of the messages' outcomes",
-                self.packets.udp + self.further.udp + self.fragments.beginnings + self.streams.messages,
+                "UDP packets, further datagrams in them, beginnings of lost ones, messages of streams and of dnstap = sum of the messages' outcomes",
+                self.packets.udp
+                    + self.further.udp
+                    + self.fragments.beginnings
+                    + self.streams.messages
+                    + self.dnstap.messages(),
                 self.messages.total(),
             ),
             (
@@ -558,17 +619,25 @@ mod tests {
     fn sound() -> Stats {
         Stats {
             capture: Capture {
-                received: 10,
+                received: 14,
                 other_port: 2,
                 outside_time: 1,
-                handed_on: 7,
+                handed_on: 11,
                 ..Capture::default()
             },
             packets: Packets {
                 udp: 4,
                 tcp: 2,
                 not_ip: 1,
+                dnstap: 4,
                 ..Packets::default()
+            },
+            dnstap: Dnstap {
+                query: 1,
+                response: 1,
+                both: 1,
+                malformed: 1,
+                ..Dnstap::default()
             },
             segments: Segments {
                 empty: 1,
@@ -581,7 +650,9 @@ mod tests {
             },
             messages: Messages {
                 query: 2,
+                query_copy: 2,
                 response: 1,
+                response_copy: 2,
                 response_unmatched: 1,
                 mdns: 1,
                 ..Messages::default()
@@ -620,10 +691,12 @@ mod tests {
 
     #[test]
     fn one_thing_lost_breaks_an_identity() {
-        let losses: [fn(&mut Stats); 10] = [
+        let losses: [fn(&mut Stats); 12] = [
             |stats| stats.capture.other_port -= 1,
             |stats| stats.capture.handed_on -= 1,
             |stats| stats.packets.not_ip -= 1,
+            |stats| stats.dnstap.malformed -= 1,
+            |stats| (stats.dnstap.both, stats.dnstap.query) = (0, 2),
             |stats| stats.segments.empty -= 1,
             |stats| stats.messages.response -= 1,
             |stats| stats.transactions.unanswered -= 1,

@@ -81,7 +81,7 @@ fn visible(stats: &Stats) -> Vec<String> {
     let heard = messages.total() - messages.not_dns;
     warn(
         capture.received == 0,
-        "no packet was seen: is this the right interface, is the file empty, or does a filter let nothing through?"
+        "no packet was seen: is this the right interface, does the resolver send dnstap here, is the file empty, or does a filter let nothing through?"
             .to_owned(),
     );
     warn(
@@ -125,6 +125,20 @@ fn visible(stats: &Stats) -> Vec<String> {
             thousands(capture.kernel_dropped),
             thousands(capture.interface_dropped)
         ),
+    );
+    warn(
+        capture.dnstap_refused + capture.dnstap_cut > 0,
+        format!(
+            "of {} for dnstap {} refused (too many, or not dnstap), and {} ended in the middle of something",
+            counted(capture.dnstap_connections, "connection"),
+            thousands(capture.dnstap_refused),
+            thousands(capture.dnstap_cut),
+        ),
+    );
+    let unread = stats.dnstap.malformed + stats.dnstap.not_a_message + stats.dnstap.no_dns;
+    warn(
+        unread > 0,
+        format!("{} of dnstap held no DNS message", counted(unread, "frame")),
     );
     let unseen = [
         (packets.tunnel, "in tunnels that are not followed"),
@@ -379,6 +393,7 @@ fn counters(stats: &Stats) -> String {
         .ok();
     };
     section("packets", stats.packets.named().collect());
+    section("dnstap", stats.dnstap.named().collect());
     section("any_port", stats.any_port.named().collect());
     section("segments", stats.segments.named().collect());
     section("streams", stats.streams.named().collect());

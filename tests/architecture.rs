@@ -15,10 +15,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order of the flow; `time` and `stats` may be imported by all.
-const FLOW: [&str; 16] = [
+const FLOW: [&str; 17] = [
     "time",
     "stats",
     "packet",
+    "dnstap",
     "capture",
     "encrypted",
     "shape",
@@ -63,13 +64,14 @@ const AROUND: [(&str, &[&str]); 7] = [
 ];
 
 /// Which module each library belongs to.
-const LIBRARIES: [(&str, &[&str]); 18] = [
+const LIBRARIES: &[(&str, &[&str])] = &[
     ("pcap", &["capture"]),
     ("flate2", &["capture"]),
     ("zstd", &["capture"]),
     ("liblzma", &["capture"]),
     ("lz4_flex", &["capture"]),
     ("bzip2", &["capture"]),
+    ("prost", &["dnstap"]),
     ("etherparse", &["frame"]),
     ("hickory_proto", &["message"]),
     ("crossbeam_channel", &["pipeline"]),

@@ -394,7 +394,12 @@ fn identities_hold_for_parts() {
         &["--ports", "5353"],
     ];
     for path in captures() {
+        let is_dnstap = path.extension().is_some_and(|ending| ending == "dnstap");
         for part in parts {
+            // There are no packets for a filter.
+            if is_dnstap && part[0] == "-f" {
+                continue;
+            }
             for events in ["none", "/dev/null"] {
                 let mut arguments = vec![
                     path.to_str().unwrap(),

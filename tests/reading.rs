@@ -150,7 +150,7 @@ fn what_is_no_capture_is_said() {
         (&b"abc"[..], "less than four bytes"),
         (
             b"%PDF-1.7",
-            "expected pcap or pcapng (it begins with 25 50 44 46)",
+            "expected pcap, pcapng or dnstap (it begins with 25 50 44 46)",
         ),
         (b"snoop\0\0\0", "a snoop file"),
     ] {

@@ -316,6 +316,8 @@ fn cell(value: &Value) -> String {
             .map(|value| cell(value).replace('\\', "\\\\").replace('|', "\\|"))
             .collect::<Vec<_>>()
             .join("|"),
+        // JSON writes small ones with an exponent.
+        Value::Number(number) if number.is_f64() => number.as_f64().unwrap().to_string(),
         other => other.to_string(),
     }
 }

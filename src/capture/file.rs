@@ -10,11 +10,13 @@ use std::sync::Arc;
 use super::ahead::Ahead;
 use super::blocks::Blocks;
 use super::compressed::Compression;
+use super::dnstap_file::{self, NoBeginning};
 use super::filter::Filter;
 use super::kind::{self, Kind};
 use super::links::Links;
 use super::record::{Damage, Record};
 use super::{CaptureError, Input, Refuse, Source, TakePackets, pcap_file, pcapng_file, shown};
+use crate::dnstap::Stream;
 use crate::packet::Packet;
 use crate::time::Timestamp;
 
@@ -67,7 +69,7 @@ fn is_capture(path: &Path) -> bool {
             kind => Ok(kind),
         }
     };
-    kind().map_or(true, |kind: Kind| matches!(kind, Kind::Pcap | Kind::Pcapng))
+    kind().map_or(true, Kind::is_read)
 }
 
 /// Capture files that are read one after another.
@@ -100,7 +102,7 @@ impl Files {
     ) -> Result<ControlFlow<()>, CaptureError> {
         let Opened {
             mut blocks,
-            is_pcapng,
+            kind,
             compression,
         } = open(input)?;
         let damaged = |packets, Damage { at, what }| {
@@ -111,15 +113,29 @@ impl Files {
                 reason: format!("at byte {at}{of}: {what}"),
             }
         };
-        let header = if is_pcapng {
-            None
-        } else {
-            let header = pcap_file::Header::read(&mut blocks).map_err(|why| damaged(0, why))?;
-            if let Some(link) = (self.refuse)(header.link) {
-                let path = shown_input(input);
-                return Err(CaptureError::LinkType { path, link });
+        let path = || shown_input(input);
+        let beginning = match kind {
+            Kind::Dnstap if self.filter.is_some() => {
+                return Err(CaptureError::NoFilter { path: path() });
             }
-            Some(header)
+            Kind::Dnstap => {
+                let stream = dnstap_file::begin(&mut blocks).map_err(|why| match why {
+                    NoBeginning::Damaged(damage) => damaged(0, damage),
+                    NoBeginning::NotDnstap(wrong) => CaptureError::NotACapture {
+                        path: path(),
+                        reason: format!("it is Frame Streams, but {wrong}"),
+                    },
+                })?;
+                Beginning::Dnstap(stream)
+            }
+            Kind::Pcap => {
+                let header = pcap_file::Header::read(&mut blocks).map_err(|why| damaged(0, why))?;
+                if let Some(link) = (self.refuse)(header.link) {
+                    return Err(CaptureError::LinkType { path: path(), link });
+                }
+                Beginning::Pcap(header)
+            }
+            _ => Beginning::Pcapng,
         };
         let mut filter = self.filter.as_deref().map(Filter::new);
         let place = u16::try_from(place).unwrap_or(u16::MAX);
@@ -153,10 +169,15 @@ impl Files {
             }
             ControlFlow::Continue(())
         };
-        let read = match header {
-            None => pcapng_file::read(&mut blocks, give),
-            Some(header) => pcap_file::read(&mut blocks, header, give),
+        let mut untimely = 0;
+        let read = match beginning {
+            Beginning::Pcapng => pcapng_file::read(&mut blocks, give),
+            Beginning::Pcap(header) => pcap_file::read(&mut blocks, header, give),
+            Beginning::Dnstap(stream) => {
+                dnstap_file::read(&mut blocks, stream, &mut untimely, give)
+            }
         };
+        sink.stats().dnstap_untimely += untimely;
         match wrong_filter {
             Some(error) => Err(error),
             None => read.map_err(|why| damaged(number, why)),
@@ -225,10 +246,18 @@ fn peek<R: Read>(mut from: R) -> io::Result<(Vec<u8>, Whole<R>)> {
     Ok((start.clone(), Cursor::new(start).chain(from)))
 }
 
+/// What stands before the packets.
+enum Beginning {
+    Pcap(pcap_file::Header),
+    /// Nothing: all is in its blocks.
+    Pcapng,
+    Dnstap(Stream),
+}
+
 /// An input that was found to be a capture.
 struct Opened {
     blocks: Blocks<Box<dyn Read>>,
-    is_pcapng: bool,
+    kind: Kind,
     compression: Option<Compression>,
 }
 
@@ -266,10 +295,10 @@ fn open(input: &Input) -> Result<Opened, CaptureError> {
         }
         (_, Input::File(_)) => (kind, start, Box::new(from), None),
     };
-    if let Kind::Pcap | Kind::Pcapng = kind {
+    if kind.is_read() {
         return Ok(Opened {
             blocks: Blocks::new(from),
-            is_pcapng: kind == Kind::Pcapng,
+            kind,
             compression,
         });
     }
@@ -313,7 +342,7 @@ fn not_a_capture(input: &Input, kind: Kind, start: &[u8]) -> String {
         (Kind::Other(name), _) => format!("it is a {name} file; {convert}"),
         (_, None) => "it has less than four bytes".to_owned(),
         (_, Some([first, second, third, fourth])) => format!(
-            "expected pcap or pcapng (it begins with {first:02x} {second:02x} {third:02x} {fourth:02x}); \
+            "expected pcap, pcapng or dnstap (it begins with {first:02x} {second:02x} {third:02x} {fourth:02x}); \
              if Wireshark opens it, {convert}"
         ),
     }

@@ -1,6 +1,7 @@
 //! What a file is by its first bytes.
 
 use super::compressed::Compression;
+use crate::dnstap;
 
 /// How many bytes tell every kind.
 pub(super) const LEN: u64 = 16;
@@ -10,6 +11,7 @@ pub(super) const LEN: u64 = 16;
 pub(super) enum Kind {
     Pcap,
     Pcapng,
+    Dnstap,
     Compressed(Compression),
     /// A capture file of another kind, by its name.
     Other(&'static str),
@@ -17,6 +19,11 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    /// Whether it is read here.
+    pub(super) const fn is_read(self) -> bool {
+        matches!(self, Self::Pcap | Self::Pcapng | Self::Dnstap)
+    }
+
     /// By the first [`LEN`] bytes, or all there are.
     pub(super) fn of(start: &[u8]) -> Self {
         if let Some(compression) = Compression::of(start) {
@@ -28,6 +35,7 @@ impl Kind {
                 0xA1B2_C3D4 | 0xD4C3_B2A1 | 0xA1B2_3C4D | 0x4D3C_B2A1 | 0xA1B2_CD34 | 0x34CD_B2A1,
             ) => Self::Pcap,
             Some(0x0A0D_0D0A) => Self::Pcapng,
+            _ if dnstap::begins(start) => Self::Dnstap,
             _ => OTHERS
                 .iter()
                 .find(|(magic, _)| start.starts_with(magic))

@@ -1,4 +1,4 @@
-//! Live interfaces.
+//! Live interfaces, and resolvers that send dnstap.
 //!
 //! The one place that looks at the machine's clock: a live capture that falls silent is moved on by it, packets of
 //! several interfaces are merged by it, and `--duration` is measured by it.
@@ -16,7 +16,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use pcap::{Active, Capture, Device, Precision};
 
 use super::file::time_of;
+use super::tap::{Tap, TapPlace};
 use super::{CaptureError, Refuse, Source, TakePackets, reason};
+use crate::dnstap::Tapped;
 use crate::packet::{Batch, LinkType, Packet};
 use crate::stats;
 use crate::time::Timestamp;
@@ -33,6 +35,11 @@ const BEHIND: Duration = Duration::from_secs(1);
 const DRAIN: Duration = Duration::from_millis(700);
 /// After the end was asked for, a silence of so long means that the kernel holds nothing more.
 const SILENCE: Duration = Duration::from_millis(400);
+/// A frame of dnstap is believed to be of now where its time is no earlier than this before the machine's: servers collect
+/// frames for a second or so, and send them late when they were cut off. Not as much as makes another capture of it.
+const LATE: Duration = Duration::from_secs(30);
+/// Nor later than this after it, where the server's clock is ahead.
+const EARLY: Duration = Duration::from_secs(1);
 /// The most packets taken from one interface before the next is looked at.
 const ROUND: usize = 4096;
 
@@ -100,44 +107,52 @@ impl Ending {
         }
     }
 
-    /// Whether nothing is to come any more, after that many packets were read.
-    fn is_over(&mut self, read: usize, interfaces: &[Interface]) -> bool {
+    /// Whether nothing is to come any more, after that many packets were read. Nobody can say what a resolver still holds
+    /// that is connected.
+    fn is_over(&mut self, read: usize, interfaces: &[Interface], is_connected: bool) -> bool {
         if read > 0 {
             self.last_packet = Instant::now();
         }
-        interfaces.iter().all(Interface::is_drained)
+        (interfaces.iter().all(Interface::is_drained) && !is_connected)
             || self.last_packet.elapsed() >= SILENCE
             || self.asked.elapsed() >= DRAIN
     }
 }
 
-/// Interfaces that are open.
+/// Interfaces that are open, and sockets for dnstap.
 pub struct Live {
     interfaces: Vec<Interface>,
+    /// Their inputs come after those of the interfaces.
+    taps: Vec<Tap>,
     duration: Option<Duration>,
     promiscuous: bool,
 }
 
 impl std::fmt::Debug for Live {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list()
-            .entries(self.interfaces.iter().map(|interface| &interface.name))
-            .finish()
+        f.debug_list().entries(self.names()).finish()
     }
 }
 
 impl Live {
-    /// Opens the interfaces; after this no more rights are needed.
+    /// Opens the interfaces and listens on the sockets for dnstap; after this no more rights are needed.
     ///
     /// # Errors
-    /// No such interface, no permission, a filter that is not understood, or what else libpcap says.
-    pub fn open(names: &[String], options: &LiveOptions) -> Result<Self, CaptureError> {
+    /// No such interface, no permission, a filter that is not understood, or what else libpcap says; a socket that cannot be
+    /// listened on.
+    pub fn open(
+        names: &[String],
+        taps: &[TapPlace],
+        options: &LiveOptions,
+    ) -> Result<Self, CaptureError> {
         let interfaces = names
             .iter()
             .map(|name| open(name, options))
             .collect::<Result<_, _>>()?;
+        let taps = taps.iter().map(Tap::listen).collect::<Result<_, _>>()?;
         Ok(Self {
             interfaces,
+            taps,
             duration: options.duration,
             promiscuous: options.promiscuous,
         })
@@ -146,7 +161,7 @@ impl Live {
     /// What is captured, for the line that a run begins with.
     #[must_use]
     pub fn describe(&self) -> String {
-        let list: Vec<String> = self
+        let mut list: Vec<String> = self
             .interfaces
             .iter()
             .map(|interface| {
@@ -157,12 +172,11 @@ impl Live {
                 format!("{} ({link})", interface.name)
             })
             .collect();
-        let mode = if self.promiscuous {
-            ""
-        } else {
-            ", not promiscuous"
-        };
-        format!("{}{mode}", list.join(", "))
+        if !self.promiscuous && !list.is_empty() {
+            list.push("not promiscuous".to_owned());
+        }
+        list.extend(self.taps.iter().map(|tap| format!("dnstap {}", tap.name)));
+        list.join(", ")
     }
 
     /// Reads what an interface has, and gives its packets.
@@ -192,12 +206,48 @@ impl Live {
             })
     }
 
-    /// Waits until an interface has packets, or for [`WAIT`].
+    /// Reads what resolvers sent, and gives their frames as packets.
+    fn read_taps(
+        &mut self,
+        stats: &mut stats::Capture,
+        give: &mut dyn FnMut(&Packet<'_>),
+    ) -> usize {
+        let mut read = 0;
+        let mut untimely = 0;
+        for (place, tap) in (self.interfaces.len()..).zip(&mut self.taps) {
+            let input = u16::try_from(place).unwrap_or(u16::MAX);
+            read += tap.read(stats, &mut |number, frame| {
+                let (now, said) = (
+                    now(),
+                    Tapped::read(frame).ok().and_then(|tapped| tapped.time()),
+                );
+                let is_now =
+                    |time: &Timestamp| now.since(*time) <= LATE && time.since(now) <= EARLY;
+                let time = said.filter(is_now);
+                untimely += u64::from(time.is_none());
+                give(&Packet {
+                    time: time.unwrap_or(now),
+                    input,
+                    number,
+                    link: LinkType::DNSTAP,
+                    wire_len: u32::try_from(frame.len()).unwrap_or(u32::MAX),
+                    bytes: frame,
+                });
+            });
+        }
+        stats.dnstap_untimely += untimely;
+        read
+    }
+
+    /// Waits until an interface has packets or a resolver frames, or for [`WAIT`].
     fn wait(&self, at_most: Duration) {
-        let mut descriptors: Vec<PollFd<'_>> = self
+        let interfaces = self
             .interfaces
             .iter()
-            .map(|interface| PollFd::new(interface.capture.as_fd(), PollFlags::POLLIN))
+            .map(|interface| interface.capture.as_fd());
+        let mut descriptors: Vec<PollFd<'_>> = interfaces
+            .chain(self.taps.iter().flat_map(Tap::descriptors))
+            .map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN))
             .collect();
         let timeout = PollTimeout::try_from(at_most).unwrap_or(PollTimeout::ZERO);
         // A signal ends the waiting early, which is as good as a packet: the caller looks at the flag.
@@ -219,14 +269,13 @@ impl Live {
 
 impl Source for Live {
     fn names(&self) -> Vec<Arc<str>> {
-        self.interfaces
-            .iter()
-            .map(|interface| Arc::clone(&interface.name))
-            .collect()
+        let interfaces = self.interfaces.iter().map(|interface| &interface.name);
+        let taps = self.taps.iter().map(|tap| &tap.name);
+        interfaces.chain(taps).map(Arc::clone).collect()
     }
 
     fn run(&mut self, sink: &mut dyn TakePackets, stop: &dyn Fn() -> bool) -> Vec<CaptureError> {
-        let merge = self.interfaces.len() > 1;
+        let merge = self.interfaces.len() + self.taps.len() > 1;
         let (mut held, mut later) = (Batch::default(), Batch::default());
         let mut errors = Vec::new();
         let begin = Instant::now();
@@ -251,9 +300,19 @@ impl Source for Live {
                     Err(_) => {}
                 }
             }
+            let mut tapped = stats::Capture::default();
+            read += self.read_taps(&mut tapped, &mut |packet| {
+                if merge {
+                    held.push(packet);
+                } else if wants_more.is_continue() {
+                    wants_more = sink.take(packet);
+                }
+            });
+            count_taps(&tapped, sink.stats());
+            let is_connected = self.taps.iter().any(Tap::is_connected);
             let over = ending
                 .as_mut()
-                .is_some_and(|ending| ending.is_over(read, &self.interfaces));
+                .is_some_and(|ending| ending.is_over(read, &self.interfaces, is_connected));
             if merge && wants_more.is_continue() {
                 let until = if over {
                     Timestamp::MAX
@@ -286,6 +345,14 @@ impl Source for Live {
     fn is_live(&self) -> bool {
         true
     }
+}
+
+/// Adds up what became of the connections for dnstap.
+fn count_taps(seen: &stats::Capture, stats: &mut stats::Capture) {
+    stats.dnstap_connections += seen.dnstap_connections;
+    stats.dnstap_refused += seen.dnstap_refused;
+    stats.dnstap_cut += seen.dnstap_cut;
+    stats.dnstap_untimely += seen.dnstap_untimely;
 }
 
 /// Gives the packets up to a time in the order of their times, and keeps the others.

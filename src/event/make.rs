@@ -303,7 +303,12 @@ fn anomalies(
     }
     add(transaction.is_port_mismatch, Anomaly::PortMismatch);
     let ports = [transaction.client_port, transaction.resolver_port];
-    add(!named.contain_one_of(ports), Anomaly::OtherPort);
+    let tapped = sides().any(|side| side.layers.are_tapped());
+    // A server says by itself that its messages are DNS.
+    add(!named.contain_one_of(ports) && !tapped, Anomaly::OtherPort);
+    let addresses = [transaction.client, transaction.resolver];
+    let is_missing = addresses.iter().any(IpAddr::is_unspecified) || ports.contains(&0);
+    add(tapped && is_missing, Anomaly::AddressMissing);
     let messages = || [query, response].into_iter().flatten();
     for section in Section::ALL {
         for (message, side) in messages() {

@@ -7,7 +7,7 @@ use crate::packet::LinkType;
 #[must_use]
 pub fn refused_link(link: LinkType) -> Option<String> {
     let LinkType(number) = link;
-    if link_type::FOLLOWED.contains(&number) {
+    if link == LinkType::DNSTAP || link_type::FOLLOWED.contains(&number) {
         return None;
     }
     let in_files = match number {
@@ -223,6 +223,7 @@ mod tests {
             assert!(link_name(LinkType(number)).is_some(), "{number}");
             assert_eq!(refused_link(LinkType(number)), None);
         }
+        assert_eq!(refused_link(LinkType::DNSTAP), None);
     }
 
     #[test]

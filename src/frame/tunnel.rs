@@ -60,6 +60,12 @@ tunnels! {
     VnTag "vntag" vntag,
     /// 802.1AE with the payload in clear.
     MacSec "macsec" macsec,
+    /// No packet at all: a server said what it took and sent.
+    Dnstap "dnstap" dnstap,
+    Dot "dot" dot,
+    Doh "doh" doh,
+    Doq "doq" doq,
+    Dnscrypt "dnscrypt" dnscrypt,
 }
 
 impl Tunnel {

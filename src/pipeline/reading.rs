@@ -11,7 +11,7 @@ use crate::capture::TakePackets;
 use crate::encrypted::Flows;
 use crate::frame::{Decoder, Frame, Origin, Ports, Transport};
 use crate::message::Envelope;
-use crate::packet::{Look, Packet};
+use crate::packet::{LinkType, Look, Packet};
 use crate::stats::Capture;
 use crate::stream::{StreamMessage, Streams};
 use crate::time::Timestamp;
@@ -149,6 +149,39 @@ impl Reading {
         batch.sightings.extend(sightings);
     }
 
+    /// What a server says that it took and sent.
+    #[inline(never)]
+    fn decode_tapped(&mut self, packet: &Packet<'_>) {
+        self.capture.handed_on += 1;
+        self.advance(packet.time);
+        let Some((tapped, layers)) = self.frames.decode_tapped(packet) else {
+            return;
+        };
+        let query_time = packet.time.minus(tapped.query_before());
+        let [client, server] = [tapped.client, tapped.server];
+        for (time, [src, dst], message) in [
+            (query_time, [client, server], &tapped.query),
+            (packet.time, [server, client], &tapped.response),
+        ] {
+            let Some(bytes) = message else { continue };
+            let envelope = Envelope {
+                time,
+                input: packet.input,
+                number: packet.number,
+                src: src.0,
+                dst: dst.0,
+                src_port: src.1,
+                dst_port: dst.1,
+                transport: Transport::below(tapped.protocol),
+                ip_id: None,
+                layers: &layers,
+                missing: 0,
+                fragment_missing: false,
+            };
+            self.messages.read(&envelope, bytes, &mut self.batch);
+        }
+    }
+
     /// Moves packet time on: what waited too long is given, or given up.
     fn advance(&mut self, now: Timestamp) {
         if now >= self.next_expiry || now < self.now {
@@ -192,6 +225,7 @@ impl Reading {
         stats.capture = self.capture;
         stats.packets = self.frames.stats;
         stats.further = self.frames.further;
+        stats.dnstap = self.frames.dnstap;
         stats.any_port = self.frames.any_port_stats();
         stats.any_port.tcp_messages = self.messages.found_in_streams;
         stats.tunnels = self.frames.tunnels;
@@ -231,6 +265,8 @@ impl TakePackets for Reading {
             let envelope = datagram_envelope(&frame, Origin::of(packet));
             self.messages
                 .read(&envelope, frame.payload, &mut self.batch);
+        } else if packet.link == LinkType::DNSTAP {
+            self.decode_tapped(packet);
         } else if !self.frames.may_hold_dns(packet.link, packet.bytes) {
             self.capture.other_port += 1;
             self.now = packet.time;

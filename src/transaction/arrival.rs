@@ -50,8 +50,16 @@ impl KeyHash {
 }
 
 /// Tells apart networks whose addresses may be the same: a short hash of VLANs and tunnels, the same in each run; 0 without
-/// any.
+/// any. The first bit is set where no packet was seen, but a server said by dnstap what it took and sent.
 pub(super) type Network = u16;
+
+/// The bit of a [`Network`] that says so.
+const TAPPED: Network = 1 << 15;
+
+/// Whether what was seen in a network came by dnstap.
+pub(super) const fn is_tapped(network: Network) -> bool {
+    network & TAPPED != 0
+}
 
 /// A keyed hash of name, type and class; `None` where there is no whole question.
 pub(super) type QuestionHash = Option<NonZeroU32>;
@@ -166,7 +174,8 @@ impl Reader {
         Identity {
             network: match layers.network() {
                 0 => 0,
-                network => (network as Network).max(1),
+                network if layers.are_tapped() => network as Network | TAPPED,
+                network => (network as Network & !TAPPED).max(1),
             },
             key: self.hash(key),
             question: question.map(|(name, record_type, class)| {
@@ -295,9 +304,10 @@ impl Key {
     }
 }
 
-/// Whether a message is multicast DNS or LLMNR, by its ports. What comes over TCP is between two hosts, whatever the port.
+/// Whether a message is multicast DNS or LLMNR, by its ports. What comes over TCP, or was a server's, is between two hosts,
+/// whatever the port.
 fn multicast(envelope: &Envelope<'_>) -> Option<Multicast> {
-    if envelope.transport == Transport::Tcp {
+    if envelope.transport == Transport::Tcp || envelope.layers.are_tapped() {
         return None;
     }
     let has = |port| envelope.src_port == port || envelope.dst_port == port;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hashbrown::HashTable;
 
-use super::arrival::{Identity, Kept, Key, KeyHash, Link, Network, QuestionHash};
+use super::arrival::{Identity, Kept, Key, KeyHash, Link, Network, QuestionHash, is_tapped};
 use super::{COPY, Limits, RESPONSE_FIRST, Role, SWEEP_DELAY, SWEEP_DELAY_LEAST, Transaction};
 use crate::time::Timestamp;
 
@@ -123,11 +123,16 @@ impl Slot {
 
     fn is_copy(&self, kept: KeptLink, ip_id: u16, network: Network, link: &Link) -> bool {
         let apart = i64::from(self.at(link.time)) - i64::from(kept.at);
-        // A stream gives no message twice; only a stream in another network is a copy of it.
-        let may_be =
-            !self.key.is_stream() || self.network != network || self.other_network.is_some();
+        // A stream gives no message twice; only a stream in another network is a copy of it. A server may say its queries once
+        // more with their responses.
+        let may_be = !self.key.is_stream()
+            || self.network != network
+            || self.other_network.is_some()
+            || is_tapped(network);
+        // Of a server's word and a packet only one has the packet's identification.
+        let same_id = ip_id == link.ip_id || is_tapped(network) != is_tapped(self.network);
         kept.payload == link.payload
-            && ip_id == link.ip_id
+            && same_id
             && may_be
             && apart.unsigned_abs() <= COPY.as_micros() as u64
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::frame::{Layers, Transport};
+use crate::frame::{Layers, Transport, Tunnel};
 use crate::message::Envelope;
 
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
@@ -33,6 +33,8 @@ struct Sent {
     name: Option<&'static str>,
     answers: u16,
     ip_id: u16,
+    /// A server said so by dnstap, and nobody saw the packet.
+    tapped: bool,
 }
 
 impl Sent {
@@ -48,6 +50,7 @@ impl Sent {
             name: Some(name),
             answers: 0,
             ip_id: at_ms as u16,
+            tapped: false,
         }
     }
 
@@ -126,6 +129,8 @@ thread_local! {
 fn push(pairing: &mut Pairing, sent: &Sent, list: &mut Vec<Got>) {
     let layers = Layers {
         vlan: sent.vlan.into_iter().collect(),
+        tunnel: sent.tapped.then_some(Tunnel::Dnstap).into_iter().collect(),
+        tunnel_id: u64::from(sent.tapped),
         ..Layers::default()
     };
     let time = Timestamp::from_nanos(sent.at_ms * 1_000_000);
@@ -144,7 +149,7 @@ fn push(pairing: &mut Pairing, sent: &Sent, list: &mut Vec<Got>) {
         src_port,
         dst_port,
         transport: Transport::Udp,
-        ip_id: Some(sent.ip_id),
+        ip_id: (!sent.tapped).then_some(sent.ip_id),
         layers: &layers,
         missing: 0,
         fragment_missing: false,
@@ -462,6 +467,75 @@ fn an_answer_with_another_id() {
             is(None, Some(30), 0, ""),
         ]
     );
+}
+
+/// What a server says by dnstap, and what was on the wire: a copy within 50 ms, whatever the packet's identification. On the
+/// wire alone the identification counts as it did.
+#[test]
+fn a_servers_word_and_the_wire() {
+    let said = |sent| Sent {
+        tapped: true,
+        ..sent
+    };
+    let (query, response) = (Sent::query(1, "a"), Sent::response(21, "a"));
+    let later = |sent: &Sent, ms| Sent {
+        at_ms: sent.at_ms + ms,
+        ..sent.clone()
+    };
+    let counts = |pairing: &Pairing| {
+        let messages = &pairing.messages;
+        [
+            messages.query_copy,
+            messages.response_copy,
+            messages.query_retransmitted,
+            messages.response_repeated,
+        ]
+    };
+    // A server sends late what it saw; or the wire is read late.
+    // Later than that they are two networks with the same addresses.
+    for (ms, lookups) in [(0, 1), (3, 1), (50, 1), (51, 2)] {
+        let (wire, server) = (
+            [query.clone(), response.clone()],
+            [said(later(&query, ms)), said(later(&response, ms))],
+        );
+        for order in [[&wire, &server], [&server, &wire]] {
+            let (list, pairing) = run(&order.map(|messages| messages.to_vec()).concat());
+            assert_eq!(list.len(), lookups, "{ms}: {list:?}");
+            let copies = u64::from(lookups == 1);
+            assert_eq!(counts(&pairing), [copies, copies, 0, 0], "{ms}");
+        }
+    }
+    // What a client asks again is asked again, whoever says so.
+    let (list, pairing) = run(&[
+        query.clone(),
+        Sent {
+            ip_id: 99,
+            ..later(&query, 5)
+        },
+        response.clone(),
+    ]);
+    assert_eq!(list, [is(Some(1), Some(21), 1, "")]);
+    assert_eq!(counts(&pairing), [0, 0, 1, 0]);
+    // A server that says its queries, and says them once more with their responses.
+    let (list, pairing) = run(&[
+        said(query.clone()),
+        said(query.clone()),
+        said(response.clone()),
+    ]);
+    assert_eq!(list, [is(Some(1), Some(21), 0, "")]);
+    assert_eq!(counts(&pairing), [1, 0, 0, 0]);
+    // On port 5353 too it is no multicast.
+    let (list, _) = run(&[
+        said(Sent {
+            port: 5353,
+            ..query
+        }),
+        said(Sent {
+            port: 5353,
+            ..response
+        }),
+    ]);
+    assert_eq!(list, [is(Some(1), Some(21), 0, "")]);
 }
 
 #[test]

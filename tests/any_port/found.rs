@@ -21,6 +21,10 @@ fn real_traffic_on_no_port_that_was_named() {
         event["query"] == "unknown" || is_in_pieces
     };
     for capture in captures() {
+        // What a server says is not looked for on ports.
+        if capture.extension().is_some_and(|ending| ending == "dnstap") {
+            continue;
+        }
         let path = capture.to_str().unwrap();
         let mut expected = run(&[path]);
         expected.retain(|event| !is_left_out(event));

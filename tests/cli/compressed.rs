@@ -264,7 +264,7 @@ fn what_holds_no_capture_is_refused() {
             &[
                 "not a capture file",
                 &format!(
-                    "what its {name} data holds is none: expected pcap or pcapng (it begins with 54 68 65 73)"
+                    "what its {name} data holds is none: expected pcap, pcapng or dnstap (it begins with 54 68 65 73)"
                 ),
             ],
         );

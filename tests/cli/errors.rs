@@ -65,7 +65,7 @@ fn what_is_no_capture() {
         1,
         &[
             &format!("{text}: not a capture file"),
-            "expected pcap or pcapng",
+            "expected pcap, pcapng or dnstap",
         ],
     );
     let (_folder, empty) = made("empty.pcap", b"");
@@ -102,7 +102,11 @@ fn a_folder_without_captures() {
     fails(
         &[path],
         1,
-        &[path, "no capture file in this folder", "pcap or pcapng"],
+        &[
+            path,
+            "no capture file in this folder",
+            "pcap, pcapng or dnstap",
+        ],
     );
 }
 
