@@ -4,6 +4,7 @@
 #   lab_up              build it (removed again when the script exits, however it exits)
 #   pair_up             or, quicker, a client and a resolver only; see there
 #   hidden_pair_up      the same with a resolver that answers over TLS and HTTPS too
+#   tapped_pair_up      the same with two resolvers that send dnstap
 #   on HOST COMMAND...  run a command on a host, with that host's resolv.conf
 #   start HOST COMMAND  the same in the background; its process id is in $started
 #   record FILE HOST TCPDUMP-ARGUMENTS...    begin a recording, return once tcpdump listens
@@ -158,8 +159,8 @@ lab_begin() {
 LAB_PACKAGES=(iproute2:ip ethtool:ethtool tcpdump:tcpdump bind9-dnsutils:dig unbound:unbound nsd:nsd curl:curl
     python3:python3)
 
-# pair_settings NAME - what the configurations of both unbounds end with: they run here, and know two zones.
-pair_settings() {
+# run_here NAME - the settings of an unbound that runs in the lab's folder.
+run_here() {
     cat <<END
     num-threads: 1
     username: ""
@@ -168,10 +169,24 @@ pair_settings() {
     pidfile: "$LAB_DIR/$1.pid"
     use-syslog: no
     logfile: ""
+END
+}
+
+# known_zones - everything below these has one address.
+known_zones() {
+    cat <<END
     local-zone: "ngrok.io." redirect
     local-data: "ngrok.io. 60 A 3.134.39.220"
     local-zone: "example.com." redirect
     local-data: "example.com. 60 A 192.0.2.1"
+END
+}
+
+# pair_settings NAME - what the configurations of the pair's unbounds end with: they run here, and know two zones.
+pair_settings() {
+    run_here "$1"
+    known_zones
+    cat <<END
 remote-control:
     control-enable: no
 END
@@ -233,6 +248,40 @@ END
     wait_for "unbound over HTTPS" on "$host" dig +tries=1 +time=1 +https "@$public" example.com
 }
 
+# tapped_unbound HOST SOCKET LINE... - an unbound on the host, with these lines in its configuration, that sends dnstap to the
+# socket.
+tapped_unbound() {
+    local host=$1 socket=$2; shift 2
+    {
+        printf 'server:\n    access-control: 0.0.0.0/0 allow\n    access-control: ::0/0 allow\n'
+        run_here tapped
+        printf '%s\n' "$@" 'remote-control:' '    control-enable: no' 'dnstap:'
+        printf '    %s\n' 'dnstap-enable: yes' "dnstap-socket-path: \"$socket\"" 'dnstap-send-identity: yes' \
+            'dnstap-identity: "unbound"' 'dnstap-send-version: yes'
+        printf '    dnstap-log-%s-messages: yes\n' {client,resolver,forwarder}-{query,response}
+    } >"$LAB_DIR/tapped.conf"
+    [ -e "$LAB_DIR/unbound" ] || cp "$(command -v unbound)" "$LAB_DIR/unbound"
+    start "$host" "$LAB_DIR/unbound" -d -c "$LAB_DIR/tapped.conf"
+}
+
+# tapped_kresd HOST ADDRESS SOCKET LINE... - Knot Resolver on the host, over UDP, TCP, TLS and HTTPS, which sends dnstap to the
+# socket; the lines are the rest of its configuration.
+tapped_kresd() {
+    local host=$1 address=$2 socket=$3; shift 3
+    need knot-resolver:kresd openssl:openssl
+    [ -e "$LAB_DIR/kresd.pem" ] || openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 \
+        -subj /CN=kresd.test -keyout "$LAB_DIR/kresd.key" -out "$LAB_DIR/kresd.pem" 2>/dev/null
+    mkdir -p "$LAB_DIR/kresd"
+    {
+        printf "net.listen('%s', %s, {kind='%s'})\n" "$address" 53 dns "$address" 853 tls "$address" 443 doh2
+        printf '%s\n' "net.tls('$LAB_DIR/kresd.pem', '$LAB_DIR/kresd.key')" 'cache.size = 10*MB' "modules.load('dnstap')" \
+            "dnstap.config({socket_path='$socket', identity='kresd', client={log_queries=true, log_responses=true}})" \
+            "trust_anchors.remove('.')" "$@"
+    } >"$LAB_DIR/kresd.conf"
+    start "$host" kresd -n -c "$LAB_DIR/kresd.conf" "$LAB_DIR/kresd"
+    wait_for "Knot Resolver over TLS" on "$host" dig +tries=1 +time=1 +tls "@$address" example.com
+}
+
 # hidden_pair_up - pair_up, where 10.9.5.2 answers over TLS, and so does 8.8.8.8, which also does over HTTPS.
 hidden_pair_up() {
     pair_up
@@ -240,6 +289,18 @@ hidden_pair_up() {
     on d ip addr add 8.8.8.8/32 dev eth0
     on c ip route add 8.8.8.8/32 dev eth0
     hidden_server d 10.9.5.2 8.8.8.8
+}
+
+# tapped_pair_up - pair_up with two resolvers more, which send dnstap to $LAB_TAP as soon as somebody listens there: unbound on d
+# (10.9.5.2), over TLS and on port 5300, and Knot Resolver on c (10.9.5.1), over UDP, TCP, TLS and HTTPS. It asks the unbound on
+# port 53.
+tapped_pair_up() {
+    pair_up
+    need openssl:openssl knot-resolver:kresd fstrm-bin:fstrm_replay
+    tapped_kresd c 10.9.5.1 "$LAB_TAP" "policy.add(policy.all(policy.FORWARD('10.9.5.2')))"
+    tapped_unbound d "$LAB_TAP" '    interface: 10.9.5.2@853' '    interface: 10.9.5.2@5300' '    tls-port: 853' \
+        "    tls-service-key: \"$LAB_DIR/kresd.key\"" "    tls-service-pem: \"$LAB_DIR/kresd.pem\"" "$(known_zones)"
+    wait_for "unbound that sends dnstap" on c dig +tries=1 +time=1 -p 5300 @10.9.5.2 example.com
 }
 
 lab_up() {

@@ -21,7 +21,7 @@ pub(crate) fn captures() -> Vec<PathBuf> {
         .filter(|path| {
             matches!(
                 path.extension().and_then(|e| e.to_str()),
-                Some("pcap" | "pcapng")
+                Some("pcap" | "pcapng" | "dnstap")
             )
         })
         .collect();
