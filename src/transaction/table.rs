@@ -121,6 +121,12 @@ impl Slot {
         }
     }
 
+    /// Whether the other network where it was seen is a server's word.
+    fn is_said_elsewhere(&self) -> bool {
+        self.other_network
+            .is_some_and(|other| is_tapped(Network::from(other.get()) << 8))
+    }
+
     fn is_copy(&self, kept: KeptLink, ip_id: u16, network: Network, link: &Link) -> bool {
         let apart = i64::from(self.at(link.time)) - i64::from(kept.at);
         // A stream gives no message twice; only a stream in another network is a copy of it. A server may say its queries once
@@ -129,8 +135,9 @@ impl Slot {
             || self.network != network
             || self.other_network.is_some()
             || is_tapped(network);
-        // Of a server's word and a packet only one has the packet's identification.
-        let same_id = ip_id == link.ip_id || is_tapped(network) != is_tapped(self.network);
+        // A server's word has no identification of a packet.
+        let said = is_tapped(network) || is_tapped(self.network) || self.is_said_elsewhere();
+        let same_id = ip_id == link.ip_id || said && (ip_id == 0 || link.ip_id == 0);
         kept.payload == link.payload
             && same_id
             && may_be
@@ -246,10 +253,10 @@ impl Slot {
     }
 }
 
-/// A network in one byte.
+/// A network in one byte, which begins with the same bit.
 fn shortened(network: Network) -> NonZeroU8 {
     let [high, low] = network.to_be_bytes();
-    NonZeroU8::new(high ^ low).unwrap_or(NonZeroU8::MAX)
+    NonZeroU8::new(high ^ (low & 0x7F)).unwrap_or(NonZeroU8::MIN)
 }
 
 /// What the index goes by: everything that a query has in common with a response from another address. Spread over all

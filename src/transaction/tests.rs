@@ -505,6 +505,15 @@ fn a_servers_word_and_the_wire() {
             assert_eq!(counts(&pairing), [copies, copies, 0, 0], "{ms}");
         }
     }
+    // Merged by time, where the server sees its own response first.
+    let (list, pairing) = run(&[
+        query.clone(),
+        said(later(&query, 1)),
+        said(response.clone()),
+        later(&response, 1),
+    ]);
+    assert_eq!(list, [is(Some(1), Some(21), 0, "")]);
+    assert_eq!(counts(&pairing), [1, 1, 0, 0]);
     // What a client asks again is asked again, whoever says so.
     let (list, pairing) = run(&[
         query.clone(),
