@@ -264,22 +264,26 @@ tapped_unbound() {
     start "$host" "$LAB_DIR/unbound" -d -c "$LAB_DIR/tapped.conf"
 }
 
-# tapped_kresd HOST ADDRESS SOCKET LINE... - Knot Resolver on the host, over UDP, TCP, TLS and HTTPS, which sends dnstap to the
-# socket; the lines are the rest of its configuration.
-tapped_kresd() {
-    local host=$1 address=$2 socket=$3; shift 3
+# kresd_settings ADDRESS SOCKET LINE... - the configuration of a Knot Resolver that answers over UDP, TCP, TLS and HTTPS, and sends
+# dnstap to the socket; the lines are the rest of it.
+kresd_settings() {
+    local address=$1 socket=$2; shift 2
     need knot-resolver:kresd openssl:openssl
     [ -e "$LAB_DIR/kresd.pem" ] || openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 \
         -subj /CN=kresd.test -keyout "$LAB_DIR/kresd.key" -out "$LAB_DIR/kresd.pem" 2>/dev/null
+    printf "net.listen('%s', %s, {kind='%s'})\n" "$address" 53 dns "$address" 853 tls "$address" 443 doh2
+    printf '%s\n' "net.tls('$LAB_DIR/kresd.pem', '$LAB_DIR/kresd.key')" 'cache.size = 10*MB' "modules.load('dnstap')" \
+        "dnstap.config({socket_path='$socket', identity='kresd', client={log_queries=true, log_responses=true}})" \
+        "trust_anchors.remove('.')" "$@"
+}
+
+# tapped_kresd HOST ADDRESS SOCKET LINE... - that Knot Resolver on the host. The socket has to be there.
+tapped_kresd() {
+    local host=$1; shift
     mkdir -p "$LAB_DIR/kresd"
-    {
-        printf "net.listen('%s', %s, {kind='%s'})\n" "$address" 53 dns "$address" 853 tls "$address" 443 doh2
-        printf '%s\n' "net.tls('$LAB_DIR/kresd.pem', '$LAB_DIR/kresd.key')" 'cache.size = 10*MB' "modules.load('dnstap')" \
-            "dnstap.config({socket_path='$socket', identity='kresd', client={log_queries=true, log_responses=true}})" \
-            "trust_anchors.remove('.')" "$@"
-    } >"$LAB_DIR/kresd.conf"
+    kresd_settings "$@" >"$LAB_DIR/kresd.conf"
     start "$host" kresd -n -c "$LAB_DIR/kresd.conf" "$LAB_DIR/kresd"
-    wait_for "Knot Resolver over TLS" on "$host" dig +tries=1 +time=1 +tls "@$address" example.com
+    wait_for "Knot Resolver over TLS" on "$host" dig +tries=1 +time=1 +tls "@$1" example.com
 }
 
 # hidden_pair_up - pair_up, where 10.9.5.2 answers over TLS, and so does 8.8.8.8, which also does over HTTPS.
@@ -291,13 +295,13 @@ hidden_pair_up() {
     hidden_server d 10.9.5.2 8.8.8.8
 }
 
-# tapped_pair_up - pair_up with two resolvers more, which send dnstap to $LAB_TAP as soon as somebody listens there: unbound on d
-# (10.9.5.2), over TLS and on port 5300, and Knot Resolver on c (10.9.5.1), over UDP, TCP, TLS and HTTPS. It asks the unbound on
-# port 53.
+# tapped_pair_up - pair_up with another unbound on d (10.9.5.2), over TLS and on port 5300, which sends dnstap to $LAB_TAP as soon as
+# somebody listens there. In the folder of that socket lies kresd.conf, that of a Knot Resolver for c (10.9.5.1) which does the
+# same and asks the unbound on port 53; it has to be started when somebody listens.
 tapped_pair_up() {
     pair_up
-    need openssl:openssl knot-resolver:kresd fstrm-bin:fstrm_replay
-    tapped_kresd c 10.9.5.1 "$LAB_TAP" "policy.add(policy.all(policy.FORWARD('10.9.5.2')))"
+    need fstrm-bin:fstrm_replay
+    kresd_settings 10.9.5.1 "$LAB_TAP" "policy.add(policy.all(policy.FORWARD('10.9.5.2')))" >"${LAB_TAP%/*}/kresd.conf"
     tapped_unbound d "$LAB_TAP" '    interface: 10.9.5.2@853' '    interface: 10.9.5.2@5300' '    tls-port: 853' \
         "    tls-service-key: \"$LAB_DIR/kresd.key\"" "    tls-service-pem: \"$LAB_DIR/kresd.pem\"" "$(known_zones)"
     wait_for "unbound that sends dnstap" on c dig +tries=1 +time=1 -p 5300 @10.9.5.2 example.com

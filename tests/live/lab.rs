@@ -43,17 +43,31 @@ impl Lab {
         wanted().then(|| Self::up("hidden_pair_up"))
     }
 
+    /// The same as [`pair`](Self::pair) with a resolver that sends dnstap to [`tap`](Self::tap), and the configuration of another;
+    /// see `tapped_pair_up`.
+    pub(crate) fn tapped_pair() -> Option<Self> {
+        wanted().then(|| Self::up("tapped_pair_up"))
+    }
+
     /// The whole network of the captures, with a mirrored port.
     pub(crate) fn whole() -> Option<Self> {
         wanted().then(|| Self::up("lab_up"))
     }
 
+    /// Where the resolvers of [`tapped_pair`](Self::tapped_pair) send dnstap to.
+    pub(crate) fn tap(&self) -> String {
+        format!("unix:{}", self.place("tap.sock"))
+    }
+
     fn up(function: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        mode(folder.path(), 0o755);
         let script = format!(
             "set -euo pipefail; . scripts/lib/lab.sh; {function} >&2; echo \"$LAB\"; read -r _ || true"
         );
         let mut shell = Command::new("bash")
             .args(["-c", &script, "lab"])
+            .env("LAB_TAP", folder.path().join("tap.sock"))
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -67,8 +81,6 @@ impl Lab {
             name.ends_with('\n'),
             "the network could not be built; what the shell said is above"
         );
-        let folder = tempfile::tempdir().unwrap();
-        mode(folder.path(), 0o755);
         // Other users cannot reach the program where it was built.
         let program = folder.path().join("dnsterrier");
         std::fs::copy(PROGRAM, &program).unwrap();

@@ -21,6 +21,7 @@ mod lab;
 mod running;
 
 mod beside_tcpdump;
+mod dnstap;
 mod encapsulations;
 mod encrypted;
 mod ending;
