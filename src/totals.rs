@@ -129,7 +129,7 @@ fn visible(stats: &Stats) -> Vec<String> {
     warn(
         capture.dnstap_refused + capture.dnstap_cut > 0,
         format!(
-            "of {} for dnstap {} refused (too many, or not dnstap), and {} ended in the middle of something",
+            "of {} for dnstap {} refused (too many, or not dnstap), and {} ended in the middle of a frame or without STOP",
             counted(capture.dnstap_connections, "connection"),
             thousands(capture.dnstap_refused),
             thousands(capture.dnstap_cut),
