@@ -85,6 +85,13 @@ impl Batch {
         self.entries.sort_by_key(|entry| entry.time);
     }
 
+    /// How many bytes its packets take.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        let entries = self.entries.len().saturating_mul(size_of::<Entry>());
+        self.arena.len().saturating_add(entries)
+    }
+
     /// Empties the batch and keeps its memory.
     pub fn clear(&mut self) {
         self.arena.clear();

@@ -40,6 +40,9 @@ const SILENCE: Duration = Duration::from_millis(400);
 const LATE: Duration = Duration::from_secs(30);
 /// Nor later than this after it, where the server's clock is ahead.
 const EARLY: Duration = Duration::from_secs(1);
+/// While so many bytes wait for earlier packets, resolvers wait too: what they send has no kernel's buffer in front of it that
+/// overflows.
+const HELD: usize = 64 << 20;
 /// The most packets taken from one interface before the next is looked at.
 const ROUND: usize = 4096;
 
@@ -301,13 +304,15 @@ impl Source for Live {
                 }
             }
             let mut tapped = stats::Capture::default();
-            read += self.read_taps(&mut tapped, &mut |packet| {
-                if merge {
-                    held.push(packet);
-                } else if wants_more.is_continue() {
-                    wants_more = sink.take(packet);
-                }
-            });
+            if held.held() < HELD {
+                read += self.read_taps(&mut tapped, &mut |packet| {
+                    if merge {
+                        held.push(packet);
+                    } else if wants_more.is_continue() {
+                        wants_more = sink.take(packet);
+                    }
+                });
+            }
             count_taps(&tapped, sink.stats());
             let is_connected = self.taps.iter().any(Tap::is_connected);
             let over = ending

@@ -17,7 +17,7 @@ use crate::stats;
 /// The most connections to one socket; each may hold a frame of which the end has not come.
 const CONNECTIONS: usize = 64;
 /// The most bytes read of one connection before the next is looked at.
-const ROUND: usize = 4 << 20;
+const ROUND: usize = 1 << 20;
 
 /// Where resolvers connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
