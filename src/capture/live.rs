@@ -36,8 +36,9 @@ const DRAIN: Duration = Duration::from_millis(700);
 /// After the end was asked for, a silence of so long means that the kernel holds nothing more.
 const SILENCE: Duration = Duration::from_millis(400);
 /// A frame of dnstap is believed to be of now where its time is no earlier than this before the machine's: servers collect
-/// frames for a second or so, and send them late when they were cut off. Not as much as makes another capture of it.
-const LATE: Duration = Duration::from_secs(30);
+/// frames for a second or so, and send them late when they were cut off. With the half minute that its query may be earlier it
+/// is less than the minute that makes another capture of it.
+const LATE: Duration = Duration::from_secs(20);
 /// Nor later than this after it, where the server's clock is ahead.
 const EARLY: Duration = Duration::from_secs(1);
 /// While so many bytes wait for earlier packets, resolvers wait too: what they send has no kernel's buffer in front of it that
