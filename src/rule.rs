@@ -6,6 +6,7 @@
 mod condition;
 mod hunt;
 mod index;
+pub mod message;
 mod mistake;
 pub mod native;
 pub mod pattern;
@@ -15,6 +16,7 @@ mod yaml;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use condition::{Against, Asked, Comparison, Condition, Relation, Test};
 pub use hunt::read_names;
@@ -65,6 +67,58 @@ pub struct Risk {
     pub message: String,
     /// Whose risk it is.
     pub objects: Vec<RiskObject>,
+    /// What the risk comes from.
+    pub threat_objects: Vec<ThreatObject>,
+    /// Whether each row makes risk events of its own, instead of one for all rows of an object in a window.
+    pub stacked: bool,
+}
+
+/// What a risk comes from: a field of the row, and what its values are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ThreatObject {
+    /// A `by` field, or a column.
+    pub field: String,
+    /// One of [`THREAT_OBJECT_TYPES`].
+    pub object_type: &'static str,
+}
+
+/// The types of threat objects that Splunk's detections know.
+pub const THREAT_OBJECT_TYPES: [&str; 26] = [
+    "certificate_common_name",
+    "certificate_organization",
+    "certificate_serial",
+    "certificate_unit",
+    "command",
+    "domain",
+    "email_address",
+    "email_subject",
+    "file_hash",
+    "file_name",
+    "file_path",
+    "http_user_agent",
+    "ip_address",
+    "parent_process",
+    "parent_process_name",
+    "process",
+    "process_hash",
+    "process_name",
+    "registry_path",
+    "registry_value_name",
+    "registry_value_text",
+    "service",
+    "signature",
+    "system",
+    "tls_hash",
+    "url",
+];
+
+/// After a risk event others with the same values are suppressed for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Throttle {
+    /// The `by` fields whose values are compared.
+    pub fields: Vec<Field>,
+    /// For so long in packet time.
+    pub period: Duration,
 }
 
 /// One risk object of a row.
@@ -167,6 +221,8 @@ pub struct Rule {
     pub schedule: Option<Schedule>,
     /// What is risky about a match.
     pub risk: Option<Risk>,
+    /// For how long the same risk is said once.
+    pub throttle: Option<Throttle>,
     /// ATT&CK techniques: `T1572`.
     pub attack: Vec<String>,
     /// Where it came from.
@@ -193,6 +249,7 @@ impl Default for Rule {
             columns: Vec::new(),
             schedule: None,
             risk: None,
+            throttle: None,
             attack: Vec::new(),
             origin: Origin::default(),
             text: Arc::from(""),

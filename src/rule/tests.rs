@@ -426,6 +426,32 @@ attack: [T1572]
 }
 
 #[test]
+fn threat_objects_stacking_and_throttle() {
+    let text = "name: r\ndomain: a.example\n\
+        risk:\n  message: m\n  objects: [{ field: src, type: system, score: 20 }]\n  stacked: true\n  \
+        threat_objects: [{ field: query, type: domain }, { field: answer, type: ip_address }]\n\
+        throttle: { fields: [src, query], period: 90m }\n";
+    let rules = native::read_text("own.yaml", text).unwrap();
+    let risk = rules[0].risk.as_ref().unwrap();
+    assert!(risk.stacked);
+    let threats: Vec<_> = risk
+        .threat_objects
+        .iter()
+        .map(|threat| (threat.field.as_str(), threat.object_type))
+        .collect();
+    assert_eq!(threats, [("query", "domain"), ("answer", "ip_address")]);
+    assert_eq!(
+        rules[0].throttle,
+        Some(Throttle {
+            fields: vec![Field::Src, Field::Query],
+            period: std::time::Duration::from_secs(5_400),
+        })
+    );
+    let plain = native::read_text("own.yaml", "name: r\ndomain: a.example\nrisk: 5\n").unwrap();
+    assert!(!plain[0].risk.as_ref().unwrap().stacked && plain[0].throttle.is_none());
+}
+
+#[test]
 fn every_other_mistake_has_its_words_too() {
     for (text, words) in [
         ("name: r\n", "1:1: the rule says of no event"),
@@ -554,6 +580,42 @@ fn every_other_mistake_has_its_words_too() {
         (
             "name: r\ndomain: a.example\nrisk: { message: m, objects: [{ field: src, type: system, impact: 5 }] }\n",
             "either `score`, or",
+        ),
+        (
+            "name: r\ndomain: a.example\nrisk: { message: m, objects: [{ field: src, type: system, score: 5 }], stacked: yes }\n",
+            "stacked is 'yes'; expected true or false",
+        ),
+        (
+            "name: r\ndomain: a.example\nrisk: { message: m, objects: [{ field: src, type: system, score: 5 }], threat_objects: [{ field: qeury, type: domian }] }\n",
+            "the row has no `qeury` for a threat object; did you mean `query`?",
+        ),
+        (
+            "name: r\ndomain: a.example\nrisk: { message: m, objects: [{ field: src, type: system, score: 5 }], threat_objects: [{ field: query, type: domian }] }\n",
+            "type is 'domian'; did you mean `domain`",
+        ),
+        (
+            "name: r\ndomain: a.example\nrisk: { message: m, objects: [{ field: src, type: system, score: 5 }], threat_objects: [{ field: query }] }\n",
+            "the threat object has no type",
+        ),
+        (
+            "name: r\ndomain: a.example\nthrottle: { fields: [src], period: 1h }\n",
+            "3:1: throttle without risk",
+        ),
+        (
+            "name: r\ndomain: a.example\nrisk: 5\nthrottle: { fields: [dest], period: 1h }\n",
+            "4:22: `dest` is not among by, so no row has one; expected `src` or `query`",
+        ),
+        (
+            "name: r\ndomain: a.example\nrisk: 5\nthrottle: { fields: [src], period: 1 hour }\n",
+            "4:36: '1 hour' is not a period",
+        ),
+        (
+            "name: r\ndomain: a.example\nrisk: 5\nthrottle: { fields: [src], period: 0s }\n",
+            "'0s' is not a period",
+        ),
+        (
+            "name: r\ndomain: a.example\nrisk: 5\nthrottle: { fields: src }\n",
+            "expected `period` too",
         ),
         (
             "name: 12\ndomain: a.example\n",

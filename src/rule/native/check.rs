@@ -5,7 +5,7 @@ use crate::rule::mistake::Mistakes;
 use crate::rule::yaml::{Document, Node, Value};
 use crate::rule::{Rule, default_by, default_columns};
 
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
     "name",
     "id",
     "description",
@@ -21,6 +21,7 @@ const KEYS: [&str; 16] = [
     "aggregate",
     "schedule",
     "risk",
+    "throttle",
     "attack",
 ];
 
@@ -94,6 +95,15 @@ pub(super) fn rule(document: &Document<'_>, mistakes: &mut Mistakes) -> Rule {
     };
     if let Some(entry) = find("risk") {
         rule.risk = reader.risk(entry.node, &rule, document.cut);
+    }
+    if let Some(entry) = find("throttle") {
+        rule.throttle = reader.throttle(entry.node, &rule, document.cut);
+        if find("risk").is_none() && !document.cut {
+            reader.mistakes.add(
+                entry.place,
+                "throttle without risk; expected `risk` too, whose events it suppresses",
+            );
+        }
     }
     rule
 }

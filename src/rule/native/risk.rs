@@ -1,10 +1,22 @@
-//! What a rule says of a hit: `risk`.
+//! What a rule says of a hit: `risk`, `throttle`.
 
-use super::reader::{Entry, Reader};
+use std::time::Duration;
+
+use super::reader::{Entry, Reader, clip};
 use crate::event::Field;
+use crate::rule::message::{Part, parts};
 use crate::rule::spelling::{alternatives, expected};
 use crate::rule::yaml::{Node, Value};
-use crate::rule::{Risk, RiskObject, RiskObjectType, Rule};
+use crate::rule::{
+    Risk, RiskObject, RiskObjectType, Rule, THREAT_OBJECT_TYPES, ThreatObject, Throttle,
+};
+
+/// The names of what a rule's rows have.
+fn row_names(rule: &Rule) -> Vec<&str> {
+    let by = rule.by.iter().map(|field| field.name());
+    by.chain(rule.columns.iter().map(|column| column.name.as_str()))
+        .collect()
+}
 
 impl Reader<'_> {
     pub(super) fn risk(&mut self, node: &Node, rule: &Rule, cut: bool) -> Option<Risk> {
@@ -22,22 +34,40 @@ impl Reader<'_> {
             return Some(Risk {
                 message,
                 objects: vec![object],
+                threat_objects: Vec::new(),
+                stacked: false,
             });
         }
-        let entries = self.mapping(node, "risk", &["message", "objects"])?;
+        let entries = self.mapping(
+            node,
+            "risk",
+            &["message", "objects", "threat_objects", "stacked"],
+        )?;
         let (mut message, mut objects) = (None, Vec::new());
+        let (mut threat_objects, mut stacked) = (Vec::new(), false);
         for Entry { key, node, .. } in &entries {
-            if *key == "message" {
-                message = self.text(node, "message");
-                if let Some(message) = &message {
-                    self.tokens(node, message, rule);
+            match *key {
+                "message" => {
+                    message = self.text(node, "message");
+                    if let Some(message) = &message {
+                        self.tokens(node, message, rule);
+                    }
                 }
-            } else {
-                objects = self
-                    .items(node, "objects")
-                    .iter()
-                    .filter_map(|item| self.risk_object(item, rule, cut))
-                    .collect();
+                "objects" => {
+                    objects = self
+                        .items(node, "objects")
+                        .iter()
+                        .filter_map(|item| self.risk_object(item, rule, cut))
+                        .collect();
+                }
+                "threat_objects" => {
+                    threat_objects = self
+                        .items(node, "threat_objects")
+                        .iter()
+                        .filter_map(|item| self.threat_object(item, rule, cut))
+                        .collect();
+                }
+                _ => stacked = self.yes_or_no(node, "stacked").unwrap_or(false),
             }
         }
         for missing in ["message", "objects"]
@@ -52,29 +82,18 @@ impl Reader<'_> {
         Some(Risk {
             message: message?,
             objects,
+            threat_objects,
+            stacked,
         })
     }
 
     /// Every `$word$` of a message must be something that a row has.
     fn tokens(&mut self, node: &Node, message: &str, rule: &Rule) {
-        let parts: Vec<&str> = message.split('$').collect();
-        let mut place = 1;
-        while let (Some(word), true) = (parts.get(place), place + 1 < parts.len()) {
-            let a_word = !word.is_empty()
-                && word
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-            if !a_word {
-                // A dollar sign that is only that.
-                place += 1;
-                continue;
-            }
-            place += 2;
-            let by = rule.by.iter().map(|field| field.name());
-            let row: Vec<&str> = by
-                .chain(rule.columns.iter().map(|column| column.name.as_str()))
-                .collect();
-            if !row.contains(word) {
+        let row = row_names(rule);
+        for part in parts(message) {
+            if let Part::Token(word) = part
+                && !row.contains(&word)
+            {
                 self.mistakes.add(
                     node.place,
                     format!(
@@ -84,6 +103,98 @@ impl Reader<'_> {
                 );
             }
         }
+    }
+
+    fn threat_object(&mut self, node: &Node, rule: &Rule, cut: bool) -> Option<ThreatObject> {
+        let entries = self.mapping(node, "a threat object", &["field", "type"])?;
+        let (mut field, mut object_type) = (None, None);
+        for Entry { key, node, .. } in &entries {
+            if *key == "type" {
+                object_type = self.one_of(node, "type", &THREAT_OBJECT_TYPES);
+                continue;
+            }
+            field = self.text(node, "field");
+            let row = row_names(rule);
+            if let Some(field) = &field
+                && !row.contains(&field.as_str())
+            {
+                self.mistakes.add(
+                    node.place,
+                    format!(
+                        "the row has no `{}` for a threat object; {}",
+                        clip(field),
+                        expected(field, &row)
+                    ),
+                );
+            }
+        }
+        for missing in ["field", "type"]
+            .into_iter()
+            .filter(|key| !cut && !entries.iter().any(|entry| entry.key == *key))
+        {
+            self.mistakes.add(
+                node.place,
+                format!("the threat object has no {missing}; expected `{missing}` too"),
+            );
+        }
+        Some(ThreatObject {
+            field: field?,
+            object_type: object_type?,
+        })
+    }
+
+    pub(super) fn throttle(&mut self, node: &Node, rule: &Rule, cut: bool) -> Option<Throttle> {
+        let entries = self.mapping(node, "throttle", &["fields", "period"])?;
+        let (mut fields, mut period) = (Vec::new(), None);
+        for Entry { key, node, .. } in &entries {
+            if *key == "period" {
+                let text = self.text(node, "period").unwrap_or_default();
+                period = read_period(&text);
+                if period.is_none() && !text.is_empty() {
+                    self.mistakes.add(
+                        node.place,
+                        format!(
+                            "'{}' is not a period; expected a whole number and one of s, m, h, d, such as 1h",
+                            clip(&text)
+                        ),
+                    );
+                }
+                continue;
+            }
+            for item in self.items(node, "fields") {
+                let Some(text) = self.text(item, "a field of throttle") else {
+                    continue;
+                };
+                let Some(field) = self.field(item.place, &text, "throttle") else {
+                    continue;
+                };
+                if rule.by.contains(&field) {
+                    fields.push(field);
+                } else {
+                    let by: Vec<&str> = rule.by.iter().map(|field| field.name()).collect();
+                    self.mistakes.add(
+                        item.place,
+                        format!(
+                            "`{text}` is not among by, so no row has one; expected {}",
+                            alternatives(&by)
+                        ),
+                    );
+                }
+            }
+        }
+        for missing in ["fields", "period"]
+            .into_iter()
+            .filter(|key| !cut && !entries.iter().any(|entry| entry.key == *key))
+        {
+            self.mistakes.add(
+                node.place,
+                format!("throttle is not complete; expected `{missing}` too"),
+            );
+        }
+        Some(Throttle {
+            fields,
+            period: period?,
+        })
     }
 
     fn risk_object(&mut self, node: &Node, rule: &Rule, cut: bool) -> Option<RiskObject> {
@@ -154,4 +265,20 @@ impl Reader<'_> {
             score: u8::try_from(score).ok()?,
         })
     }
+}
+
+/// A period as Splunk writes it: `30s`, `15m`, `1h`; days too. Longer than nothing.
+fn read_period(text: &str) -> Option<Duration> {
+    let unit = text.chars().next_back()?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return None,
+    };
+    let number = text.strip_suffix(unit)?;
+    let digits = number.bytes().all(|byte| byte.is_ascii_digit());
+    let number: u64 = digits.then(|| number.parse().ok()).flatten()?;
+    (number > 0).then_some(Duration::from_secs(number.checked_mul(seconds)?))
 }
