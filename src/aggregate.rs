@@ -14,7 +14,7 @@ mod smallest;
 pub mod sources;
 mod table;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod windows;
 
 use std::collections::HashSet;
@@ -23,8 +23,8 @@ use std::time::Duration;
 
 pub use encrypted::EncryptedOfSource;
 pub use group::Context;
-pub use key::Key;
-pub use row::{Cell, DistinctValues, Row, RuleShape};
+pub use key::{Key, sortable};
+pub use row::{Cell, DistinctValues, RESERVED, Row, RuleShape};
 
 use group::Group;
 use key::EventValues;

@@ -108,6 +108,9 @@ pub struct Common {
     /// One record per source address that had hits, or of which encrypted DNS was seen
     #[arg(long, value_name = "PLACE", help_heading = "Output")]
     pub sources: Vec<String>,
+    /// Risk events: what the rows of a window say of a host, with a score and a message
+    #[arg(long, value_name = "PLACE", help_heading = "Output")]
+    pub risk: Vec<String>,
     /// Format of rows on standard output: table, jsonl, csv, tsv
     #[arg(
         long,

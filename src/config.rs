@@ -14,6 +14,7 @@ use crate::event::{Assets, Maker};
 use crate::frame::{Ports, refused_link};
 use crate::pipeline::{Run, Span, Writers};
 use crate::privilege;
+use crate::risk::Scorer;
 use crate::rule::pattern::{Patterns, Shape};
 use crate::rule::{self, Mistake, Rule, Rules, native};
 use crate::sink::{
@@ -158,7 +159,7 @@ struct Plan {
     window: Window,
     span: Span,
     limits: Limits,
-    places: [Vec<Place>; 4],
+    places: [Vec<Place>; 5],
     format: Format,
     shared_stdout: bool,
     sensor: Arc<str>,
@@ -180,12 +181,14 @@ impl Plan {
         let hits = places(&common.hits, None)?;
         let events = places(&common.events, None)?;
         let sources = places(&common.sources, None)?;
+        let risk = places(&common.risk, None)?;
         let shared_stdout = sink::check(
             &[
                 (Stream::Rows, rows.as_slice()),
                 (Stream::Hits, hits.as_slice()),
                 (Stream::Events, events.as_slice()),
                 (Stream::Sources, sources.as_slice()),
+                (Stream::Risk, risk.as_slice()),
             ],
             format,
         )?;
@@ -226,7 +229,7 @@ impl Plan {
             window,
             span: time_span,
             limits,
-            places: [rows, hits, events, sources],
+            places: [rows, hits, events, sources, risk],
             format,
             shared_stdout,
             sensor: common.sensor.clone().unwrap_or_else(host_name).into(),
@@ -285,12 +288,13 @@ impl Plan {
                 },
             )
         };
-        let [rows, hits, events, sources] = &places;
+        let [rows, hits, events, sources, risk] = &places;
         let writers = Writers {
             rows: open(Stream::Rows, rows)?,
             hits: open(Stream::Hits, hits)?,
             events: open(Stream::Events, events)?,
             sources: open(Stream::Sources, sources)?,
+            risk: open(Stream::Risk, risk)?,
         };
         let maker = Maker {
             sensor,
@@ -309,6 +313,7 @@ impl Plan {
             limits,
             roles,
             maker,
+            scorer: Scorer::new(rules.list()),
             rules: Arc::new(rules),
             aggregator,
             writers,

@@ -232,6 +232,12 @@ pub struct Event {
 }
 
 impl Event {
+    /// Whether recursion was asked for: the RD bit (RFC 1035, section 4.1.1), which a response repeats.
+    #[must_use]
+    pub const fn recursion_desired(&self) -> bool {
+        self.header_flags & 0x0100 != 0
+    }
+
     /// Calls `take` with each value of a field, in order; not at all where the field is absent.
     pub fn each<'a>(&'a self, field: Field, take: &mut dyn FnMut(Value<'a>)) {
         self.each_about(field, &self.query, take);

@@ -1,8 +1,8 @@
 //! dnsterrier watches DNS on the wire and names the hosts whose lookups give them away.
 //!
 //! ```text
-//! Packet -> Frame -> Message -> Transaction -> Event -> Hit -> Row -> Sink
-//! capture   frame    message   transaction     event    rule    aggregate  sink
+//! Packet -> Frame -> Message -> Transaction -> Event -> Hit -> Row -> (Risk) -> Sink
+//! capture   frame    message   transaction     event    rule    aggregate  risk  sink
 //! |        capture thread        |    decoder thread    |   matcher thread  |
 //! ```
 //!
@@ -16,7 +16,8 @@
 //! - [`frame`] takes the layers off; [`stream`] turns TCP segments into messages.
 //! - [`message`] walks a DNS message; [`transaction`] pairs queries with responses; [`event`] says it in the words of the
 //!   Network_Resolution data model.
-//! - [`rule`] decides which events matter; [`aggregate`] groups them to rows; [`sink`] writes records to places.
+//! - [`rule`] decides which events matter; [`aggregate`] groups them to rows; [`risk`] says of whom the rows
+//!   speak; [`sink`] writes records to places.
 //! - [`pipeline`] joins them.
 //!
 //! Around the flow stand the command line ([`cli`]), what becomes of it ([`config`], [`privilege`], [`rules_command`]), what
@@ -48,6 +49,8 @@ pub mod event;
 pub mod rule;
 
 pub mod aggregate;
+
+pub mod risk;
 
 pub mod sink;
 

@@ -30,6 +30,7 @@ use crate::encrypted::Sighting;
 use crate::event::{Event, Maker};
 use crate::frame::Ports;
 use crate::message::Question;
+use crate::risk::Scorer;
 use crate::rule::{Asked, Rules};
 use crate::sink::{SinkError, TableOptions, Writer};
 use crate::stats::Stats;
@@ -93,6 +94,8 @@ pub struct Writers {
     pub events: Writer,
     /// One record per source address.
     pub sources: Writer,
+    /// Risk events.
+    pub risk: Writer,
 }
 
 /// A run, ready to start.
@@ -117,6 +120,8 @@ pub struct Run {
     pub rules: Arc<Rules>,
     /// Groups the hits.
     pub aggregator: Aggregator,
+    /// Scores the rows.
+    pub scorer: Scorer,
     /// Where records go.
     pub writers: Writers,
     /// How tables look.
@@ -222,6 +227,7 @@ impl Run {
             maker,
             rules,
             aggregator,
+            scorer,
             writers,
             table,
             show,
@@ -256,7 +262,7 @@ impl Run {
             batches_to_fill,
         );
         let decoding = Decoding::new(limits, roles, maker);
-        let matching = Matching::new(span, rules, aggregator, writers, table, live, show)
+        let matching = Matching::new(span, rules, aggregator, scorer, writers, table, live, show)
             .with_sources(sources);
 
         thread::scope(|scope| {

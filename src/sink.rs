@@ -8,6 +8,7 @@ mod file;
 mod output;
 pub mod place;
 pub mod record;
+mod risk;
 mod rows;
 pub mod table;
 
@@ -36,6 +37,8 @@ pub enum Stream {
     Hits,
     /// One record for each source address with hits, or of which encrypted DNS was seen.
     Sources,
+    /// What the rows say of whom.
+    Risk,
     /// Every transaction.
     Events,
 }
@@ -48,6 +51,7 @@ impl Stream {
             Self::Rows => "rows",
             Self::Hits => "hits",
             Self::Sources => "sources",
+            Self::Risk => "risk",
             Self::Events => "events",
         }
     }
@@ -124,8 +128,8 @@ pub struct Options<'a> {
     pub table: TableOptions,
 }
 
-/// The columns of a stream in CSV and TSV: all fields for events; `rule` and those for hits; for rows everything that the
-/// loaded rules can write.
+/// The columns of a stream in CSV and TSV: all fields for events; `rule` and those for hits; for rows and risk events
+/// everything that the loaded rules can write.
 #[must_use]
 pub fn columns(stream: Stream, rules: &[Rule]) -> Vec<String> {
     let mut names: Vec<&str> = Vec::new();
@@ -137,18 +141,10 @@ pub fn columns(stream: Stream, rules: &[Rule]) -> Vec<String> {
         }
         Stream::Rows => {
             names.push("rule");
-            names.extend(
-                rules
-                    .iter()
-                    .flat_map(|rule| rule.by.iter().map(|field| field.name())),
-            );
-            names.extend(
-                rules
-                    .iter()
-                    .flat_map(|rule| rule.columns.iter().map(|column| column.name.as_str())),
-            );
+            names.extend(of_rows(rules));
             names.extend(["window", "sensor", "event_id", "partial"]);
         }
+        Stream::Risk => names.extend(risk::columns(of_rows(rules))),
         Stream::Sources => names.extend([
             "src",
             "src_role",
@@ -172,6 +168,15 @@ pub fn columns(stream: Stream, rules: &[Rule]) -> Vec<String> {
     let mut seen = std::collections::HashSet::new();
     names.retain(|name| seen.insert(*name));
     names.into_iter().map(str::to_owned).collect()
+}
+
+/// The `by` fields of all rules, then their columns.
+fn of_rows(rules: &[Rule]) -> Vec<&str> {
+    let by = rules.iter().flat_map(|rule| &rule.by);
+    let columns = rules.iter().flat_map(|rule| &rule.columns);
+    by.map(|field| field.name())
+        .chain(columns.map(|column| column.name.as_str()))
+        .collect()
 }
 
 /// One stream on its way to its places.

@@ -396,6 +396,34 @@ impl Rows {
     }
 }
 
+counters! {
+    /// What became of the rows as risk. `objects` = `without_value` + `client_scored` + `joined` + `suppressed` + `events`.
+    Risk {
+        /// Rows of a run without `--risk`.
+        rows_not_asked,
+        /// Rows of rules without risk.
+        rows_without_risk,
+        /// Rows of rules with risk.
+        rows_scored,
+        /// Risk objects of these rows: each row has as many as its rule names.
+        objects,
+        /// Those for which the row has no value.
+        without_value,
+        /// Those of a resolver's or a NAT's row whose client is among the hits and is scored in its stead.
+        client_scored,
+        /// Those that were joined with the risk event of an earlier row.
+        joined,
+        /// Risk events left out because the same was said less than the rule's throttle ago.
+        suppressed,
+        /// Risk events written.
+        events,
+        /// Those of them behind whose source the client is hidden.
+        client_hidden,
+        /// Those of them of whose object, rule and window there may be others.
+        partial,
+    }
+}
+
 /// All counters of a run, as `--stats` writes them.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Stats {
@@ -439,6 +467,8 @@ pub struct Stats {
     pub events: Events,
     /// The rows.
     pub rows: Rows,
+    /// The risk.
+    pub risk: Risk,
     /// What must be equal, and whether it is.
     pub identities: Vec<Identity>,
 }
@@ -600,6 +630,20 @@ impl Stats {
                 self.rows.additions,
                 self.rows.counted,
             ),
+            (
+                "rows = rows not asked for risk + without risk + scored",
+                self.rows.rows,
+                self.risk.rows_not_asked + self.risk.rows_without_risk + self.risk.rows_scored,
+            ),
+            (
+                "risk objects of rows = without value + client scored instead + joined + suppressed + risk events",
+                self.risk.objects,
+                self.risk.without_value
+                    + self.risk.client_scored
+                    + self.risk.joined
+                    + self.risk.suppressed
+                    + self.risk.events,
+            ),
         ]
         .map(|(says, left, right)| Identity {
             says,
@@ -674,7 +718,20 @@ mod tests {
                 events: 2,
                 additions: 3,
                 counted: 3,
+                rows: 3,
                 ..Rows::default()
+            },
+            risk: Risk {
+                rows_not_asked: 1,
+                rows_without_risk: 1,
+                rows_scored: 1,
+                objects: 5,
+                without_value: 1,
+                client_scored: 1,
+                joined: 1,
+                suppressed: 1,
+                events: 1,
+                ..Risk::default()
             },
             ..Stats::default()
         }
@@ -691,7 +748,7 @@ mod tests {
 
     #[test]
     fn one_thing_lost_breaks_an_identity() {
-        let losses: [fn(&mut Stats); 12] = [
+        let losses: [fn(&mut Stats); 13] = [
             |stats| stats.capture.other_port -= 1,
             |stats| stats.capture.handed_on -= 1,
             |stats| stats.packets.not_ip -= 1,
@@ -704,6 +761,9 @@ mod tests {
             |stats| stats.events.not_looked_into -= 1,
             |stats| stats.rows.events -= 1,
             |stats| stats.rows.counted -= 1,
+            |stats| stats.risk.rows_scored -= 1,
+            |stats| stats.risk.joined -= 1,
+            |stats| stats.risk.events -= 1,
         ];
         for (place, lose) in losses.into_iter().enumerate() {
             let mut stats = sound();

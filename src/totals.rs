@@ -422,6 +422,7 @@ fn counters(stats: &Stats) -> String {
         ],
     );
     section("rows", stats.rows.named().collect());
+    section("risk", stats.risk.named().collect());
     for identity in &stats.identities {
         writeln!(
             text,

@@ -27,6 +27,8 @@ mod events;
 mod link_types;
 #[path = "cli/messages.rs"]
 mod messages;
+#[path = "cli/risk.rs"]
+mod risk;
 #[path = "cli/roles.rs"]
 mod roles;
 #[path = "cli/visible.rs"]

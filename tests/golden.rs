@@ -279,3 +279,66 @@ fn windows_add_up() {
         );
     }
 }
+
+/// Risk events are what the oracle's rows come to: one for each source, in which the rows' fields are lists. Of the resolver in
+/// the middle, whose clients are there, there is none.
+#[test]
+fn risk_events_are_the_rows_of_each_source() {
+    let mut joined = 0;
+    for capture in captures() {
+        let mut expected: Vec<(Value, Vec<Value>)> = Vec::new();
+        for row in self::expected(&capture) {
+            if row["src"] == "10.9.1.53" {
+                continue;
+            }
+            match expected.iter_mut().find(|(src, _)| *src == row["src"]) {
+                Some((_, rows)) => rows.push(row),
+                None => expected.push((row["src"].clone(), vec![row])),
+            }
+        }
+        let events = json_lines(&replay(&capture, &["--rows", "none", "--risk", "-"]));
+        let what = capture.display();
+        assert_eq!(events.len(), expected.len(), "{what}");
+        for (event, (src, rows)) in events.iter().zip(&expected) {
+            assert_eq!(event["risk_object"], *src, "{what}");
+            assert_eq!(event["src"], *src, "{what}");
+            assert_eq!(event["risk_score"], 50);
+            assert_eq!(event["severity"], "medium");
+            assert_eq!(
+                event["risk_message"],
+                format!(
+                    "An endpoint, {}, is beaconing out to the reverse proxy service of Ngrok.",
+                    src.as_str().unwrap()
+                )
+            );
+            assert!(event.get("client_hidden").is_none() && event.get("partial").is_none());
+            for name in ["query", "answer"] {
+                let of_rows: std::collections::BTreeSet<&str> =
+                    rows.iter().map(|row| row[name].as_str().unwrap()).collect();
+                let list = event[name].as_array().unwrap();
+                assert_eq!(list.len(), of_rows.len(), "{what} {src} {name}");
+                assert!(
+                    list.iter()
+                        .all(|text| of_rows.contains(text.as_str().unwrap()))
+                );
+            }
+            let sum: u64 = rows.iter().map(|row| row["count"].as_u64().unwrap()).sum();
+            assert_eq!(event["count"], sum, "{what} {src}");
+            let times = |name: &str| {
+                rows.iter()
+                    .map(move |row| row[name].as_str().unwrap().to_owned())
+                    .collect::<Vec<_>>()
+            };
+            assert_eq!(
+                event["firstTime"].as_str(),
+                times("firstTime").iter().min().map(String::as_str)
+            );
+            assert_eq!(
+                event["lastTime"].as_str(),
+                times("lastTime").iter().max().map(String::as_str)
+            );
+            joined += usize::from(rows.len() > 1);
+        }
+    }
+    assert!(joined > 20, "{joined}");
+}

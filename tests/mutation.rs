@@ -32,6 +32,7 @@ use dnsterrier::event::Maker;
 use dnsterrier::frame::{Decoder, Ports};
 use dnsterrier::packet::{LinkType, Packet};
 use dnsterrier::pipeline::{Report, Run, Signals, Span, Writers};
+use dnsterrier::risk::Scorer;
 use dnsterrier::rule::{self, Rules};
 use dnsterrier::sink::{Format, Options, Place, Stream, TableOptions, Writer, columns};
 use dnsterrier::stats::Capture;
@@ -340,7 +341,9 @@ fn run(originals: &Arc<[Original]>, seed: u64, packets: u64, events: Place) -> R
             hits: writer(Stream::Hits, Place::None),
             events: writer(Stream::Events, events),
             sources: writer(Stream::Sources, Place::None),
+            risk: writer(Stream::Risk, Place::parse("/dev/null").unwrap()),
         },
+        scorer: Scorer::new(rules.list()),
         rules,
         table,
         show: |_| {},

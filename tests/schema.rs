@@ -19,12 +19,12 @@ use common::{captures, dnsterrier, file, json_lines, stderr, stdout};
 use jsonschema::Validator;
 use serde_json::Value;
 
-const STREAMS: [&str; 4] = ["rows", "hits", "events", "sources"];
+const STREAMS: [&str; 5] = ["rows", "hits", "events", "sources", "risk"];
 
 /// The schema of a stream (`rows` is in `row.schema.json`), or of `stats`.
 fn schema(stream: &str) -> Value {
     let name = match stream {
-        "stats" => stream,
+        "stats" | "risk" => stream,
         _ => stream.strip_suffix('s').unwrap(),
     };
     let path = file(&format!("docs/{name}.schema.json"));
@@ -47,8 +47,8 @@ fn valid(validator: &Validator, record: &Value, what: &str) {
 }
 
 /// Replays with every stream to a file of that ending, and the statistics; gives their paths.
-fn replay(capture: &Path, folder: &Path, ending: &str, more: &[&str]) -> [PathBuf; 5] {
-    let paths = ["rows", "hits", "events", "sources", "stats"].map(|stream| {
+fn replay(capture: &Path, folder: &Path, ending: &str, more: &[&str]) -> [PathBuf; 6] {
+    let paths = ["rows", "hits", "events", "sources", "risk", "stats"].map(|stream| {
         let ending = if stream == "stats" { "json" } else { ending };
         folder.join(format!("{stream}.{ending}"))
     });
@@ -92,7 +92,7 @@ fn every_record_is_valid() {
     let folder = tempfile::tempdir().unwrap();
     let validators = STREAMS.map(validator);
     let stats = validator("stats");
-    let mut seen = [0; 4];
+    let mut seen = [0; 5];
     for capture in captures() {
         for run in RUNS {
             let paths = replay(&capture, folder.path(), "jsonl", run);
@@ -106,7 +106,7 @@ fn every_record_is_valid() {
                     seen[place] += 1;
                 }
             }
-            let record = serde_json::from_slice(&std::fs::read(&paths[4]).unwrap()).unwrap();
+            let record = serde_json::from_slice(&std::fs::read(&paths[5]).unwrap()).unwrap();
             valid(&stats, &record, "statistics");
         }
     }
@@ -178,7 +178,7 @@ fn records_on_a_shared_standard_output_are_valid() {
         "jsonl",
         "--quiet",
     ];
-    for option in ["--rows", "--hits", "--events", "--sources"] {
+    for option in ["--rows", "--hits", "--events", "--sources", "--risk"] {
         arguments.extend([option, "-"]);
     }
     let mut seen = BTreeSet::new();
@@ -262,6 +262,35 @@ fn schemas_refuse_what_is_not_so() {
         wrong[name] = value;
         assert!(!validator.is_valid(&wrong), "a row with a wrong {name}");
     }
+    // So are those of a risk event.
+    let validator = crate::validator("risk");
+    let event = first(4);
+    assert!(validator.is_valid(&event));
+    for (name, value) in [
+        ("risk_score", serde_json::json!(101)),
+        ("severity", serde_json::json!("urgent")),
+        ("risk_object_type", serde_json::json!("host")),
+        ("annotations.mitre_attack", serde_json::json!(["1572"])),
+        ("client_hidden", serde_json::json!(false)),
+        ("threat_object", serde_json::json!(["a.example"])),
+        ("lastTime", serde_json::json!("2026-01-02 03:04:05")),
+        ("surplus", serde_json::json!({})),
+    ] {
+        let mut wrong = event.clone();
+        wrong[name] = value;
+        assert!(
+            !validator.is_valid(&wrong),
+            "a risk event with a wrong {name}"
+        );
+    }
+    for name in schema("risk")["required"].as_array().unwrap() {
+        let mut less = event.clone();
+        less.as_object_mut()
+            .unwrap()
+            .remove(name.as_str().unwrap())
+            .unwrap();
+        assert!(!validator.is_valid(&less), "a risk event without {name}");
+    }
 }
 
 /// The statistics' schema names every counter, and no other.
@@ -270,7 +299,7 @@ fn the_schema_of_the_statistics_is_closed() {
     let validator = validator("stats");
     let folder = tempfile::tempdir().unwrap();
     let paths = replay(&file("captures/tcp.pcap"), folder.path(), "jsonl", &[]);
-    let stats: Value = serde_json::from_slice(&std::fs::read(&paths[4]).unwrap()).unwrap();
+    let stats: Value = serde_json::from_slice(&std::fs::read(&paths[5]).unwrap()).unwrap();
     assert!(validator.is_valid(&stats));
     let mut sections = vec![String::new(), "/identities/0".to_owned()];
     for (name, section) in stats.as_object().unwrap() {

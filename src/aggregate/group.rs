@@ -10,7 +10,7 @@ use ahash::RandomState;
 use super::key::EventValues;
 use super::smallest::keep_smallest;
 use super::table::Entry;
-use crate::event::{Event, Outcome};
+use crate::event::{Event, Outcome, Role};
 use crate::time::Timestamp;
 
 /// What tables show beside a row: of its earliest event, and whether the others differ from it.
@@ -28,6 +28,8 @@ pub struct Context {
     pub source: Arc<str>,
     /// The number in it of the packet that completed the query.
     pub packet: u64,
+    /// What the sources of the row's events were: a client where one was, else a resolver where one was.
+    pub role: Role,
 }
 
 /// The distinct values of a field, as encoded keys: the smallest, up to a bound, so that their choice does not depend on
@@ -94,6 +96,7 @@ impl Group {
                 dest_varies: false,
                 source: Arc::clone(&event.source),
                 packet: event.packet,
+                role: event.src_role,
             },
             distinct: vec![Distinct::default(); columns].into(),
             bytes: size_of::<Self>()
@@ -113,6 +116,11 @@ impl Group {
             .for_each(|(byte, other)| *byte ^= other);
         self.context.outcome_varies |= event.outcome != self.context.outcome;
         self.context.dest_varies |= event.dest != self.context.dest;
+        self.context.role = match (self.context.role, event.src_role) {
+            (Role::Client, _) | (_, Role::Client) => Role::Client,
+            (Role::Nat, Role::Nat) => Role::Nat,
+            (_, _) => Role::Resolver,
+        };
         let place = (event.time, event.packet, event.event_id);
         if place < (self.first, self.context.packet, self.earliest) {
             self.first = event.time;

@@ -82,6 +82,14 @@ fn encode(value: &Value<'_>, to: &mut Vec<u8>) {
     }
 }
 
+/// Bytes whose order is that in which rows list values.
+#[must_use]
+pub fn sortable(value: &Value<'_>) -> Box<[u8]> {
+    let mut bytes = Vec::new();
+    encode(value, &mut bytes);
+    bytes.into()
+}
+
 /// Takes the next value off an encoding; `None` at its end.
 fn decode(from: &mut &[u8]) -> Option<Key> {
     let (&tag, rest) = from.split_first()?;

@@ -121,7 +121,7 @@ impl Row {
 }
 
 /// The names in a row that no column may take.
-pub(super) const RESERVED: [&str; 5] = ["rule", "window", "sensor", "event_id", "partial"];
+pub const RESERVED: [&str; 5] = ["rule", "window", "sensor", "event_id", "partial"];
 
 /// The name under which a row says that a `values()` column was cut.
 pub(super) fn cut_name(column: &str) -> String {

@@ -173,6 +173,12 @@ impl Sources {
         self.roles.resolvers.extend(addresses);
     }
 
+    /// The role of an address as far as it is known by now, where its latest lookup said `latest`.
+    #[must_use]
+    pub fn role_of(&self, address: IpAddr, latest: Role) -> Role {
+        self.roles.of(address, latest)
+    }
+
     /// Adds a hit: `query` is the name that matched. The hits of one event must come one after another. Where there are
     /// too many sources, the one that was started first is given to `emit`.
     pub fn add(&mut self, rule: &str, event: &Event, query: &str, emit: &mut dyn FnMut(SourceRow)) {

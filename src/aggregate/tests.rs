@@ -11,7 +11,7 @@ use crate::message::Record;
 use crate::rule::{Column, Schedule};
 
 /// A lookup of a.ngrok.io by 10.9.0.11 at 2026-01-02T03:04:05.000006Z.
-pub(super) fn sample_event() -> Event {
+pub(crate) fn sample_event() -> Event {
     Event {
         time: Timestamp::from_parts(1_767_323_045, 6_000),
         sensor: "sensor".into(),
@@ -55,7 +55,7 @@ pub(super) fn sample_event() -> Event {
     }
 }
 
-pub(super) fn answer(data: &str) -> Record {
+pub(crate) fn answer(data: &str) -> Record {
     Record {
         name: "a.ngrok.io".into(),
         record_type: "A".into(),
@@ -759,6 +759,7 @@ fn the_context_is_of_the_earliest_event() {
         dest_varies: false,
         source: "eth1".into(),
         packet: 5,
+        role: Role::Client,
     };
     for order in [[0, 1, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
         assert_eq!(context(order), expected);

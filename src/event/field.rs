@@ -186,6 +186,21 @@ impl Value<'_> {
         }
     }
 
+    /// The value with what it borrowed copied.
+    #[must_use]
+    pub fn into_owned(self) -> Value<'static> {
+        match self {
+            Self::Text(text) => Value::Text(Cow::Owned(text.into_owned())),
+            Self::Number(number) => Value::Number(number),
+            Self::Decimal(billionths) => Value::Decimal(billionths),
+            Self::Address(address) => Value::Address(address),
+            Self::Mac(mac) => Value::Mac(mac),
+            Self::Time(time) => Value::Time(time),
+            Self::Flag(flag) => Value::Flag(flag),
+            Self::Id(id) => Value::Id(id),
+        }
+    }
+
     /// The value as text: what rules match and tables print.
     #[must_use]
     pub fn text(&self) -> Cow<'_, str> {

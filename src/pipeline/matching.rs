@@ -7,6 +7,7 @@ use super::{EventBatch, Span, Writers};
 use crate::aggregate::sources::Sources;
 use crate::aggregate::{Aggregator, Row};
 use crate::event::Event;
+use crate::risk::Scorer;
 use crate::rule::Rules;
 use crate::sink::{HitRecord, SinkError, TableOptions, live_line, rows_table};
 use crate::stats::{EncryptedDns, Stats};
@@ -16,6 +17,7 @@ pub(super) struct Matching {
     span: Span,
     rules: Arc<Rules>,
     aggregator: Aggregator,
+    scorer: Scorer,
     sources: Sources,
     writers: Writers,
     table: TableOptions,
@@ -36,10 +38,15 @@ pub(super) struct Done {
 }
 
 impl Matching {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a stage or an option of the run, named where it is called"
+    )]
     pub(super) fn new(
         span: Span,
         rules: Arc<Rules>,
         aggregator: Aggregator,
+        scorer: Scorer,
         writers: Writers,
         table: TableOptions,
         live: bool,
@@ -49,6 +56,7 @@ impl Matching {
             span,
             rules,
             aggregator,
+            scorer,
             sources: Sources::default(),
             writers,
             table,
@@ -89,9 +97,15 @@ impl Matching {
             }
         }
         let before = self.aggregator.stats.rows;
-        let (writers, failed) = (&mut self.writers, &mut self.failed);
+        let mut rows = RowsOut {
+            scorer: &mut self.scorer,
+            writers: &mut self.writers,
+            failed: &mut self.failed,
+        };
+        let sources = &self.sources;
         self.aggregator
-            .advance(batch.now, &mut |row| keep(failed, writers.rows.write(&row)));
+            .advance(batch.now, &mut |row| rows.take(&row, sources));
+        rows.close();
         if show {
             (self.show)(&rows_table(&self.aggregator.so_far(), self.table));
         }
@@ -110,16 +124,22 @@ impl Matching {
 
     /// Writes what is left and ends. Files that are abandoned keep the name that says they are partial.
     pub(super) fn finish(mut self, abandon: bool) -> Done {
-        let (writers, failed) = (&mut self.writers, &mut self.failed);
-        self.aggregator
-            .finish(&mut |row: Row| keep(failed, writers.rows.write(&row)));
+        let mut rows = RowsOut {
+            scorer: &mut self.scorer,
+            writers: &mut self.writers,
+            failed: &mut self.failed,
+        };
+        let sources = &self.sources;
+        self.aggregator.finish(&mut |row| rows.take(&row, sources));
+        rows.close();
         let sources = self.sources.finish();
         for source in &sources {
-            keep(failed, writers.sources.write(source));
+            keep(&mut self.failed, self.writers.sources.write(source));
         }
         let mut stats = self.stats;
         stats.events.outside_time = self.outside_time;
         stats.rows = self.aggregator.stats;
+        stats.risk = self.scorer.stats;
         stats.encrypted_dns = EncryptedDns {
             forgotten: stats.encrypted_dns.forgotten,
             ..self.sources.finish_encrypted()
@@ -134,12 +154,14 @@ impl Matching {
                     hits,
                     events,
                     sources,
+                    risk,
                 } = self.writers;
                 let results = [
                     rows.finish(),
                     hits.finish(),
                     events.finish(),
                     sources.finish(),
+                    risk.finish(),
                 ];
                 results.into_iter().find(Result::is_err).unwrap_or(Ok(()))
             }
@@ -158,6 +180,7 @@ impl Matching {
             keep(failed, writers.events.write(event));
         }
         let (aggregator, sources) = (&mut self.aggregator, &mut self.sources);
+        let scorer = &mut self.scorer;
         let shown = &mut self.shown;
         let mut matched = false;
         self.rules.matches(event, &mut |place, name| {
@@ -189,9 +212,17 @@ impl Matching {
                     keep(failed, writers.rows.line(&line));
                 }
             }
-            aggregator.add(place, event, name, &mut |row| {
-                keep(failed, writers.rows.write(&row))
-            });
+            if !writers.risk.is_none() {
+                scorer.see(place, event, name);
+            }
+            let mut rows = RowsOut {
+                scorer: &mut *scorer,
+                writers: &mut *writers,
+                failed: &mut *failed,
+            };
+            let known = &*sources;
+            aggregator.add(place, event, name, &mut |row| rows.take(&row, known));
+            rows.close();
             sources.add(&rule.name, event, name, &mut |source| {
                 keep(failed, writers.sources.write(&source))
             });
@@ -208,10 +239,40 @@ impl Matching {
             hits,
             events,
             sources,
+            risk,
         } = &mut self.writers;
-        for writer in [rows, hits, events, sources] {
+        for writer in [rows, hits, events, sources, risk] {
             keep(&mut self.failed, writer.flush());
         }
+    }
+}
+
+/// Where rows go: to their places, and to be scored where somebody asked for it.
+struct RowsOut<'a> {
+    scorer: &'a mut Scorer,
+    writers: &'a mut Writers,
+    failed: &'a mut Option<SinkError>,
+}
+
+impl RowsOut<'_> {
+    fn take(&mut self, row: &Row, sources: &Sources) {
+        keep(self.failed, self.writers.rows.write(row));
+        if self.writers.risk.is_none() {
+            self.scorer.stats.rows_not_asked += 1;
+            return;
+        }
+        let role_of = |address, latest| sources.role_of(address, latest);
+        let (writers, failed) = (&mut *self.writers, &mut *self.failed);
+        self.scorer.take(row, &role_of, &mut |event| {
+            keep(failed, writers.risk.write(&event))
+        });
+    }
+
+    /// The rows that came together are all here.
+    fn close(&mut self) {
+        let (writers, failed) = (&mut *self.writers, &mut *self.failed);
+        self.scorer
+            .close(&mut |event| keep(failed, writers.risk.write(&event)));
     }
 }
 
