@@ -144,6 +144,9 @@ pub struct Common {
     /// Leave the embedded rules out
     #[arg(long, help_heading = "Rules")]
     pub no_embedded: bool,
+    /// File or folder of filters: your own exceptions of rules, each with owner, reason and date of expiry
+    #[arg(long = "filters", value_name = "PATH", help_heading = "Rules")]
+    pub filter_paths: Vec<PathBuf>,
     /// Hunt for this name and all below it, or for a pattern with *, without a rule file
     #[arg(long = "name", value_name = "PATTERN", help_heading = "Rules")]
     pub names: Vec<String>,

@@ -16,7 +16,7 @@ use crate::pipeline::{Run, Span, Writers};
 use crate::privilege;
 use crate::risk::Scorer;
 use crate::rule::pattern::{Patterns, Shape};
-use crate::rule::{self, Mistake, Rule, Rules, native};
+use crate::rule::{self, Filters, Mistake, Rule, Rules, native};
 use crate::sink::{
     self, Format, Options, Place, SinkError, Stream, TableOptions, Writer, is_descriptor,
 };
@@ -155,6 +155,7 @@ pub fn load_rules(paths: &[PathBuf], embedded: bool) -> Result<Vec<Rule>, Error>
 /// What is checked before anything is opened.
 struct Plan {
     rules: Rules,
+    filters: Filters,
     ports: Ports,
     window: Window,
     span: Span,
@@ -223,8 +224,10 @@ impl Plan {
             ));
         }
         let known = known_resolvers(common.doh_resolvers.as_deref())?;
+        let rules = selected_rules(common, &known)?;
         Ok(Self {
-            rules: selected_rules(common, &known)?,
+            filters: filters(&common.filter_paths, &rules)?,
+            rules,
             ports: ports(common)?.with_known(Arc::new(known)),
             window,
             span: time_span,
@@ -245,6 +248,7 @@ impl Plan {
     fn run(self, source: Box<dyn Source>, common: &Common, show: fn(&str)) -> Result<Run, Error> {
         let Self {
             rules,
+            filters,
             ports,
             window,
             span,
@@ -316,9 +320,11 @@ impl Plan {
             scorer: Scorer::new(rules.list()),
             rules: Arc::new(rules),
             aggregator,
+            filters,
             writers,
             table,
             show,
+            tell: if common.quiet { |_| {} } else { show },
         })
     }
 }
@@ -402,6 +408,25 @@ fn selected_rules(common: &Common, known: &KnownResolvers) -> Result<Rules, Erro
         watched.add(Shape::Domain, name).map_err(Error::Usage)?;
     }
     Rules::watching(rules, watched).map_err(Error::Rules)
+}
+
+/// The filters of files. Those of embedded rules that are not loaded, as in a hunt, wait.
+fn filters(paths: &[PathBuf], rules: &Rules) -> Result<Filters, Error> {
+    let (mut filters, mut mistakes) = (Vec::new(), Vec::new());
+    for path in paths {
+        match native::read_filters(path) {
+            Ok(read) => filters.extend(read),
+            Err(found) => mistakes.extend(found),
+        }
+    }
+    if !mistakes.is_empty() {
+        return Err(Error::Rules(mistakes));
+    }
+    if filters.is_empty() {
+        return Ok(Filters::default());
+    }
+    let embedded = rule::embedded().map_err(Error::Rules)?;
+    Filters::new(filters, rules.list(), &embedded).map_err(Error::Rules)
 }
 
 /// The ports of DNS and of tunnels. One that has another meaning is not VXLAN's, and nobody is left to believe so.

@@ -31,7 +31,7 @@ use crate::event::{Event, Maker};
 use crate::frame::Ports;
 use crate::message::Question;
 use crate::risk::Scorer;
-use crate::rule::{Asked, Rules};
+use crate::rule::{Asked, Filters, Rules};
 use crate::sink::{SinkError, TableOptions, Writer};
 use crate::stats::Stats;
 use crate::time::Timestamp;
@@ -122,12 +122,16 @@ pub struct Run {
     pub aggregator: Aggregator,
     /// Scores the rows.
     pub scorer: Scorer,
+    /// The user's exceptions.
+    pub filters: Filters,
     /// Where records go.
     pub writers: Writers,
     /// How tables look.
     pub table: TableOptions,
     /// Where the rows so far are shown when asked for.
     pub show: fn(&str),
+    /// Where it is said that something happened which somebody should know of before the end.
+    pub tell: fn(&str),
 }
 
 /// How a run ended.
@@ -228,9 +232,11 @@ impl Run {
             rules,
             aggregator,
             scorer,
+            filters,
             writers,
             table,
             show,
+            tell,
         } = self;
         let everything = !writers.events.is_none() || rules.needs_everything();
         let live = source.is_live();
@@ -262,8 +268,11 @@ impl Run {
             batches_to_fill,
         );
         let decoding = Decoding::new(limits, roles, maker);
-        let matching = Matching::new(span, rules, aggregator, scorer, writers, table, live, show)
-            .with_sources(sources);
+        let mut matching =
+            Matching::new(span, rules, aggregator, scorer, writers, table, live, show);
+        matching.sources = sources;
+        matching.filters = filters;
+        matching.tell = tell;
 
         thread::scope(|scope| {
             let capture = thread::Builder::new()

@@ -4,6 +4,7 @@
 //! run: they decide on a name alone whether an event can matter ([`Rules::wants`]), then which rules it matches.
 
 mod condition;
+pub mod filter;
 mod hunt;
 mod index;
 pub mod message;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use condition::{Against, Asked, Comparison, Condition, Relation, Test};
+pub use filter::{Filter, Filters};
 pub use hunt::read_names;
 pub use mistake::Mistake;
 

@@ -396,6 +396,40 @@ impl Rows {
     }
 }
 
+/// What the user's filters did. `matched` = `removed` + the hits of the rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Filters {
+    /// Pairs of a rule and an event that matched it, before the filters.
+    pub matched: u64,
+    /// Those of them that a filter took away.
+    pub removed: u64,
+    /// Filter by filter.
+    pub filters: Vec<Filter>,
+}
+
+/// What one filter did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Filter {
+    /// The rule that it names.
+    pub rule: String,
+    /// The file that it is in.
+    pub file: String,
+    /// The line at which it begins.
+    pub line: u32,
+    /// Who answers for it.
+    pub owner: String,
+    /// Why it is there.
+    pub reason: String,
+    /// From then on it filters no longer.
+    pub expires: Timestamp,
+    /// Whether packet time has come so far.
+    pub expired: bool,
+    /// Hits that it took away.
+    pub removed: u64,
+    /// Hits that it would have taken away, had it not expired.
+    pub passed: u64,
+}
+
 counters! {
     /// What became of the rows as risk. `objects` = `without_value` + `client_scored` + `joined` + `suppressed` + `events`.
     Risk {
@@ -465,6 +499,8 @@ pub struct Stats {
     pub hidden_clients: HiddenClients,
     /// The events.
     pub events: Events,
+    /// The filters.
+    pub filters: Filters,
     /// The rows.
     pub rows: Rows,
     /// The risk.
@@ -626,6 +662,11 @@ impl Stats {
                 self.events.outside_time + self.rows.events,
             ),
             (
+                "matches of rules = removed by filters + hits",
+                self.filters.matched,
+                self.filters.removed + self.rows.hits,
+            ),
+            (
                 "additions to groups = sum of the counts of the rows written",
                 self.rows.additions,
                 self.rows.counted,
@@ -714,8 +755,14 @@ mod tests {
                 outside_time: 1,
                 ..Events::default()
             },
+            filters: Filters {
+                matched: 3,
+                removed: 1,
+                ..Filters::default()
+            },
             rows: Rows {
                 events: 2,
+                hits: 2,
                 additions: 3,
                 counted: 3,
                 rows: 3,
@@ -748,7 +795,7 @@ mod tests {
 
     #[test]
     fn one_thing_lost_breaks_an_identity() {
-        let losses: [fn(&mut Stats); 13] = [
+        let losses: [fn(&mut Stats); 15] = [
             |stats| stats.capture.other_port -= 1,
             |stats| stats.capture.handed_on -= 1,
             |stats| stats.packets.not_ip -= 1,
@@ -761,6 +808,8 @@ mod tests {
             |stats| stats.events.not_looked_into -= 1,
             |stats| stats.rows.events -= 1,
             |stats| stats.rows.counted -= 1,
+            |stats| stats.filters.removed -= 1,
+            |stats| stats.rows.hits -= 1,
             |stats| stats.risk.rows_scored -= 1,
             |stats| stats.risk.joined -= 1,
             |stats| stats.risk.events -= 1,

@@ -71,6 +71,15 @@ impl Timestamp {
         }
     }
 
+    /// The date in UTC.
+    #[must_use]
+    pub fn to_date(self) -> String {
+        match self.calendar() {
+            Some(time) => time.strftime("%Y-%m-%d").to_string(),
+            None => self.to_string(),
+        }
+    }
+
     /// `%Y-%m-%dT%H:%M:%S` in the machine's time zone, the form of Splunk's `security_content_ctime`.
     #[must_use]
     pub fn to_local(self) -> String {
@@ -177,6 +186,8 @@ mod tests {
             Timestamp::from_parts(1_767_323_045, 999_999_999).to_second(),
             "2026-01-02T03:04:05Z"
         );
+        let late = Timestamp::from_parts(1_767_311_999, 999_999_999);
+        assert_eq!(late.to_date(), "2026-01-01");
     }
 
     #[test]

@@ -110,6 +110,18 @@ fn visible(stats: &Stats) -> Vec<String> {
             percent(transactions.answered, asked)
         ),
     );
+    for filter in stats.filters.filters.iter().filter(|it| it.passed > 0) {
+        warn(
+            true,
+            format!(
+                "{} since {} that the filter {}:{} would have removed: it has expired",
+                counted(filter.passed, "hit"),
+                filter.expires.to_date(),
+                filter.file,
+                filter.line
+            ),
+        );
+    }
     for words in hidden_clients(stats) {
         warn(true, words);
     }
@@ -210,6 +222,14 @@ fn visible(stats: &Stats) -> Vec<String> {
             )
         })
         .collect();
+    if stats.filters.removed > 0 {
+        let removing = stats.filters.filters.iter().filter(|it| it.removed > 0);
+        lines.push(format!(
+            "{} removed by {}.",
+            counted(stats.filters.removed, "hit"),
+            counted(removing.count() as u64, "filter")
+        ));
+    }
     let found = stats.any_port.udp_messages + stats.any_port.tcp_messages;
     if found > 0 {
         lines.push(format!(
@@ -423,6 +443,21 @@ fn counters(stats: &Stats) -> String {
     );
     section("rows", stats.rows.named().collect());
     section("risk", stats.risk.named().collect());
+    for filter in &stats.filters.filters {
+        let state = if filter.expired { "expired" } else { "expires" };
+        writeln!(
+            text,
+            "filter {}:{} of '{}' ({}): removed {}, {state} {}, passed {}",
+            filter.file,
+            filter.line,
+            filter.rule,
+            filter.owner,
+            thousands(filter.removed),
+            filter.expires.to_date(),
+            thousands(filter.passed)
+        )
+        .ok();
+    }
     for identity in &stats.identities {
         writeln!(
             text,

@@ -23,6 +23,8 @@ mod encrypted;
 mod errors;
 #[path = "cli/events.rs"]
 mod events;
+#[path = "cli/filters.rs"]
+mod filters;
 #[path = "cli/link_types.rs"]
 mod link_types;
 #[path = "cli/messages.rs"]

@@ -33,7 +33,7 @@ use dnsterrier::frame::{Decoder, Ports};
 use dnsterrier::packet::{LinkType, Packet};
 use dnsterrier::pipeline::{Report, Run, Signals, Span, Writers};
 use dnsterrier::risk::Scorer;
-use dnsterrier::rule::{self, Rules};
+use dnsterrier::rule::{self, Filters, Rules};
 use dnsterrier::sink::{Format, Options, Place, Stream, TableOptions, Writer, columns};
 use dnsterrier::stats::Capture;
 use dnsterrier::time::Timestamp;
@@ -346,7 +346,9 @@ fn run(originals: &Arc<[Original]>, seed: u64, packets: u64, events: Place) -> R
         scorer: Scorer::new(rules.list()),
         rules,
         table,
+        filters: Filters::default(),
         show: |_| {},
+        tell: |_| {},
     };
     run.run(&Signals::default())
 }

@@ -8,9 +8,10 @@ use crate::aggregate::sources::Sources;
 use crate::aggregate::{Aggregator, Row};
 use crate::event::Event;
 use crate::risk::Scorer;
-use crate::rule::Rules;
+use crate::rule::{Filters, Rules};
 use crate::sink::{HitRecord, SinkError, TableOptions, live_line, rows_table};
-use crate::stats::{EncryptedDns, Stats};
+use crate::stats::{self, EncryptedDns, Stats};
+use crate::time::Timestamp;
 
 /// The stages from events to records.
 pub(super) struct Matching {
@@ -18,15 +19,20 @@ pub(super) struct Matching {
     rules: Arc<Rules>,
     aggregator: Aggregator,
     scorer: Scorer,
-    sources: Sources,
+    pub(super) sources: Sources,
+    pub(super) filters: Filters,
     writers: Writers,
     table: TableOptions,
     live: bool,
     show: fn(&str),
+    pub(super) tell: fn(&str),
     /// The combinations of rule, source and name.
     shown: Shown,
     stats: Stats,
     outside_time: u64,
+    /// Pairs of a rule and an event that matched it, and those that a filter took away.
+    matched: u64,
+    removed: u64,
     failed: Option<SinkError>,
 }
 
@@ -58,6 +64,8 @@ impl Matching {
             aggregator,
             scorer,
             sources: Sources::default(),
+            filters: Filters::default(),
+            tell: |_| {},
             writers,
             table,
             live,
@@ -65,14 +73,10 @@ impl Matching {
             shown: Shown::new(SHOWN_MAX),
             stats: Stats::default(),
             outside_time: 0,
+            matched: 0,
+            removed: 0,
             failed: None,
         }
-    }
-
-    /// The same, with sources that know more of their roles.
-    pub(super) fn with_sources(mut self, sources: Sources) -> Self {
-        self.sources = sources;
-        self
     }
 
     /// Takes a batch; `false` where nothing more can be written.
@@ -88,6 +92,7 @@ impl Matching {
         }
         for event in &batch.events {
             if self.span.holds(event.time) {
+                self.tell_expired(event.time);
                 self.event(event);
             } else {
                 self.outside_time += 1;
@@ -96,6 +101,7 @@ impl Matching {
                 return false;
             }
         }
+        self.tell_expired(batch.now);
         let before = self.aggregator.stats.rows;
         let mut rows = RowsOut {
             scorer: &mut self.scorer,
@@ -140,6 +146,11 @@ impl Matching {
         stats.events.outside_time = self.outside_time;
         stats.rows = self.aggregator.stats;
         stats.risk = self.scorer.stats;
+        stats.filters = stats::Filters {
+            matched: self.matched,
+            removed: self.removed,
+            filters: self.filters.counted().to_vec(),
+        };
         stats.encrypted_dns = EncryptedDns {
             forgotten: stats.encrypted_dns.forgotten,
             ..self.sources.finish_encrypted()
@@ -182,12 +193,22 @@ impl Matching {
         let (aggregator, sources) = (&mut self.aggregator, &mut self.sources);
         let scorer = &mut self.scorer;
         let shown = &mut self.shown;
+        let filters = &mut self.filters;
+        let (all, removed) = (&mut self.matched, &mut self.removed);
         let mut matched = false;
         self.rules.matches(event, &mut |place, name| {
-            matched = true;
             let Some(rule) = self.rules.list().get(place) else {
                 return;
             };
+            *all += 1;
+            if !writers.risk.is_none() {
+                scorer.see(place, event, name);
+            }
+            if filters.remove(place, event, name) {
+                *removed += 1;
+                return;
+            }
+            matched = true;
             if !writers.hits.is_none() {
                 keep(
                     failed,
@@ -212,9 +233,6 @@ impl Matching {
                     keep(failed, writers.rows.line(&line));
                 }
             }
-            if !writers.risk.is_none() {
-                scorer.see(place, event, name);
-            }
             let mut rows = RowsOut {
                 scorer: &mut *scorer,
                 writers: &mut *writers,
@@ -230,6 +248,22 @@ impl Matching {
         self.aggregator.stats.events_matched += u64::from(matched);
         self.sources.add_lookup(event, &mut |source| {
             keep(&mut self.failed, self.writers.sources.write(&source));
+        });
+    }
+
+    /// Says once of each filter that its time is over.
+    fn tell_expired(&mut self, now: Timestamp) {
+        let tell = self.tell;
+        self.filters.advance(now, &mut |filter| {
+            tell(&format!(
+                "warning: the filter {}:{} of '{}' expired on {} and filters no longer; {} answers for it ({})\n",
+                filter.file,
+                filter.line,
+                filter.rule,
+                filter.expires.to_date(),
+                filter.owner,
+                filter.reason
+            ));
         });
     }
 

@@ -1,7 +1,8 @@
-//! The project's own rule files: YAML, checked so that every mistake in a file is named with its place and its remedy.
+//! The project's own rule files, and those of filters: YAML, checked so that every mistake in a file is named with its place and its remedy.
 
 mod check;
 mod condition;
+mod filter;
 mod reader;
 mod risk;
 mod search;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 
 use super::mistake::{Mistake, Mistakes};
 use super::yaml;
-use super::{Origin, Rule};
+use super::{Filter, Origin, Rule};
 
 /// The largest rule file in bytes.
 pub const LARGEST: u64 = 1 << 20;
@@ -27,19 +28,34 @@ const FILES: usize = 10_000;
 /// # Errors
 /// Every mistake in every file.
 pub fn read_path(path: &Path) -> Result<Vec<Rule>, Vec<Mistake>> {
+    read_all(path, read_text)
+}
+
+/// The same of filters.
+///
+/// # Errors
+/// Every mistake in every file.
+pub fn read_filters(path: &Path) -> Result<Vec<Filter>, Vec<Mistake>> {
+    read_all(path, filter::read_text)
+}
+
+/// What the text of a file holds, or the mistakes in it; the file's name is given with it.
+type ReadText<T> = fn(&str, &str) -> Result<Vec<T>, Vec<Mistake>>;
+
+fn read_all<T>(path: &Path, read: ReadText<T>) -> Result<Vec<T>, Vec<Mistake>> {
     if !path.is_dir() {
-        return read_file(path);
+        return read_file(path, read);
     }
     let files = list_files(path)?;
-    let (mut rules, mut mistakes) = (Vec::new(), Vec::new());
+    let (mut all, mut mistakes) = (Vec::new(), Vec::new());
     for file in files {
-        match read_file(&file) {
-            Ok(found) => rules.extend(found),
+        match read_file(&file, read) {
+            Ok(found) => all.extend(found),
             Err(found) => mistakes.extend(found),
         }
     }
     if mistakes.is_empty() {
-        Ok(rules)
+        Ok(all)
     } else {
         Err(mistakes)
     }
@@ -104,13 +120,13 @@ fn list_files(folder: &Path) -> Result<Vec<PathBuf>, Vec<Mistake>> {
     mistakes.or(files)
 }
 
-fn read_file(path: &Path) -> Result<Vec<Rule>, Vec<Mistake>> {
+fn read_file<T>(path: &Path, read_text: ReadText<T>) -> Result<Vec<T>, Vec<Mistake>> {
     let name = path.display().to_string();
     let mut bytes = Vec::new();
     let read = File::open(path)
         .and_then(|file| file.take(LARGEST.saturating_add(1)).read_to_end(&mut bytes));
     match read {
-        Ok(_) => read_bytes(&name, &bytes),
+        Ok(_) => decode(&name, &bytes, read_text),
         Err(error) => {
             let mut mistakes = Mistakes::new(&name);
             mistakes.add((0, 0), format!("cannot be read: {error}"));
@@ -124,6 +140,10 @@ fn read_file(path: &Path) -> Result<Vec<Rule>, Vec<Mistake>> {
 /// # Errors
 /// Every mistake in it; a file larger than 1 MiB or not UTF-8 is one.
 pub fn read_bytes(file: &str, bytes: &[u8]) -> Result<Vec<Rule>, Vec<Mistake>> {
+    decode(file, bytes, read_text)
+}
+
+fn decode<T>(file: &str, bytes: &[u8], read_text: ReadText<T>) -> Result<Vec<T>, Vec<Mistake>> {
     match std::str::from_utf8(bytes) {
         Ok(text) => read_text(file, text),
         Err(error) => {
@@ -145,12 +165,8 @@ pub fn read_bytes(file: &str, bytes: &[u8]) -> Result<Vec<Rule>, Vec<Mistake>> {
     }
 }
 
-/// Reads the rules in the text of a file: one in each document.
-///
-/// # Errors
-/// Every mistake in it.
-pub fn read_text(file: &str, text: &str) -> Result<Vec<Rule>, Vec<Mistake>> {
-    let mut mistakes = Mistakes::new(file);
+/// The documents of a file's text; `empty` is the mistake where there is none.
+fn documents<'a>(text: &'a str, empty: &str, mistakes: &mut Mistakes) -> Vec<yaml::Document<'a>> {
     if u64::try_from(text.len()).unwrap_or(u64::MAX) > LARGEST {
         mistakes.add(
             (0, 0),
@@ -158,16 +174,24 @@ pub fn read_text(file: &str, text: &str) -> Result<Vec<Rule>, Vec<Mistake>> {
                 "larger than {LARGEST} bytes; expected less (--names takes long lists of names)"
             ),
         );
-        return mistakes.or(Vec::new());
+        return Vec::new();
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let documents = yaml::read(text, &mut mistakes);
+    let documents = yaml::read(text, mistakes);
     if documents.is_empty() {
-        mistakes.add(
-            (0, 0),
-            "no rule in this file; expected a mapping with name and where",
-        );
+        mistakes.add((0, 0), empty);
     }
+    documents
+}
+
+/// Reads the rules in the text of a file: one in each document.
+///
+/// # Errors
+/// Every mistake in it.
+pub fn read_text(file: &str, text: &str) -> Result<Vec<Rule>, Vec<Mistake>> {
+    let mut mistakes = Mistakes::new(file);
+    let empty = "no rule in this file; expected a mapping with name and where";
+    let documents = documents(text, empty, &mut mistakes);
     let mut rules: Vec<Rule> = Vec::new();
     for document in &documents {
         let line = document.root.place.0;

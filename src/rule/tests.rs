@@ -451,6 +451,124 @@ fn threat_objects_stacking_and_throttle() {
     assert!(!plain[0].risk.as_ref().unwrap().stacked && plain[0].throttle.is_none());
 }
 
+/// The mistakes in a file of filters, as they are told.
+fn mistakes_of_filters(text: &str) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("filters.yaml");
+    std::fs::write(&path, text).unwrap();
+    let known = native::read_text("own.yaml", "name: Known rule\ndomain: a.example\n").unwrap();
+    let found = match native::read_filters(&path) {
+        Ok(filters) => Filters::new(filters, &known, &[]).map(drop).unwrap_err(),
+        Err(mistakes) => mistakes,
+    };
+    let folder = format!("{}/", folder.path().display());
+    found
+        .iter()
+        .map(|mistake| mistake.to_string().replace(&folder, ""))
+        .collect()
+}
+
+#[test]
+fn mistakes_in_filters_are_named() {
+    let rest = "where: { src: '10.*' }\nowner: a\nreason: b\nexpires: 2027-01-31\n";
+    for (text, words) in [
+        (
+            format!("rule: Knwon rule\n{rest}"),
+            "1:7: there is no rule 'Knwon rule'; did you mean `Known rule`?",
+        ),
+        (
+            format!("filter: known_rule\n{rest}"),
+            "1:9: there is no rule 'known_rule'; did you mean `known_rule_filter`?",
+        ),
+        (
+            format!("rule: zzzzzzzz\n{rest}"),
+            "expected the name of a rule (dnsterrier rules list)",
+        ),
+        (
+            format!("rule: Known rule\nfilter: known_rule_filter\n{rest}"),
+            "2:1: both `rule` and `filter`",
+        ),
+        (rest.to_owned(), "1:1: the filter says of no rule"),
+        (
+            "rule: Known rule\n".to_owned(),
+            "1:1: the filter has no owner; expected `owner` too",
+        ),
+        (
+            rest.replace("src", "srx"),
+            "1:10: `srx` in where is no field of an event; did you mean `src`?",
+        ),
+        (
+            rest.replace("2027-01-31", "2027-02-30"),
+            "4:10: expires is '2027-02-30'; expected a date such as 2027-01-31",
+        ),
+        (
+            rest.replace("2027-01-31", "1767323045"),
+            "expires is '1767323045'",
+        ),
+        (rest.replace("2027-01-31", "[]"), "expires is a list"),
+        (
+            rest.replace("reason: b", "reason: |-\n  b\n  c"),
+            "reason cannot be shown in one line",
+        ),
+        (
+            rest.replace("owner", "onwer"),
+            "a filter has no key `onwer`; did you mean `owner`?",
+        ),
+        ("# nothing\n".to_owned(), "no filter in this file"),
+    ] {
+        let found = mistakes_of_filters(&text);
+        assert!(
+            found
+                .iter()
+                .any(|line| line.starts_with("filters.yaml") && line.contains(words)),
+            "{text}: {words} is not in {found:#?}"
+        );
+    }
+    assert_eq!(mistakes_of_filters("rule: Known rule\n").len(), 4);
+}
+
+#[test]
+fn filters_take_hits_away_until_they_expire() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("filters.yaml");
+    let end = "owner: a\nreason: b\nexpires: 2026-01-02\n";
+    std::fs::write(
+        &path,
+        format!(
+            "rule: known RULE\nwhere: {{ query: '*.a.example', src: '10.9.0.11' }}\n{end}---\n\
+             filter: known_rule_filter\nwhere: {{ query: b.a.example }}\n{end}---\n\
+             rule: Another\nwhere: {{ query: '*' }}\n{end}"
+        ),
+    )
+    .unwrap();
+    let rules = native::read_text(
+        "own.yaml",
+        "name: Known rule\ndomain: a.example\n---\nname: Free rule\ndomain: a.example\n",
+    )
+    .unwrap();
+    let others = native::read_text("o.yaml", "name: Another\ndomain: a.example\n").unwrap();
+    let read = native::read_filters(&path).unwrap();
+    let mut filters = Filters::new(read, &rules, &others).unwrap();
+    let day = |text: &str| Timestamp::parse(text).unwrap();
+    let mut removes = |rule: usize, query: &str, src: u8, time: &str| {
+        let mut event = event(query);
+        event.src = IpAddr::V4(Ipv4Addr::new(10, 9, 0, src));
+        event.time = day(time);
+        filters.remove(rule, &event, query)
+    };
+    assert!(removes(0, "x.a.example", 11, "2026-01-01T23:59:59.999999Z"));
+    assert!(!removes(0, "x.a.example", 11, "2026-01-02T00:00:00Z"));
+    assert!(!removes(0, "x.a.example", 12, "2026-01-01"));
+    assert!(removes(0, "b.a.example", 12, "2026-01-01"));
+    assert!(!removes(1, "b.a.example", 12, "2026-01-01"), "another rule");
+    let counted: Vec<(u64, u64, bool)> = filters
+        .counted()
+        .iter()
+        .map(|it| (it.removed, it.passed, it.expired))
+        .collect();
+    assert_eq!(counted, [(1, 1, true), (1, 0, false), (0, 0, false)]);
+}
+
 #[test]
 fn every_other_mistake_has_its_words_too() {
     for (text, words) in [
@@ -809,9 +927,19 @@ fn the_page_on_rules_names_every_field_and_its_examples_are_rules() {
         .skip(1)
         .filter_map(|rest| rest.split("```").next())
         .collect();
-    assert_eq!(examples.len(), 3);
-    for example in examples {
+    let (filters, rules): (Vec<&str>, Vec<&str>) = examples
+        .into_iter()
+        .partition(|example| example.starts_with("rule:"));
+    assert_eq!((rules.len(), filters.len()), (3, 1));
+    for example in rules {
         native::read_text("docs/rules.md", example).unwrap();
+    }
+    for example in filters {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("own.yaml");
+        std::fs::write(&path, example).unwrap();
+        let read = native::read_filters(&path).unwrap();
+        Filters::new(read, &embedded().unwrap(), &[]).unwrap();
     }
 }
 
