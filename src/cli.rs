@@ -122,6 +122,9 @@ pub struct Common {
     /// Write all counters to this file as JSON
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub stats: Option<PathBuf>,
+    /// Write the ATT&CK techniques of the hits to this file, as a layer for ATT&CK Navigator
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub navigator: Option<PathBuf>,
     /// Times in tables as the rule's %Y-%m-%dT%H:%M:%S in local time
     #[arg(long, help_heading = "Output")]
     pub local_time: bool,

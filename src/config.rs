@@ -193,8 +193,18 @@ impl Plan {
             ],
             format,
         )?;
-        if let Some(path) = &common.stats {
-            check_stats(path)?;
+        for (option, path) in [
+            ("--stats", &common.stats),
+            ("--navigator", &common.navigator),
+        ] {
+            if let Some(path) = path {
+                check_written_last(option, path)?;
+            }
+        }
+        if common.stats.is_some() && common.stats == common.navigator {
+            return Err(Error::Usage(
+                "--stats and --navigator name the same file: give each its own".to_owned(),
+            ));
         }
         let window = match common.window.as_deref() {
             None => default_window,
@@ -481,22 +491,22 @@ fn host_name() -> String {
         .unwrap_or_else(|| "localhost".to_owned())
 }
 
-/// Whether the statistics can be written at the end, asked before anything is read.
-fn check_stats(path: &Path) -> Result<(), Error> {
+/// Whether what an option asks for can be written at the end, asked before anything is read.
+fn check_written_last(option: &'static str, path: &Path) -> Result<(), Error> {
     if path == Path::new("-") {
-        return Err(Error::Usage(
-            "--stats - is no file name: for standard error write --stats /dev/stderr, for standard output --stats \
+        return Err(Error::Usage(format!(
+            "{option} - is no file name: for standard error write {option} /dev/stderr, for standard output {option} \
              /dev/stdout (with --rows none)"
-                .to_owned(),
-        ));
+        )));
     }
     if path.is_dir() {
         return Err(Error::Usage(format!(
-            "--stats {} is a directory: give a file name in it",
+            "{option} {} is a directory: give a file name in it",
             path.display()
         )));
     }
-    let failed = |reason: String| Error::Stats {
+    let failed = |reason: String| Error::Last {
+        option,
         path: path.display().to_string(),
         reason,
     };

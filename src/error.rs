@@ -29,9 +29,11 @@ pub enum Error {
         /// What the system said.
         reason: String,
     },
-    /// The statistics cannot be written.
-    #[error("cannot write the statistics to {path}: {reason}")]
-    Stats {
+    /// What is written after a run, the statistics for instance, cannot be.
+    #[error("cannot write {} to {path}: {reason}", last(option))]
+    Last {
+        /// The option that asks for it.
+        option: &'static str,
         /// The file.
         path: String,
         /// What the system said, and what to do.
@@ -48,6 +50,14 @@ pub enum Error {
     /// A thread panicked, or the counters do not add up.
     #[error("{0}; this is a bug of dnsterrier, please report it with the command line")]
     Bug(String),
+}
+
+/// What an option asks for.
+fn last(option: &str) -> &'static str {
+    match option {
+        "--stats" => "the statistics",
+        _ => "the layer",
+    }
 }
 
 fn mistakes(list: &[Mistake]) -> String {

@@ -11,6 +11,7 @@ use dnsterrier::cli::{Cli, Command, Common, with_command};
 use dnsterrier::config::{self, Ready};
 use dnsterrier::error::Error;
 use dnsterrier::frame::refused_link;
+use dnsterrier::navigator::Layer;
 use dnsterrier::pipeline::{Report, Signals};
 use dnsterrier::{rules_command, totals};
 
@@ -50,6 +51,7 @@ struct Told {
     verbose: bool,
     fail_on_hit: bool,
     stats: Option<std::path::PathBuf>,
+    navigator: Option<std::path::PathBuf>,
 }
 
 impl Told {
@@ -59,6 +61,7 @@ impl Told {
             verbose: common.verbose,
             fail_on_hit: common.fail_on_hit,
             stats: common.stats.clone(),
+            navigator: common.navigator.clone(),
         }
     }
 }
@@ -72,22 +75,37 @@ fn run(ready: Ready, told: &Told) -> Result<ExitCode, Error> {
     }
     let report = run.run(&signals);
     if let Some(path) = &told.stats {
-        let failed = |reason| Error::Stats {
-            path: path.display().to_string(),
-            reason,
-        };
-        let mut bytes =
-            serde_json::to_vec_pretty(&report.stats).map_err(|error| failed(error.to_string()))?;
-        bytes.push(b'\n');
-        config::write_whole(path, &bytes).map_err(|error| failed(error.to_string()))?;
+        write_last("--stats", path, &report.stats)?;
     }
     // Where nothing more could be written the run ended before its counters came together; where nothing could be read
     // the error says it all.
     let nothing_read = !report.inputs.is_empty() && report.stats.capture.received == 0;
+    if let Some(path) = &told.navigator
+        && report.output.is_ok()
+        && !nothing_read
+    {
+        write_last("--navigator", path, &Layer::of(&report))?;
+    }
     if !told.quiet && report.output.is_ok() && !nothing_read {
         say(&totals::totals(&report, told.verbose));
     }
     end(report, told)
+}
+
+/// Writes what an option asks for after the run, as JSON.
+fn write_last(
+    option: &'static str,
+    path: &std::path::Path,
+    what: &impl serde::Serialize,
+) -> Result<(), Error> {
+    let failed = |reason| Error::Last {
+        option,
+        path: path.display().to_string(),
+        reason,
+    };
+    let mut bytes = serde_json::to_vec_pretty(what).map_err(|error| failed(error.to_string()))?;
+    bytes.push(b'\n');
+    config::write_whole(path, &bytes).map_err(|error| failed(error.to_string()))
 }
 
 /// The worst of what happened decides the exit status; all of it is said.

@@ -145,6 +145,10 @@ pub struct Report {
     pub output: Result<(), SinkError>,
     /// Sources that had hits.
     pub sources_with_hits: u64,
+    /// The rules.
+    pub rules: Arc<Rules>,
+    /// How many hits each of them had, by its place.
+    pub hits_of_rules: Vec<u64>,
     /// A thread that panicked: a bug.
     pub panicked: Option<&'static str>,
 }
@@ -268,8 +272,16 @@ impl Run {
             batches_to_fill,
         );
         let decoding = Decoding::new(limits, roles, maker);
-        let mut matching =
-            Matching::new(span, rules, aggregator, scorer, writers, table, live, show);
+        let mut matching = Matching::new(
+            span,
+            Arc::clone(&rules),
+            aggregator,
+            scorer,
+            writers,
+            table,
+            live,
+            show,
+        );
         matching.sources = sources;
         matching.filters = filters;
         matching.tell = tell;
@@ -327,6 +339,8 @@ impl Run {
                 inputs: inputs_failed,
                 output: done.output,
                 sources_with_hits: done.sources_with_hits,
+                rules,
+                hits_of_rules: done.hits_of_rules,
                 panicked,
             }
         })

@@ -37,11 +37,12 @@ const FLOW: [&str; 17] = [
 ];
 
 /// Modules around the flow, and what each may import beside it.
-const AROUND: [(&str, &[&str]); 7] = [
+const AROUND: [(&str, &[&str]); 8] = [
     ("cli", &[]),
     ("error", &["capture", "rule", "sink"]),
     ("privilege", &["error"]),
     ("totals", &["pipeline", "stats"]),
+    ("navigator", &["pipeline"]),
     (
         "config",
         &[

@@ -29,6 +29,8 @@ mod filters;
 mod link_types;
 #[path = "cli/messages.rs"]
 mod messages;
+#[path = "cli/navigator.rs"]
+mod navigator;
 #[path = "cli/risk.rs"]
 mod risk;
 #[path = "cli/roles.rs"]

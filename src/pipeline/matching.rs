@@ -33,6 +33,8 @@ pub(super) struct Matching {
     /// Pairs of a rule and an event that matched it, and those that a filter took away.
     matched: u64,
     removed: u64,
+    /// The others of each rule, by its place.
+    hits_of_rules: Vec<u64>,
     failed: Option<SinkError>,
 }
 
@@ -41,6 +43,7 @@ pub(super) struct Done {
     pub(super) stats: Stats,
     pub(super) output: Result<(), SinkError>,
     pub(super) sources_with_hits: u64,
+    pub(super) hits_of_rules: Vec<u64>,
 }
 
 impl Matching {
@@ -60,6 +63,7 @@ impl Matching {
     ) -> Self {
         Self {
             span,
+            hits_of_rules: vec![0; rules.list().len()],
             rules,
             aggregator,
             scorer,
@@ -181,6 +185,7 @@ impl Matching {
             stats,
             output,
             sources_with_hits: sources.iter().filter(|source| source.hits > 0).count() as u64,
+            hits_of_rules: self.hits_of_rules,
         }
     }
 
@@ -193,7 +198,7 @@ impl Matching {
         let (aggregator, sources) = (&mut self.aggregator, &mut self.sources);
         let scorer = &mut self.scorer;
         let shown = &mut self.shown;
-        let filters = &mut self.filters;
+        let (filters, hits_of_rules) = (&mut self.filters, &mut self.hits_of_rules);
         let (all, removed) = (&mut self.matched, &mut self.removed);
         let mut matched = false;
         self.rules.matches(event, &mut |place, name| {
@@ -209,6 +214,9 @@ impl Matching {
                 return;
             }
             matched = true;
+            if let Some(hits) = hits_of_rules.get_mut(place) {
+                *hits += 1;
+            }
             if !writers.hits.is_none() {
                 keep(
                     failed,
