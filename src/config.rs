@@ -327,7 +327,7 @@ impl Plan {
             limits,
             roles,
             maker,
-            scorer: Scorer::new(rules.list()),
+            scorer: Scorer::new(rules.list(), Pairing::longest(limits.timeout)),
             rules: Arc::new(rules),
             aggregator,
             filters,

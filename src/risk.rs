@@ -12,6 +12,7 @@ mod throttled;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use event::{Content, Item, OWN, RiskEvent, Severity};
 
@@ -58,9 +59,10 @@ pub struct Scorer {
 }
 
 impl Scorer {
-    /// Scores the rows of `rules`, which are named by their place among them.
+    /// Scores the rows of `rules`, which are named by their place among them. Their events are made so long after their
+    /// `_time` at most ([`Pairing::longest`](crate::transaction::Pairing::longest)).
     #[must_use]
-    pub fn new(rules: &[Rule]) -> Self {
+    pub fn new(rules: &[Rule], longest: Duration) -> Self {
         let scored = |rule: &Rule| {
             Some(Arc::new(ScoredRule {
                 name: rule.name.as_str().into(),
@@ -72,7 +74,7 @@ impl Scorer {
         };
         Self {
             rules: rules.iter().map(scored).collect(),
-            legs: Legs::default(),
+            legs: Legs::new(longest),
             throttled: Throttled::default(),
             joining: None,
             events: Vec::new(),

@@ -343,7 +343,7 @@ fn run(originals: &Arc<[Original]>, seed: u64, packets: u64, events: Place) -> R
             sources: writer(Stream::Sources, Place::None),
             risk: writer(Stream::Risk, Place::parse("/dev/null").unwrap()),
         },
-        scorer: Scorer::new(rules.list()),
+        scorer: Scorer::new(rules.list(), Duration::from_secs(37)),
         rules,
         table,
         filters: Filters::default(),

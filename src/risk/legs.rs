@@ -26,13 +26,8 @@ const EVERY: u32 = 4_096;
 const NAMES: usize = 16;
 /// Packets of several interfaces may be out of order by so much.
 const DISORDER: Duration = Duration::from_millis(50);
-/// A resolver goes on for a while after it has answered (it fetches anew what will soon expire)...
+/// A resolver goes on for a while after it has answered: it fetches anew what will soon expire.
 const AFTER_ANSWER: Duration = Duration::from_secs(1);
-/// ...and where it does not answer at all.
-const WITHOUT_ANSWER: Duration = Duration::from_secs(30);
-/// An event is made at most 36.5 s after its `_time` (`Pairing::longest` of a timeout of 5 s): later than twice that
-/// nothing meets.
-const KEPT: Duration = Duration::from_secs(75);
 
 /// The place of a rule and the hash of a name.
 type Name = (usize, u64);
@@ -66,8 +61,10 @@ impl Asked {
 }
 
 /// The lookups that nobody is known to have asked for, and those that may be what somebody did.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Legs {
+    /// How long after its `_time` an event is made at most; so long a lookup without an answer counts as open.
+    longest: Duration,
     asked: HashMap<Name, VecDeque<Asked>, RandomState>,
     /// Those that may still meet the lookup that they were made for.
     waiting: HashMap<Name, VecDeque<Passed>, RandomState>,
@@ -81,6 +78,20 @@ pub(super) struct Legs {
 }
 
 impl Legs {
+    /// Nothing yet. An event comes so long after its `_time` at most.
+    pub(super) fn new(longest: Duration) -> Self {
+        Self {
+            longest,
+            asked: HashMap::default(),
+            waiting: HashMap::default(),
+            alone: HashMap::default(),
+            forgotten: None,
+            now: Timestamp::MIN,
+            hits: 0,
+            names: RandomState::new(),
+        }
+    }
+
     /// Sees a hit of a rule.
     pub(super) fn see(&mut self, rule: usize, event: &Event, query: &str) {
         self.now = self.now.max(event.time);
@@ -119,7 +130,7 @@ impl Legs {
                     .time
                     .plus(Duration::from_nanos(u64::try_from(nanos).unwrap_or(0)))
                     .plus(AFTER_ANSWER),
-                None => event.time.plus(WITHOUT_ANSWER),
+                None => event.time.plus(self.longest),
             },
         };
         let aliases = event
@@ -182,7 +193,8 @@ impl Legs {
     /// Forgets what can meet nothing any more, and, where there is still too much, all of it: resolvers are then scored though
     /// their clients are, too.
     fn forget_old(&mut self) {
-        let before = self.now.minus(KEPT);
+        // Events come in the order of their ends: two that overlap are no further apart.
+        let before = self.now.minus(self.longest.saturating_mul(2));
         self.asked.retain(|_, asked| {
             asked.retain(|asked| asked.until >= before);
             !asked.is_empty()

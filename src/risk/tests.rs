@@ -12,6 +12,9 @@ use crate::rule::{Column, RiskObject, RiskObjectType, ThreatObject};
 
 const HOUR: aggregate::Window = aggregate::Window::Every(Duration::from_secs(3_600));
 
+/// How long an event takes at most.
+const LONGEST: Duration = Duration::from_millis(36_500);
+
 fn rule() -> Rule {
     let column = |name: &str, function| Column {
         name: name.into(),
@@ -69,7 +72,7 @@ fn events_of(
 ) -> (Vec<Json>, stats::Risk) {
     let rules = std::slice::from_ref(rule);
     let mut aggregator = Aggregator::new(rules, window, "sensor".into(), limits).unwrap();
-    let mut scorer = Scorer::new(rules);
+    let mut scorer = Scorer::new(rules, LONGEST);
     let mut events = Vec::new();
     let role_of = |_, latest| latest;
     let mut emit = |event: RiskEvent| events.push(serde_json::to_value(&event).unwrap());
@@ -513,7 +516,7 @@ fn both_sides_of_a_translation() {
 #[test]
 fn more_names_than_are_remembered() {
     let rules = [rule()];
-    let mut scorer = Scorer::new(&rules);
+    let mut scorer = Scorer::new(&rules, LONGEST);
     let mut hits = vec![by_client(1, 53, "a.ngrok.io", 10)];
     hits.extend((0..140_000).map(|n| by_resolver(54, &format!("n{n}.ngrok.io"), 10)));
     let first = by_resolver(53, "a.ngrok.io", 10);
