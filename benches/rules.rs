@@ -57,7 +57,9 @@ fn rules(count: usize) -> Rules {
 
 /// A hunt for so many names.
 fn hunt(names: usize) -> Rules {
-    let names: Vec<String> = (0..names).map(|number| format!("d{number}.dyn{}.example", number % 997)).collect();
+    let names: Vec<String> = (0..names)
+        .map(|number| format!("d{number}.dyn{}.example", number % 997))
+        .collect();
     Rules::new(vec![Rule::hunt(&names).unwrap()]).unwrap()
 }
 
@@ -67,8 +69,16 @@ fn names() -> Vec<String> {
     (0..10_000)
         .map(|_| match numbers.below(4) {
             0 => format!("www.site{}.com", numbers.below(100_000)),
-            1 => format!("e{}.cdn.provider{}.net", numbers.below(1_000), numbers.below(50)),
-            2 => format!("{}.{}.168.192.in-addr.arpa", numbers.below(256), numbers.below(256)),
+            1 => format!(
+                "e{}.cdn.provider{}.net",
+                numbers.below(1_000),
+                numbers.below(50)
+            ),
+            2 => format!(
+                "{}.{}.168.192.in-addr.arpa",
+                numbers.below(256),
+                numbers.below(256)
+            ),
             _ => format!("host{}.corp.example", numbers.below(5_000)),
         })
         .collect()

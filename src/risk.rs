@@ -200,8 +200,12 @@ fn role(row: &Row, role_of: &dyn Fn(IpAddr, Role) -> Role) -> Role {
     }
 }
 
-/// Whether a row has a value for a field: an absent one groups under `null`, which a name can be, too.
+/// Whether a row has a value for a field: an absent one groups under `null`, which a name can be, too. The unspecified address
+/// is nobody's: a server that does not know its own says it by dnstap.
 fn is_there(field: Field, key: &Key) -> bool {
+    if let Value::Address(address) = key {
+        return !address.is_unspecified();
+    }
     matches!(field, Field::Query | Field::QuerySpelled) || key.text() != "null"
 }
 

@@ -288,7 +288,8 @@ fn risk_events_are_the_rows_of_each_source() {
     for capture in captures() {
         let mut expected: Vec<(Value, Vec<Value>)> = Vec::new();
         for row in self::expected(&capture) {
-            if row["src"] == "10.9.1.53" {
+            // Resolvers, whose clients' lookups are here too; of which one does not know its own address.
+            if ["10.9.1.53", "10.9.0.55", "0.0.0.0"].contains(&row["src"].as_str().unwrap()) {
                 continue;
             }
             match expected.iter_mut().find(|(src, _)| *src == row["src"]) {

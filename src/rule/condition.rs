@@ -217,6 +217,18 @@ impl Condition {
         }
     }
 
+    /// Whether it holds for an event, with that one of its questions as the one at hand; each pattern is compared.
+    #[must_use]
+    pub fn matches(&self, event: &Event, query: &str) -> bool {
+        let covered = |patterns: &Arc<Patterns>| patterns.cover(query);
+        let facts = Whole {
+            event,
+            query,
+            covered: &covered,
+        };
+        self.holds(&facts) == Some(true)
+    }
+
     /// Whether it holds, `None` where that cannot be told yet.
     pub(super) fn holds(&self, facts: &dyn Facts) -> Option<bool> {
         match self {

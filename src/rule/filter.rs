@@ -157,8 +157,7 @@ impl Filters {
             else {
                 continue;
             };
-            let on_query = |patterns: &Arc<super::pattern::Patterns>| patterns.cover(query);
-            if !filter.condition.holds(event, &on_query) {
+            if !filter.condition.matches(event, query) {
                 continue;
             }
             if event.time < filter.expires {
