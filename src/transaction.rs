@@ -352,6 +352,7 @@ impl Pairing {
                         return;
                     }
                     if let Some(slot) = self.take_out(index) {
+                        self.replaced.add_both(&arrival.identity, &slot, now);
                         self.end(&slot, give);
                     }
                 }

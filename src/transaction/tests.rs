@@ -469,6 +469,24 @@ fn an_answer_with_another_id() {
     );
 }
 
+/// A response that waited in vain for its query, repeated just before that came, and delivered again just after it.
+#[test]
+fn a_copy_of_a_lone_response_answers_nothing() {
+    let repeated = Sent::response(475, "a");
+    let (list, pairing) = run(&[
+        Sent::response(0, "a"),
+        repeated.clone(),
+        Sent::query(501, "a"),
+        Sent {
+            at_ms: 502,
+            vlan: Some(20),
+            ..repeated
+        },
+    ]);
+    assert_eq!(list, [is(None, Some(0), 0, ""), is(Some(501), None, 0, "")]);
+    assert_eq!(pairing.messages.response_copy, 1);
+}
+
 /// What a server says by dnstap, and what was on the wire: a copy within 50 ms, whatever the packet's identification. On the
 /// wire alone the identification counts as it did.
 #[test]
