@@ -4,9 +4,13 @@
 //! its rule's `by` fields. When a window closes its groups become rows, in a fixed order. What must be given up before
 //! becomes a partial row: rows of the same rule, window and keys can be merged by whoever reads them.
 
+mod cardinality;
 mod encrypted;
+mod figure;
 mod group;
+mod kept;
 mod key;
+mod number;
 mod relative;
 mod row;
 mod schedule;
@@ -21,10 +25,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use cardinality::{DistinctCount, DistinctPart};
 pub use encrypted::EncryptedOfSource;
+pub use figure::{DistinctValues, Figure};
 pub use group::Context;
 pub use key::{Key, sortable};
-pub use row::{Cell, DistinctValues, RESERVED, Row, RuleShape};
+pub use number::{Exact, Numbers};
+pub use row::{Cell, RESERVED, Row, RuleShape};
 
 use group::Group;
 use key::EventValues;
@@ -32,7 +39,8 @@ use schedule::Runs;
 use windows::{Found, Tile, Windows};
 
 use crate::event::Event;
-use crate::rule::{Function, Rule};
+use crate::rule::Rule;
+use crate::rule::column::MOST_VALUES;
 use crate::stats;
 use crate::time::Timestamp;
 
@@ -67,7 +75,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             groups: 100_000,
-            values: 100,
+            values: MOST_VALUES,
             bytes: 256 * 1024 * 1024,
             lateness: Duration::from_secs(90),
         }
@@ -116,7 +124,7 @@ pub struct Aggregator {
     /// Memory that is used again for each hit.
     tiles: Vec<Option<Tile>>,
     by: EventValues,
-    columns: EventValues,
+    values: EventValues,
     key: Vec<u8>,
     /// What was counted; `events` and `events_matched` are for the caller to count.
     pub stats: stats::Rows,
@@ -151,7 +159,7 @@ impl Aggregator {
             windows: Windows::new(limits),
             tiles: Vec::new(),
             by: EventValues::default(),
-            columns: EventValues::default(),
+            values: EventValues::default(),
             key: Vec::new(),
             stats: stats::Rows::default(),
         })
@@ -190,19 +198,19 @@ impl Aggregator {
         for field in &shape.by {
             self.by.push_key(event, *field, query);
         }
-        self.columns.clear();
-        for column in &shape.columns {
-            if let Function::Values(field) = column.function {
-                self.columns.push(event, field, query);
-            }
-        }
+        kept::values_for(&shape.columns, event, query, &mut self.values);
         let combinations = self.by.combinations();
         self.stats.combinations_cut += combinations.saturating_sub(MAX_COMBINATIONS);
         for combination in 0..combinations.min(MAX_COMBINATIONS) {
             self.by.combination(combination, &mut self.key);
-            let found = self
-                .windows
-                .add(&self.tiles, number, &self.key, event, &self.columns);
+            let found = self.windows.add(
+                &self.tiles,
+                number,
+                &self.key,
+                event,
+                &shape.columns,
+                &self.values,
+            );
             self.stats.additions += self.tiles.len() as u64;
             self.emit(found, emit);
         }
@@ -228,12 +236,18 @@ impl Aggregator {
             .so_far()
             .into_iter()
             .filter_map(|(tile, partial, group)| self.row(tile, partial, group))
+            .filter(Row::passes)
             .collect()
     }
 
     fn emit(&mut self, found: Vec<Found<Group>>, emit: &mut dyn FnMut(Row)) {
         for (tile, partial, group) in found {
             if let Some(row) = self.row(tile, partial, &group) {
+                if !row.passes() {
+                    self.stats.held_back += 1;
+                    self.stats.counted_held_back += row.count;
+                    continue;
+                }
                 self.stats.rows += 1;
                 self.stats.partial += u64::from(row.partial);
                 self.stats.counted = self.stats.counted.saturating_add(row.count);
@@ -259,18 +273,7 @@ impl Aggregator {
             count: group.count,
             first: group.first,
             last: group.last,
-            values: group
-                .distinct
-                .iter()
-                .map(|distinct| DistinctValues {
-                    values: distinct
-                        .values
-                        .iter()
-                        .flat_map(|value| key::decode_all(value))
-                        .collect(),
-                    cut: distinct.cut,
-                })
-                .collect(),
+            figures: group.kept.iter().map(|kept| kept.figure(partial)).collect(),
             partial,
             sensor: Arc::clone(&self.sensor),
             context: group.context.clone(),
@@ -281,11 +284,10 @@ impl Aggregator {
 impl Aggregated {
     fn new(place: usize, rule: &Rule) -> Result<Self, Error> {
         let mut names: HashSet<String> = row::RESERVED.into_iter().map(String::from).collect();
-        let columns = rule.columns.iter().flat_map(|column| {
-            let cut =
-                matches!(column.function, Function::Values(_)).then(|| row::cut_name(&column.name));
-            std::iter::once(column.name.clone()).chain(cut)
-        });
+        let columns = rule
+            .columns
+            .iter()
+            .flat_map(|column| std::iter::once(column.name.clone()).chain(column.further_names()));
         for name in rule
             .by
             .iter()
@@ -305,6 +307,7 @@ impl Aggregated {
                 place,
                 by: rule.by.clone(),
                 columns: rule.columns.clone(),
+                having: rule.having.clone(),
             }),
             runs: Runs::new(rule.schedule.as_ref()).map_err(|reason| Error::Schedule {
                 rule: rule.name.clone(),

@@ -234,6 +234,8 @@ fn contents(row: &Row) -> Vec<(String, Content, bool)> {
             (Some(Function::MinTime), _) => Content::First(row.first),
             (Some(Function::MaxTime), _) => Content::Last(row.last),
             (_, Cell::Value(value)) => Content::One(value.into_owned()),
+            (_, Cell::Number(number)) => Content::One(number.to_value()),
+            (_, Cell::Absent) => Content::list(std::iter::empty()),
             (_, Cell::List(values)) => Content::list(values.iter().cloned()),
             (_, Cell::Window(_)) => return,
         };

@@ -3,6 +3,7 @@
 //! `native` reads them from YAML, `hunt` makes one of plain names; both give the same [`Rule`]. [`Rules`] are those of a
 //! run: they decide on a name alone whether an event can matter ([`Rules::wants`]), then which rules it matches.
 
+pub mod column;
 mod condition;
 pub mod filter;
 mod hunt;
@@ -19,6 +20,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use column::{Column, Function, Threshold};
 pub use condition::{Against, Asked, Comparison, Condition, Relation, Test};
 pub use filter::{Filter, Filters};
 pub use hunt::read_names;
@@ -26,30 +28,9 @@ pub use mistake::Mistake;
 
 use crate::event::{Event, Field};
 use crate::message::Tail;
+use column::default_columns;
 use condition::Whole;
 use index::Index;
-
-/// What a row computes over the events of its group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Function {
-    /// The number of events.
-    Count,
-    /// The earliest `_time`.
-    MinTime,
-    /// The latest `_time`.
-    MaxTime,
-    /// The distinct values of a field, sorted (bounded; a cut is said).
-    Values(Field),
-}
-
-/// One column of a rule's rows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Column {
-    /// The name in the row.
-    pub name: String,
-    /// How it is computed.
-    pub function: Function,
-}
 
 /// When Splunk would run the search, and over what: a cron expression in UTC, and Splunk's relative times.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -219,6 +200,8 @@ pub struct Rule {
     pub by: Vec<Field>,
     /// The columns.
     pub columns: Vec<Column>,
+    /// What the columns of a row must come to: all of these.
+    pub having: Vec<Threshold>,
     /// Its schedule, where it has one.
     pub schedule: Option<Schedule>,
     /// What is risky about a match.
@@ -249,6 +232,7 @@ impl Default for Rule {
             condition: Condition::default(),
             by: Vec::new(),
             columns: Vec::new(),
+            having: Vec::new(),
             schedule: None,
             risk: None,
             throttle: None,
@@ -270,23 +254,6 @@ impl Rule {
 /// The groups of a rule that names none.
 fn default_by() -> Vec<Field> {
     vec![Field::Src, Field::Query]
-}
-
-/// The columns of a rule that names none: count, first and last time, and the answers where they are not a group.
-fn default_columns(by: &[Field]) -> Vec<Column> {
-    let column = |name: &str, function| Column {
-        name: name.to_owned(),
-        function,
-    };
-    let mut columns = vec![
-        column("count", Function::Count),
-        column("firstTime", Function::MinTime),
-        column("lastTime", Function::MaxTime),
-    ];
-    if !by.contains(&Field::Answer) {
-        columns.push(column("answer", Function::Values(Field::Answer)));
-    }
-    columns
 }
 
 /// The rules inside the program.

@@ -20,7 +20,7 @@ pub use file::is_descriptor;
 pub use place::{Format, Place, check};
 pub use record::{Cell, HitRecord, Record};
 pub use rows::rows_table;
-pub use table::{TableLine, TableOptions, TableRow, TableSource, live_line};
+pub use table::{Measure, TableLine, TableOptions, TableRow, TableSource, live_line};
 
 use crate::event::Field;
 use crate::rule::Rule;
@@ -132,6 +132,11 @@ pub struct Options<'a> {
 /// everything that the loaded rules can write.
 #[must_use]
 pub fn columns(stream: Stream, rules: &[Rule]) -> Vec<String> {
+    let of_columns: Vec<String> = rules
+        .iter()
+        .flat_map(|rule| &rule.columns)
+        .flat_map(|column| std::iter::once(column.name.clone()).chain(column.further_names()))
+        .collect();
     let mut names: Vec<&str> = Vec::new();
     match stream {
         Stream::Events => names.extend(Field::ALL.iter().map(|field| field.name())),
@@ -141,10 +146,10 @@ pub fn columns(stream: Stream, rules: &[Rule]) -> Vec<String> {
         }
         Stream::Rows => {
             names.push("rule");
-            names.extend(of_rows(rules));
+            names.extend(of_rows(rules, &of_columns));
             names.extend(["window", "sensor", "event_id", "partial"]);
         }
-        Stream::Risk => names.extend(risk::columns(of_rows(rules))),
+        Stream::Risk => names.extend(risk::columns(of_rows(rules, &of_columns))),
         Stream::Sources => names.extend([
             "src",
             "src_role",
@@ -171,11 +176,10 @@ pub fn columns(stream: Stream, rules: &[Rule]) -> Vec<String> {
 }
 
 /// The `by` fields of all rules, then their columns.
-fn of_rows(rules: &[Rule]) -> Vec<&str> {
+fn of_rows<'a>(rules: &'a [Rule], of_columns: &'a [String]) -> Vec<&'a str> {
     let by = rules.iter().flat_map(|rule| &rule.by);
-    let columns = rules.iter().flat_map(|rule| &rule.columns);
     by.map(|field| field.name())
-        .chain(columns.map(|column| column.name.as_str()))
+        .chain(of_columns.iter().map(String::as_str))
         .collect()
 }
 

@@ -344,7 +344,8 @@ pub struct Events {
 
 /// What the rules found and the aggregation made of it.
 ///
-/// At the end of a run `additions = counted`: every hit is in the count of a row that was written.
+/// At the end of a run `additions = counted + counted_held_back`: every hit is in the count of a row that was written, or
+/// held back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Rows {
     /// Events that reached the matcher.
@@ -373,6 +374,10 @@ pub struct Rows {
     pub partial: u64,
     /// The sum of the counts of the rows written.
     pub counted: u64,
+    /// Whole rows that were not written, because a column did not come to what the rule's `having` asks.
+    pub held_back: u64,
+    /// The sum of their counts.
+    pub counted_held_back: u64,
 }
 
 impl Rows {
@@ -391,6 +396,8 @@ impl Rows {
             ("rows", self.rows),
             ("partial", self.partial),
             ("counted", self.counted),
+            ("held_back", self.held_back),
+            ("counted_held_back", self.counted_held_back),
         ]
         .into_iter()
     }
@@ -667,9 +674,9 @@ impl Stats {
                 self.filters.removed + self.rows.hits,
             ),
             (
-                "additions to groups = sum of the counts of the rows written",
+                "additions to groups = sum of the counts of the rows written or held back",
                 self.rows.additions,
-                self.rows.counted,
+                self.rows.counted + self.rows.counted_held_back,
             ),
             (
                 "rows = rows not asked for risk + without risk + scored",
@@ -763,8 +770,9 @@ mod tests {
             rows: Rows {
                 events: 2,
                 hits: 2,
-                additions: 3,
+                additions: 5,
                 counted: 3,
+                counted_held_back: 2,
                 rows: 3,
                 ..Rows::default()
             },
@@ -795,7 +803,7 @@ mod tests {
 
     #[test]
     fn one_thing_lost_breaks_an_identity() {
-        let losses: [fn(&mut Stats); 17] = [
+        let losses: [fn(&mut Stats); 18] = [
             |stats| stats.capture.other_port -= 1,
             |stats| stats.capture.handed_on -= 1,
             |stats| stats.packets.not_ip -= 1,
@@ -813,6 +821,7 @@ mod tests {
             |stats| stats.risk.rows_scored -= 1,
             |stats| stats.risk.joined -= 1,
             |stats| stats.risk.events -= 1,
+            |stats| stats.rows.counted_held_back -= 1,
         ];
         for (place, lose) in losses.into_iter().enumerate() {
             let mut stats = sound();

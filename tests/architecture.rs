@@ -87,6 +87,9 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("regex", &["rule"]),
     ("saphyr_parser", &["rule"]),
     ("csv", &["event", "sink"]),
+    ("ethnum", &["aggregate"]),
+    ("datasketches", &["aggregate"]),
+    ("data_encoding", &["aggregate"]),
 ];
 
 fn sources(folder: &Path, list: &mut Vec<PathBuf>) {

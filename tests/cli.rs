@@ -13,6 +13,8 @@
 )]
 #![recursion_limit = "256"] // An event whole, in one `json!`.
 
+#[path = "cli/aggregate.rs"]
+mod aggregate;
 #[path = "cli/assets.rs"]
 mod assets;
 #[path = "cli/compressed.rs"]

@@ -1,16 +1,16 @@
 //! A group: what the events that have the `by` fields' values in common amount to.
 
-use std::collections::BTreeSet;
 use std::mem::size_of;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use ahash::RandomState;
 
+use super::kept::Kept;
 use super::key::EventValues;
-use super::smallest::keep_smallest;
 use super::table::Entry;
 use crate::event::{Event, Outcome, Role};
+use crate::rule::Column;
 use crate::time::Timestamp;
 
 /// What tables show beside a row: of its earliest event, and whether the others differ from it.
@@ -32,28 +32,6 @@ pub struct Context {
     pub role: Role,
 }
 
-/// The distinct values of a field, as encoded keys: the smallest, up to a bound, so that their choice does not depend on
-/// the order in which they came.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Distinct {
-    pub(super) values: BTreeSet<Box<[u8]>>,
-    /// Whether there were more than the bound.
-    pub(super) cut: bool,
-}
-
-impl Distinct {
-    /// Adds an event's values, sorted; gives by how many bytes it grew.
-    fn add<'a>(&mut self, values: impl ExactSizeIterator<Item = &'a [u8]>, most: usize) -> isize {
-        let mut grown = 0_isize;
-        self.cut |= values.len() > most;
-        for value in values.take(most) {
-            let (values, cut) = (&mut self.values, &mut self.cut);
-            grown = grown.saturating_add(keep_smallest(values, value, most, cut));
-        }
-        grown
-    }
-}
-
 /// One group of one rule in one window.
 #[derive(Clone, Debug)]
 pub(super) struct Group {
@@ -72,15 +50,16 @@ pub(super) struct Group {
     /// The earliest event's id, which decides between events of one packet.
     earliest: [u8; 16],
     pub(super) context: Context,
-    /// One for each `values()` column of the rule.
-    pub(super) distinct: Box<[Distinct]>,
+    /// One for each column of the rule that keeps something of its own.
+    pub(super) kept: Box<[Kept]>,
     /// The memory held, as last counted.
     bytes: usize,
 }
 
 impl Group {
     /// A group of no event yet, for one that [`Group::add`] adds next.
-    pub(super) fn new(rule: u32, key: &[u8], event: &Event, columns: usize) -> Self {
+    pub(super) fn new(rule: u32, key: &[u8], event: &Event, columns: &[Column]) -> Self {
+        let kept: Box<[Kept]> = columns.iter().filter_map(Kept::new).collect();
         Self {
             rule,
             key: key.into(),
@@ -98,16 +77,19 @@ impl Group {
                 packet: event.packet,
                 role: event.src_role,
             },
-            distinct: vec![Distinct::default(); columns].into(),
-            bytes: size_of::<Self>()
-                .saturating_add(key.len())
-                .saturating_add(columns.saturating_mul(size_of::<Distinct>())),
+            bytes: kept.iter().map(Kept::bytes).fold(
+                size_of::<Self>()
+                    .saturating_add(key.len())
+                    .saturating_add(size_of_val(&*kept)),
+                usize::saturating_add,
+            ),
+            kept,
         }
     }
 
-    /// Adds an event, with the values of the rule's `values()` columns, at most `most` distinct ones of each; gives by how
-    /// many bytes it grew.
-    pub(super) fn add(&mut self, event: &Event, columns: &EventValues, most: usize) -> isize {
+    /// Adds an event, with its values for the columns that keep something, at most `most` distinct ones of a `values()`
+    /// column; gives by how many bytes it grew.
+    pub(super) fn add(&mut self, event: &Event, values: &EventValues, most: usize) -> isize {
         self.count = self.count.saturating_add(1);
         self.last = self.last.max(event.time);
         self.ids
@@ -134,8 +116,8 @@ impl Group {
             };
         }
         let mut grown = 0_isize;
-        for (distinct, values) in self.distinct.iter_mut().zip(columns.fields()) {
-            grown = grown.saturating_add(distinct.add(values, most));
+        for (kept, values) in self.kept.iter_mut().zip(values.fields()) {
+            grown = grown.saturating_add(kept.add(values, most));
         }
         self.bytes = self.bytes.saturating_add_signed(grown);
         grown

@@ -234,7 +234,27 @@ impl EventValues {
         values.dedup_by(|one, other| at(one) == at(other));
     }
 
-    /// The same for a field that makes groups: where the event has none, the value is the text `null`.
+    /// Adds the numbers among the values of one field, each as often as it is there, as the bytes of its billionths.
+    pub(super) fn push_numbers(&mut self, event: &Event, field: Field, query: &str) {
+        if self.fields.len() == self.used {
+            self.fields.push(Vec::new());
+        }
+        let Some(values) = self.fields.get_mut(self.used) else {
+            return;
+        };
+        self.used += 1;
+        values.clear();
+        let bytes = &mut self.bytes;
+        event.each_about(field, query, &mut |value| {
+            if let Some(billionths) = value.billionths() {
+                let start = bytes.len();
+                bytes.extend_from_slice(&billionths.to_ne_bytes());
+                values.push(start..bytes.len());
+            }
+        });
+    }
+
+    /// The same as [`Self::push`] for a field that makes groups: where the event has none, the value is the text `null`.
     pub(super) fn push_key(&mut self, event: &Event, field: Field, query: &str) {
         self.push(event, field, query);
         if let Some(values) = self.fields.get_mut(self.used.saturating_sub(1))
@@ -246,13 +266,10 @@ impl EventValues {
         }
     }
 
-    /// How many fields there are.
-    pub(super) fn len(&self) -> usize {
-        self.used
-    }
-
-    /// The values of each field, sorted, each once.
-    pub(super) fn fields(&self) -> impl Iterator<Item = impl ExactSizeIterator<Item = &[u8]>> {
+    /// The values of each field: sorted, each once; of numbers as they came.
+    pub(super) fn fields(
+        &self,
+    ) -> impl Iterator<Item = impl ExactSizeIterator<Item = &[u8]> + DoubleEndedIterator> {
         self.fields.iter().take(self.used).map(|values| {
             values
                 .iter()

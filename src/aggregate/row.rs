@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use super::figure::{Figure, billionths};
 use super::group::Context;
 use super::key::Key;
+use super::number::Exact;
 use crate::event::{Field, Value};
-use crate::rule::{Column, Function};
+use crate::rule::{Column, Function, Threshold};
 use crate::time::Timestamp;
 
 /// What the rows of one rule have in common.
@@ -22,20 +24,14 @@ pub struct RuleShape {
     pub by: Vec<Field>,
     /// The columns.
     pub columns: Vec<Column>,
-}
-
-/// The values of a `values()` column.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct DistinctValues {
-    /// The distinct values, sorted as rows are.
-    pub values: Vec<Key>,
-    /// Whether there were more than the bound, so that only the smallest are here.
-    pub cut: bool,
+    /// What they must come to.
+    pub having: Vec<Threshold>,
 }
 
 /// What the events of one group amount to.
 ///
-/// Rows of the same rule, window and keys are mergeable: counts add, `first` takes the minimum and `last` the maximum.
+/// Rows of the same rule, window and keys are mergeable: counts add, `first` takes the minimum and `last` the maximum, and
+/// a partial row has the parts of its other columns.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     /// The rule that the events matched.
@@ -50,8 +46,8 @@ pub struct Row {
     pub first: Timestamp,
     /// The latest event's `_time`.
     pub last: Timestamp,
-    /// The values of the rule's `values()` columns, in its order.
-    pub values: Vec<DistinctValues>,
+    /// What the rule's other columns came to, in its order.
+    pub figures: Vec<Figure>,
     /// Whether other rows of the same rule, window and keys may exist.
     pub partial: bool,
     /// The same for the same events on the same sensor, whoever sends them again.
@@ -67,6 +63,10 @@ pub struct Row {
 pub enum Cell<'a> {
     /// One value.
     Value(Value<'a>),
+    /// A number that was computed.
+    Number(Exact),
+    /// No value: no event had any.
+    Absent,
     /// A list of values.
     List(&'a [Key]),
     /// A window.
@@ -83,20 +83,10 @@ impl Row {
         for (field, key) in &self.keys {
             take(field.name(), Cell::Value(key.clone()));
         }
-        let mut values = self.values.iter();
-        for column in &self.rule.columns {
-            match column.function {
-                Function::Count => take(&column.name, Cell::Value(Value::Number(self.count))),
-                Function::MinTime => take(&column.name, Cell::Value(Value::Time(self.first))),
-                Function::MaxTime => take(&column.name, Cell::Value(Value::Time(self.last))),
-                Function::Values(_) => {
-                    if let Some(DistinctValues { values, cut }) = values.next() {
-                        take(&column.name, Cell::List(values));
-                        if *cut {
-                            take(&cut_name(&column.name), Cell::Value(Value::Flag(true)));
-                        }
-                    }
-                }
+        for (column, figure) in self.columns() {
+            take(&column.name, self.cell(column, figure));
+            if let Some(figure) = figure {
+                figure.each_further(column, self.partial, take);
             }
         }
         take("window", Cell::Window(self.window));
@@ -108,6 +98,68 @@ impl Row {
         if self.partial {
             take("partial", Cell::Value(Value::Flag(true)));
         }
+    }
+
+    /// The rule's columns, with what each came to where the row does not have it anyway.
+    fn columns(&self) -> impl Iterator<Item = (&Column, Option<&Figure>)> {
+        let mut figures = self.figures.iter();
+        self.rule.columns.iter().map(move |column| {
+            let of_row = matches!(
+                column.function,
+                Function::Count | Function::MinTime | Function::MaxTime
+            );
+            (column, if of_row { None } else { figures.next() })
+        })
+    }
+
+    fn cell<'a>(&self, column: &Column, figure: Option<&'a Figure>) -> Cell<'a> {
+        match (column.function, figure) {
+            (Function::Count, _) => Cell::Value(Value::Number(self.count)),
+            (Function::MinTime, _) => Cell::Value(Value::Time(self.first)),
+            (Function::MaxTime, _) => Cell::Value(Value::Time(self.last)),
+            (function, Some(figure)) => figure.cell(function),
+            (_, None) => Cell::Absent,
+        }
+    }
+
+    /// The columns that say more than how many lookups there were and when, and which values they had, with their
+    /// texts; an estimate begins with `~`.
+    #[must_use]
+    pub fn measures(&self) -> Vec<(&Column, String)> {
+        self.columns()
+            .filter_map(|(column, figure)| match figure? {
+                Figure::Values(_) => None,
+                figure => {
+                    let mut text = String::new();
+                    if matches!(figure, Figure::Distinct(distinct) if distinct.estimated) {
+                        text.push('~');
+                    }
+                    self.cell(column, Some(figure))
+                        .texts(&mut |value| text.push_str(value));
+                    Some((column, text))
+                }
+            })
+            .collect()
+    }
+
+    /// Whether the columns come to what the rule asks of them. Of a partial row that is not asked: its other parts are
+    /// elsewhere.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        let columns: Vec<_> = self.columns().collect();
+        self.partial
+            || self.rule.having.iter().all(|threshold| {
+                let number =
+                    columns.get(threshold.column).and_then(|(column, figure)| {
+                        match column.function {
+                            Function::Count => Some(billionths(self.count)),
+                            function => figure.and_then(|figure| figure.number(function)),
+                        }
+                    });
+                number.is_some_and(|number| {
+                    threshold.relation.holds(&number, &threshold.number) != threshold.negated
+                })
+            })
     }
 
     /// The value of a `by` field of the rule.
@@ -122,11 +174,6 @@ impl Row {
 
 /// The names in a row that no column may take.
 pub const RESERVED: [&str; 5] = ["rule", "window", "sensor", "event_id", "partial"];
-
-/// The name under which a row says that a `values()` column was cut.
-pub(super) fn cut_name(column: &str) -> String {
-    format!("{column}_cut")
-}
 
 impl Serialize for Row {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -147,9 +194,10 @@ impl Cell<'_> {
     pub fn texts(&self, take: &mut dyn FnMut(&str)) {
         match self {
             Self::Value(value) => take(&value.text()),
+            Self::Number(number) => take(&number.to_string()),
             Self::List(values) => values.iter().for_each(|value| take(&value.text())),
             Self::Window(Some(window)) => take(&interval(*window)),
-            Self::Window(None) => {}
+            Self::Absent | Self::Window(None) => {}
         }
     }
 }
@@ -158,6 +206,8 @@ impl Serialize for Cell<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Value(value) => value.serialize(serializer),
+            Self::Number(number) => number.serialize(serializer),
+            Self::Absent => serializer.serialize_none(),
             Self::List(values) => values.serialize(serializer),
             Self::Window(window) => window.map(interval).serialize(serializer),
         }

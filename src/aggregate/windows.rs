@@ -11,6 +11,7 @@ use super::group::Group;
 use super::key::EventValues;
 use super::table::{Entry, Table};
 use crate::event::Event;
+use crate::rule::Column;
 use crate::time::Timestamp;
 
 /// How many windows may be open: more come from captures whose times are far apart and out of order.
@@ -94,14 +95,15 @@ impl Windows {
     }
 
     /// Adds an event to the group of that rule and key in each of the windows; gives the groups for which there is no more
-    /// room. `columns` are the event's values for the rule's `values()` columns.
+    /// room. `values` are the event's values for the columns that keep something.
     pub(super) fn add(
         &mut self,
         tiles: &[Option<Tile>],
         rule: u32,
         key: &[u8],
         event: &Event,
-        columns: &EventValues,
+        columns: &[Column],
+        values: &EventValues,
     ) -> Vec<Found<Group>> {
         let hash = Group::hash_of(rule, key, &self.state);
         let mut found = Vec::new();
@@ -123,10 +125,10 @@ impl Windows {
             });
             let same = |group: &Group| group.rule == rule && *group.key == *key;
             let grown = match open.groups.find(hash, same) {
-                Some(group) => group.add(event, columns, self.limits.values),
+                Some(group) => group.add(event, values, self.limits.values),
                 None => {
-                    let mut group = Group::new(rule, key, event, columns.len());
-                    group.add(event, columns, self.limits.values);
+                    let mut group = Group::new(rule, key, event, columns);
+                    group.add(event, values, self.limits.values);
                     let bytes = group.bytes();
                     open.groups.push(hash, group, &self.state);
                     self.groups += 1;

@@ -226,7 +226,8 @@ impl Matching {
                     }),
                 );
             }
-            if self.live {
+            // Of a rule with thresholds a lookup is nothing yet: its rows say what came of it.
+            if self.live && rule.having.is_empty() {
                 let line = match shown.look((place, event.src, name)) {
                     Novelty::New => Some(live_line(&rule.name, name, event, self.table)),
                     Novelty::Known => None,

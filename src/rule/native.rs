@@ -1,5 +1,6 @@
 //! The project's own rule files, and those of filters: YAML, checked so that every mistake in a file is named with its place and its remedy.
 
+mod aggregate;
 mod check;
 mod condition;
 mod filter;

@@ -371,7 +371,7 @@ where:
 by: [src, sorce, src]
 aggregate:
   count: cuont
-  firstTime: min(ttl)
+  firstTime: min()
   src: count
   names: values(qery)
   names: count
@@ -399,7 +399,7 @@ attack: [T1572]
         ("12:11", "did you mean `source`"),
         ("12:18", "`src` a second time in by"),
         ("14:10", "did you mean `count`?"),
-        ("15:14", "min does not take 'ttl'"),
+        ("15:14", "min does not take ''"),
         ("16:3", "the row has a `src` already"),
         ("17:10", "did you mean `query`"),
         ("18:3", "`names` a second time"),
@@ -736,6 +736,74 @@ fn every_other_mistake_has_its_words_too() {
             "expected `period` too",
         ),
         (
+            "name: r\ndomain: a.example\naggregate: { x: sum(query) }\n",
+            "3:17: sum takes numbers, and `query` is none; expected `additional_answer_count`, `answer_count`",
+        ),
+        (
+            "name: r\ndomain: a.example\naggregate: { x: stdev(_time) }\n",
+            "stdev takes numbers, and `_time` is none",
+        ),
+        (
+            "name: r\ndomain: a.example\naggregate: { x: count(query) }\n",
+            "count does not take 'query'; expected `count`, `min(FIELD)`",
+        ),
+        (
+            "name: r\ndomain: a.example\naggregate: { x: mean(ttl) }\n",
+            "there is no function 'mean'; ",
+        ),
+        (
+            "name: r\ndomain: a.example\naggregate: { n: dc(query), n_sketch: count }\n",
+            "3:14: beside `n` a row may have a `n_sketch`, which it has already; expected another name",
+        ),
+        (
+            "name: r\ndomain: a.example\naggregate: { answer: avg(ttl) }\nby: [answer_count]\n",
+            "beside `answer` a row may have a `answer_count`, which it has already",
+        ),
+        (
+            "name: r\ndomain: a.example\nhaving: { cuont: { '>': 5 } }\n",
+            "3:11: `cuont` in having is no column of the rule; did you mean `count`?",
+        ),
+        (
+            "name: r\ndomain: a.example\nhaving: { firstTime: { '>': 5 } }\n",
+            "3:11: the column `firstTime` is no number; expected `count` or `answer`",
+        ),
+        (
+            "name: r\ndomain: a.example\naggregate: { a: min(query) }\nhaving: { a: { '>': 5 } }\n",
+            "4:11: the column `a` is no number; expected a column such as `count: count`",
+        ),
+        (
+            "name: r\ndomain: a.example\nhaving: { count: 50 }\n",
+            "3:18: the threshold of `count` is a number; expected an operator and a number, as in { \">\": 50 }",
+        ),
+        (
+            "name: r\ndomain: a.example\nhaving: { count: {} }\n",
+            "the threshold of `count` is a mapping; expected an operator",
+        ),
+        (
+            "name: r\ndomain: a.example\nhaving: { count: { '=>': 50 } }\n",
+            "3:20: the threshold of `count` has no key `=>`; ",
+        ),
+        (
+            "name: r\ndomain: a.example\nhaving: { count: { '>': many } }\n",
+            "3:25: the threshold of `count` is 'many'; expected a number such as 50 or 0.5",
+        ),
+        (
+            "name: r\ndomain: a.example\nhaving: { count: { '>': '50' } }\n",
+            "the threshold of `count` is '50'; expected a number",
+        ),
+        (
+            "name: r\ndomain: a.example\nhaving: { answer: { '>': 101 } }\n",
+            "3:26: values lists 100 at most; expected a number up to that, or a column dc(answer)",
+        ),
+        (
+            "name: r\ndomain: a.example\nhaving: {}\n",
+            "having is empty",
+        ),
+        (
+            "name: r\ndomain: a.example\nhaving: 5\n",
+            "having is a number",
+        ),
+        (
             "name: 12\ndomain: a.example\n",
             "1:7: name is a number; expected text (in quotes: \"12\")",
         ),
@@ -769,6 +837,48 @@ fn every_other_mistake_has_its_words_too() {
             "{found:?}"
         );
     }
+}
+
+#[test]
+fn columns_and_thresholds_are_read() {
+    let rules = native::read_text(
+        "own.yaml",
+        "name: own\ndomain: a.example\nhaving: { n: { '>': 2.5, '!=': 7 }, most: { '<=': -1 } }\n\
+         aggregate: { first: min(_time), last: max( _time ), n: dc(query), least: min(query), most: max(ttl), all: sum(query_length), mean: avg(duration), spread: stdev(reply_code_id) }\n",
+    )
+    .unwrap();
+    let functions: Vec<Function> = rules[0]
+        .columns
+        .iter()
+        .map(|column| column.function)
+        .collect();
+    assert_eq!(
+        functions,
+        [
+            Function::MinTime,
+            Function::MaxTime,
+            Function::Dc(Field::Query),
+            Function::Min(Field::Query),
+            Function::Max(Field::Ttl),
+            Function::Sum(Field::QueryLength),
+            Function::Avg(Field::Duration),
+            Function::Stdev(Field::ReplyCodeId),
+        ]
+    );
+    let threshold = |column, negated, relation, number| Threshold {
+        column,
+        negated,
+        relation,
+        number,
+    };
+    assert_eq!(
+        rules[0].having,
+        [
+            threshold(2, false, Relation::Greater, 2_500_000_000),
+            threshold(2, true, Relation::Equal, 7_000_000_000),
+            threshold(4, false, Relation::AtMost, -1_000_000_000),
+        ]
+    );
 }
 
 #[test]
@@ -930,7 +1040,7 @@ fn the_page_on_rules_names_every_field_and_its_examples_are_rules() {
     let (filters, rules): (Vec<&str>, Vec<&str>) = examples
         .into_iter()
         .partition(|example| example.starts_with("rule:"));
-    assert_eq!((rules.len(), filters.len()), (3, 1));
+    assert_eq!((rules.len(), filters.len()), (4, 1));
     for example in rules {
         native::read_text("docs/rules.md", example).unwrap();
     }

@@ -1,7 +1,7 @@
 //! Rows and sources as records.
 
 use super::record::{Cell, Record};
-use super::table::{TableLine, TableOptions, TableRow, TableSource, render};
+use super::table::{Measure, TableLine, TableOptions, TableRow, TableSource, render};
 use crate::aggregate::sources::SourceRow;
 use crate::aggregate::{self, Row};
 use crate::time::Timestamp;
@@ -11,11 +11,8 @@ impl Record for Row {
         self.each(&mut |name, value| {
             if name == column {
                 match value {
-                    aggregate::Cell::Value(value) => cell.value(&value.text()),
                     list @ aggregate::Cell::List(_) => list.texts(&mut |text| cell.item(text)),
-                    window @ aggregate::Cell::Window(_) => {
-                        window.texts(&mut |text| cell.value(text))
-                    }
+                    other => other.texts(&mut |text| cell.value(text)),
                 }
             }
         });
@@ -36,6 +33,15 @@ impl Record for Row {
             count: self.count,
             first: self.first,
             last: self.last,
+            measures: self
+                .measures()
+                .into_iter()
+                .map(|(column, text)| Measure {
+                    name: &column.name,
+                    text,
+                    is_number: column.function.is_number(),
+                })
+                .collect(),
             packet: self.context.packet,
             partial: self.partial,
             window: self.window,

@@ -55,12 +55,25 @@ pub struct TableRow<'a> {
     pub first: Timestamp,
     /// Time of the last.
     pub last: Timestamp,
+    /// The rule's further columns that are one value.
+    pub measures: Vec<Measure<'a>>,
     /// Packet number of the first.
     pub packet: u64,
     /// Written before its time, so that more of the same may follow.
     pub partial: bool,
     /// The window, its end exclusive.
     pub window: Option<(Timestamp, Timestamp)>,
+}
+
+/// A column of a rule that a table shows beside the number of lookups.
+#[derive(Clone, Debug)]
+pub struct Measure<'a> {
+    /// The column's name.
+    pub name: &'a str,
+    /// Its value; empty where there is none.
+    pub text: String,
+    /// Whether it is a number.
+    pub is_number: bool,
 }
 
 /// A source address with its hits as a table shows it.
@@ -310,8 +323,23 @@ fn row_cells(row: &TableRow<'_>, options: TableOptions) -> Vec<(Column, String)>
             varying(&row.dest.to_string(), row.dest_varies),
         ));
     }
+    cells.push((Column::new("N", Kind::Number), row.count.to_string()));
+    cells.extend(row.measures.iter().map(|measure| {
+        let kind = if measure.is_number {
+            Kind::Number
+        } else {
+            Kind::Long
+        };
+        let text = match measure.text.as_str() {
+            "" => "-",
+            text => text,
+        };
+        (
+            Column::new(printable(measure.name).to_uppercase(), kind),
+            printable(text).into_owned(),
+        )
+    }));
     cells.extend([
-        (Column::new("N", Kind::Number), row.count.to_string()),
         (
             Column::new(format!("FIRST ({zone})"), Kind::Text),
             options.time(row.first),
@@ -525,6 +553,7 @@ mod tests {
             count,
             first: time(first),
             last: time("2026-01-02T12:00:00Z"),
+            measures: Vec::new(),
             packet,
             partial: false,
             window: None,
@@ -615,6 +644,34 @@ Exactly 28 characters, whole  2026-01-02T11:00:00Z  10.9.0.12  nosuch.ngrok.com 
                 "RULE                          SRC        OUTCOME   DEST  N  FIRST (UTC)           PACKET",
                 "Ngrok Reverse Proxy on Netw.  10.9.0.13  resolved  -     2  2026-01-02T09:00:00Z       7",
             ]
+        );
+    }
+
+    #[test]
+    fn what_a_rule_computes_stands_beside_the_number_of_lookups() {
+        let [mut one, mut two] = first_screen();
+        let measure = |name, text: &str, is_number| Measure {
+            name,
+            text: text.to_owned(),
+            is_number,
+        };
+        one.measures = vec![
+            measure("names", "~12044", true),
+            measure("longest", "a.b.ngrok.io", false),
+            measure("mean", "0.0015", true),
+        ];
+        two.measures = vec![
+            measure("names", "7", true),
+            measure("longest", "evil\u{1b}[2J", false),
+            measure("mean", "", true),
+        ];
+        assert_eq!(
+            rendered(&[one, two], TableOptions::default()),
+            "\
+RULE                          SRC        NAME              ANSWER        OUTCOME   VIA         N   NAMES  LONGEST          MEAN  FIRST (UTC)           PACKET
+Ngrok Reverse Proxy on Netw.  10.9.0.11  abc.ngrok.io      3.134.39.220  resolved  10.9.0.53  14  ~12044  a.b.ngrok.io   0.0015  2026-01-02T09:14:07Z    8812
+Ngrok Reverse Proxy on Netw.  10.9.0.12  nosuch.ngrok.com  -             nxdomain  10.9.0.53   1       7  evil\\u{1b}[2J       -  2026-01-02T11:02:55Z   20417
+"
         );
     }
 

@@ -14,6 +14,7 @@ use super::*;
 use crate::event::{Anomaly, Edns, Event, Mac, Outcome, Role, Seen};
 use crate::frame::Transport;
 use crate::message;
+use crate::rule::Function;
 use crate::time::Timestamp;
 
 #[derive(Serialize)]
@@ -440,7 +441,7 @@ fn the_columns_of_a_run() {
             .iter()
             .map(|name| crate::rule::Column {
                 name: (*name).to_owned(),
-                function: crate::rule::Function::Count,
+                function: Function::Count,
             })
             .collect(),
         ..Rule::default()
@@ -463,6 +464,30 @@ fn the_columns_of_a_run() {
             "sensor",
             "event_id",
             "partial"
+        ]
+    );
+    let mut computed = rule(&[], &["n", "mean", "seen"]);
+    for (column, function) in computed.columns.iter_mut().zip([
+        Function::Dc(Field::Query),
+        Function::Stdev(Field::Ttl),
+        Function::Values(Field::Query),
+    ]) {
+        column.function = function;
+    }
+    assert_eq!(
+        columns(Stream::Rows, &[computed])[1..12],
+        [
+            "n",
+            "n_estimated",
+            "n_values",
+            "n_sketch",
+            "mean",
+            "mean_count",
+            "mean_sum",
+            "mean_sumsq",
+            "seen",
+            "seen_cut",
+            "window"
         ]
     );
     assert_eq!(columns(Stream::Hits, &[])[..3], ["rule", "_time", "host"]);

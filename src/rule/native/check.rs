@@ -5,7 +5,7 @@ use crate::rule::mistake::Mistakes;
 use crate::rule::yaml::{Document, Node, Value};
 use crate::rule::{Rule, default_by, default_columns};
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "name",
     "id",
     "description",
@@ -19,6 +19,7 @@ const KEYS: [&str; 17] = [
     "domain",
     "by",
     "aggregate",
+    "having",
     "schedule",
     "risk",
     "throttle",
@@ -93,6 +94,9 @@ pub(super) fn rule(document: &Document<'_>, mistakes: &mut Mistakes) -> Rule {
         Some(entry) => reader.columns(entry.node, &rule.by),
         None => default_columns(&rule.by),
     };
+    if let Some(entry) = find("having") {
+        rule.having = reader.having(entry.node, &rule.columns);
+    }
     if let Some(entry) = find("risk") {
         rule.risk = reader.risk(entry.node, &rule, document.cut);
     }
