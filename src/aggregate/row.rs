@@ -146,15 +146,14 @@ impl Row {
     /// elsewhere.
     #[must_use]
     pub fn passes(&self) -> bool {
-        let columns: Vec<_> = self.columns().collect();
         self.partial
             || self.rule.having.iter().all(|threshold| {
-                let number =
-                    columns.get(threshold.column).and_then(|(column, figure)| {
-                        match column.function {
-                            Function::Count => Some(billionths(self.count)),
-                            function => figure.and_then(|figure| figure.number(function)),
-                        }
+                let number = self
+                    .columns()
+                    .nth(threshold.column)
+                    .and_then(|(column, figure)| match column.function {
+                        Function::Count => Some(billionths(self.count)),
+                        function => figure.and_then(|figure| figure.number(function)),
                     });
                 number.is_some_and(|number| {
                     threshold.relation.holds(&number, &threshold.number) != threshold.negated
