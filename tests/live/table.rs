@@ -48,6 +48,26 @@ fn a_new_name_is_a_line_at_once() {
     assert_eq!(table.matches("second.ngrok.io").count(), 1, "{table}");
 }
 
+/// Of a rule with thresholds one lookup is nothing yet.
+#[test]
+fn a_rule_with_thresholds_shows_its_rows_alone() {
+    let Some(lab) = Lab::pair() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("own.yaml");
+    let rule = "name: many\ndomain: ngrok.io\nby: [src]\nhaving: { count: { '>': 1 } }\n";
+    std::fs::write(&path, rule).unwrap();
+    let path = path.to_str().unwrap();
+    let live = lab.listen("c", &[&ARGUMENTS[..], &["--rules", path]].concat());
+    lab.dig("c", &["@10.9.5.2", "first.ngrok.io"]);
+    lab.dig("c", &["@10.9.5.2", "second.ngrok.io"]);
+    // The embedded rule shows both.
+    let lines = live.wait_for_out("second.ngrok.io");
+    let ended = live.end_by("INT").with_status(0);
+    assert!(!lines.contains("many"), "{lines}");
+    let table = &ended.out[lines.len()..];
+    assert_eq!(table.matches("many").count(), 1, "{table}");
+}
+
 /// On a terminal, where Ctrl-C is a key.
 #[test]
 fn on_a_terminal() {
