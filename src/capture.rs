@@ -190,6 +190,13 @@ pub enum Input {
     Stdin,
     /// A file.
     File(PathBuf),
+    /// The bytes of a file that are in memory already.
+    Memory {
+        /// What they are called.
+        name: Arc<str>,
+        /// The bytes.
+        bytes: Arc<[u8]>,
+    },
 }
 
 /// libpcap's words, without this library's.

@@ -93,6 +93,20 @@ pub struct Replay {
     pub common: Common,
 }
 
+impl Replay {
+    /// What the command line has where it says nothing but `replay -`.
+    ///
+    /// # Errors
+    /// The command line is not as it is written here: a bug, which a test would find.
+    pub fn plain() -> Result<Self, clap::Error> {
+        let cli = Cli::try_parse_from(["dnsterrier", "replay", "-"])?;
+        match cli.command {
+            Command::Replay(replay) => Ok(*replay),
+            _ => Err(Cli::command().error(ErrorKind::InvalidSubcommand, "replay is none")),
+        }
+    }
+}
+
 /// What `sniff` and `replay` both take.
 #[derive(Debug, Args)]
 pub struct Common {
@@ -252,8 +266,11 @@ pub struct RulesArgs {
 /// The commands of `rules`.
 #[derive(Debug, Subcommand)]
 pub enum RulesCommand {
-    /// List the rules: what is on, and where each comes from
+    /// List the rules: what is on and why, and where each comes from
     List {
+        /// As if the run were for the rules of this name or id only
+        #[arg(long = "rule", value_name = "NAME")]
+        names: Vec<String>,
         /// Rule file or folder, added to the embedded rules
         #[arg(long = "rules", value_name = "PATH")]
         paths: Vec<PathBuf>,
@@ -267,6 +284,12 @@ pub enum RulesCommand {
         name: String,
         /// Rule file or folder, added to the embedded rules
         #[arg(long = "rules", value_name = "PATH")]
+        paths: Vec<PathBuf>,
+    },
+    /// Run rules over the captures of their tests, and say which give other rows than they must
+    Test {
+        /// Rule files or folders [default: the embedded rules]
+        #[arg(value_name = "FILE")]
         paths: Vec<PathBuf>,
     },
     /// Check rule files: every mistake with its file, line and column

@@ -2,11 +2,11 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::aggregate::{self, Aggregator, Window};
-use crate::capture::{Files, Live, LiveOptions, Source, TapPlace, check_filter, expand};
+use crate::capture::{Files, Input, Live, LiveOptions, Source, TapPlace, check_filter, expand};
 use crate::cli::{Common, Replay, Sniff};
 use crate::encrypted::KnownResolvers;
 use crate::error::Error;
@@ -126,6 +126,25 @@ pub fn replay(arguments: Replay, show: fn(&str)) -> Result<Ready, Error> {
         show,
     )?;
     Ok(Ready { run, greeting })
+}
+
+/// A run of one rule over one capture as `replay --rule NAME` has it, whose rows go to memory as JSON Lines.
+///
+/// # Errors
+/// A bug: nothing is asked for that could be wrong.
+pub fn trial(rule: Rule, capture: Input, rows: Arc<Mutex<Vec<u8>>>) -> Result<Run, Error> {
+    let plain = Replay::plain().map_err(|error| Error::Bug(error.to_string()))?;
+    let mut plan = Plan::new(&plain.common, Window::None)?;
+    let rule = Rule {
+        enabled: true,
+        ..rule
+    };
+    plan.rules = Rules::new(vec![rule]).map_err(Error::Rules)?;
+    plan.places = Default::default();
+    let source = Files::new(vec![capture], None, refused_link);
+    let mut run = plan.run(Box::new(source), &plain.common, |_| {})?;
+    run.writers.rows = Writer::to_memory(Stream::Rows, rows);
+    Ok(run)
 }
 
 /// The rules of the command line, all of them loaded and checked.

@@ -47,6 +47,14 @@ pub enum Error {
         /// What it said.
         reason: String,
     },
+    /// Rules give other rows than their tests say.
+    #[error("{failed} of {count} tests failed")]
+    Tests {
+        /// How many.
+        failed: usize,
+        /// Of how many.
+        count: usize,
+    },
     /// A thread panicked, or the counters do not add up.
     #[error("{0}; this is a bug of dnsterrier, please report it with the command line")]
     Bug(String),

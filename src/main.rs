@@ -29,9 +29,9 @@ fn main() -> ExitCode {
             config::replay(*arguments, say).and_then(|ready| run(ready, &told))
         }
         Command::Interfaces => show_interfaces(),
-        Command::Rules(arguments) => rules_command::run(arguments.command)
-            .and_then(|text| print(&text))
-            .map(|()| ExitCode::SUCCESS),
+        Command::Rules(arguments) => {
+            rules_command::run(arguments.command, &mut print).map(|()| ExitCode::SUCCESS)
+        }
     };
     match result {
         Ok(status) => status,

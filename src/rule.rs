@@ -11,9 +11,11 @@ mod index;
 pub mod message;
 mod mistake;
 pub mod native;
+pub mod pack;
 pub mod pattern;
 mod schedule;
 mod spelling;
+pub mod trial;
 mod yaml;
 
 use std::fmt;
@@ -25,6 +27,7 @@ pub use condition::{Against, Asked, Comparison, Condition, Relation, Test};
 pub use filter::{Filter, Filters};
 pub use hunt::read_names;
 pub use mistake::Mistake;
+pub use trial::Trial;
 
 use crate::event::{Event, Field};
 use crate::message::Tail;
@@ -210,6 +213,8 @@ pub struct Rule {
     pub throttle: Option<Throttle>,
     /// ATT&CK techniques: `T1572`.
     pub attack: Vec<String>,
+    /// What it must make of captures.
+    pub trials: Vec<Trial>,
     /// Where it came from.
     pub origin: Origin,
     /// Its text as it was read, comments and all; empty where it never was text.
@@ -237,6 +242,7 @@ impl Default for Rule {
             risk: None,
             throttle: None,
             attack: Vec::new(),
+            trials: Vec::new(),
             origin: Origin::default(),
             text: Arc::from(""),
         }
@@ -261,17 +267,26 @@ fn default_by() -> Vec<Field> {
 /// # Errors
 /// The mistakes in them; a test shows that there is none.
 pub fn embedded() -> Result<Vec<Rule>, Vec<Mistake>> {
-    let mut rules = native::read_text("rules/ngrok.yaml", include_str!("../rules/ngrok.yaml"))?;
-    for rule in &mut rules {
-        if let Origin::File { path, line } = &rule.origin {
-            let pack = path.trim_start_matches("rules/").trim_end_matches(".yaml");
-            rule.origin = Origin::Embedded {
-                pack: Arc::from(pack),
-                line: *line,
-            };
+    let (mut rules, mut mistakes) = (Vec::new(), Vec::new());
+    for (pack, text) in pack::PACKS {
+        match native::read_text(&pack::file(pack), text) {
+            Ok(found) => rules.extend(found.into_iter().map(|rule| of_pack(pack, rule))),
+            Err(found) => mistakes.extend(found),
         }
     }
-    Ok(rules)
+    if mistakes.is_empty() {
+        Ok(rules)
+    } else {
+        Err(mistakes)
+    }
+}
+
+fn of_pack(pack: &str, mut rule: Rule) -> Rule {
+    if let Origin::File { line, .. } = rule.origin {
+        let pack = Arc::from(pack);
+        rule.origin = Origin::Embedded { pack, line };
+    }
+    rule
 }
 
 /// Lets only the named rules run, disabled ones among them too. A rule goes by its name, in either case, or its id.

@@ -1,21 +1,46 @@
-//! `dnsterrier rules`: what is loaded, what a rule says, what is wrong with a file.
+//! `dnsterrier rules`: what is loaded, what a rule says, what is wrong with a file, what comes of its tests.
+
+mod trial;
 
 use crate::cli::RulesCommand;
 use crate::config::load_rules;
 use crate::error::Error;
-use crate::rule::{Rule, Rules, native};
+use crate::rule::{self, Rule, Rules, native};
 
-/// Carries the command out and gives the text that it prints.
+/// Takes text for standard output.
+type Print<'p> = &'p mut dyn FnMut(&str) -> Result<(), Error>;
+
+/// Carries the command out; what it has to say goes to `print` as it comes.
 ///
 /// # Errors
-/// Every mistake in the rule files; a name that no rule has.
-pub fn run(command: RulesCommand) -> Result<String, Error> {
+/// Every mistake in the rule files; a name that no rule has; tests that failed; what `print` gives.
+pub fn run(command: RulesCommand, print: Print<'_>) -> Result<(), Error> {
     match command {
-        RulesCommand::List { paths, no_embedded } => {
-            let rules = checked(load_rules(&paths, !no_embedded)?)?;
+        RulesCommand::Test { paths } => trial::run(&paths, print),
+        command => print(&text(command)?),
+    }
+}
+
+fn text(command: RulesCommand) -> Result<String, Error> {
+    match command {
+        RulesCommand::List {
+            names,
+            paths,
+            no_embedded,
+        } => {
+            let mut rules = load_rules(&paths, !no_embedded)?;
+            if !names.is_empty() {
+                rule::select(&mut rules, &names).map_err(Error::Usage)?;
+            }
+            let rules = checked(rules)?;
             let mut text = String::new();
             for rule in rules.list() {
-                let state = if rule.enabled { "on " } else { "off" };
+                let state = match (rule.enabled, names.is_empty()) {
+                    (true, true) => "on   by default    ",
+                    (true, false) => "on   named         ",
+                    (false, true) => "off  enabled: false",
+                    (false, false) => "off  not named     ",
+                };
                 let attack = if rule.attack.is_empty() {
                     "-".to_owned()
                 } else {
@@ -30,8 +55,12 @@ pub fn run(command: RulesCommand) -> Result<String, Error> {
                     rule.origin
                 ));
             }
+            if names.is_empty() && rules.list().iter().any(|rule| !rule.enabled) {
+                text.push_str("What is off runs where --rule NAME names it, and only what is named runs then.\n");
+            }
             Ok(text)
         }
+        RulesCommand::Test { .. } => Ok(String::new()),
         RulesCommand::Show { name, paths } => {
             let rules = load_rules(&paths, true)?;
             let is_meant = |rule: &&Rule| {

@@ -15,6 +15,7 @@ pub mod table;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 pub use file::is_descriptor;
 pub use place::{Format, Place, check};
@@ -243,6 +244,21 @@ impl Writer {
             });
         }
         Ok(writer)
+    }
+
+    /// Writes a stream's records as JSON Lines to memory, where who holds the other end finds them after
+    /// [`Self::finish`].
+    #[must_use]
+    pub fn to_memory(stream: Stream, memory: Arc<Mutex<Vec<u8>>>) -> Self {
+        Self {
+            stream,
+            outputs: vec![Output {
+                place: Place::None,
+                form: Form::Jsonl { named: false },
+                buffer: begin(Opened::empty(Sink::Memory(memory)), None),
+            }],
+            live: false,
+        }
     }
 
     /// Whether the stream goes nowhere, so that its records need not be made.

@@ -62,7 +62,10 @@ const AROUND: [(&str, &[&str]); 8] = [
             "privilege",
         ],
     ),
-    ("rules_command", &["cli", "config", "error", "rule"]),
+    (
+        "rules_command",
+        &["capture", "cli", "config", "error", "pipeline", "rule"],
+    ),
     ("lib", &[]),
 ];
 
@@ -89,7 +92,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("csv", &["event", "sink"]),
     ("ethnum", &["aggregate"]),
     ("datasketches", &["aggregate"]),
-    ("data_encoding", &["aggregate"]),
+    ("data_encoding", &["aggregate", "rule"]),
 ];
 
 fn sources(folder: &Path, list: &mut Vec<PathBuf>) {

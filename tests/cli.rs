@@ -37,6 +37,8 @@ mod navigator;
 mod risk;
 #[path = "cli/roles.rs"]
 mod roles;
+#[path = "cli/rules_test.rs"]
+mod rules_test;
 #[path = "cli/visible.rs"]
 mod visible;
 

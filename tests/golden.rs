@@ -206,6 +206,54 @@ fn encrypted_dns_is_what_its_oracle_counts() {
     assert_eq!(with_some, 1);
 }
 
+/// The rows of the embedded rules over the captures of their tests are those of `scripts/expected-pack-rows`, of which each
+/// names the groups and the columns without times: no more of them, and no fewer.
+#[test]
+fn the_packs_give_the_rows_of_their_oracle() {
+    let names: Vec<String> = dnsterrier::rule::embedded()
+        .unwrap()
+        .into_iter()
+        .map(|rule| rule.name)
+        .collect();
+    let mut compared = std::collections::BTreeSet::new();
+    for pack in ["tunnels", "dns-tunnels", "resolution"] {
+        let capture = file(&format!("captures/packs/{pack}.pcap"));
+        let mut arguments = vec![
+            "replay",
+            capture.to_str().unwrap(),
+            "--format",
+            "jsonl",
+            "-q",
+        ];
+        arguments.extend(names.iter().flat_map(|name| ["--rule", name]));
+        let found = json_lines(&stdout(&dnsterrier(&arguments)));
+        let mut expected = expected(&capture);
+        expected.retain(|row| names.iter().any(|name| row["rule"] == name.as_str()));
+        for name in &names {
+            let of = |rows: &[Value]| -> Vec<Value> {
+                let of_rule = rows.iter().filter(|row| row["rule"] == name.as_str());
+                of_rule.cloned().collect()
+            };
+            let (found, expected) = (of(&found), of(&expected));
+            let Some(first) = expected.first() else {
+                assert!(found.is_empty(), "{pack}, {name}: {found:#?}");
+                continue;
+            };
+            compared.insert(name.as_str());
+            let parts = |row: &Value| -> String {
+                let fields = first.as_object().unwrap().keys();
+                fields.map(|field| format!("{} ", row[field])).collect()
+            };
+            let mut found: Vec<String> = found.iter().map(parts).collect();
+            let mut expected: Vec<String> = expected.iter().map(parts).collect();
+            found.sort();
+            expected.sort();
+            assert_eq!(found, expected, "{pack}, {name}");
+        }
+    }
+    assert_eq!(compared.len(), names.len(), "only {compared:?} have rows");
+}
+
 /// The later version of the rule groups by seven fields: nothing changes but the rule file.
 #[test]
 fn the_later_form_of_the_rule() {

@@ -225,6 +225,7 @@ fn name_of(input: &Input) -> String {
     match input {
         Input::Stdin => "-".to_owned(),
         Input::File(path) => shown(path),
+        Input::Memory { name, .. } => name.to_string(),
     }
 }
 
@@ -233,6 +234,7 @@ fn shown_input(input: &Input) -> String {
     match input {
         Input::Stdin => "standard input".to_owned(),
         Input::File(path) => shown(path),
+        Input::Memory { name, .. } => name.to_string(),
     }
 }
 
@@ -267,10 +269,18 @@ fn open(input: &Input) -> Result<Opened, CaptureError> {
         path: shown_input(input),
         reason,
     };
+    let boxed = |file: File| -> Box<dyn Read + Send> { Box::new(file) };
     let file = match input {
         // A descriptor of our own, without a buffer and a lock.
-        Input::Stdin => io::stdin().as_fd().try_clone_to_owned().map(File::from),
-        Input::File(path) => File::open(path),
+        Input::Stdin => io::stdin()
+            .as_fd()
+            .try_clone_to_owned()
+            .map(|file| boxed(file.into())),
+        Input::File(path) => File::open(path).map(boxed),
+        Input::Memory { bytes, .. } => {
+            let bytes: Box<dyn Read + Send> = Box::new(Cursor::new(Arc::clone(bytes)));
+            Ok(bytes)
+        }
     };
     let (start, from) = file.and_then(peek).map_err(failed)?;
     let kind = Kind::of(&start);
@@ -293,7 +303,7 @@ fn open(input: &Input) -> Result<Opened, CaptureError> {
             let from = Ahead::new(from).map_err(failed)?;
             (kind, start, Box::new(from), None)
         }
-        (_, Input::File(_)) => (kind, start, Box::new(from), None),
+        (_, Input::File(_) | Input::Memory { .. }) => (kind, start, Box::new(from), None),
     };
     if kind.is_read() {
         return Ok(Opened {
@@ -313,7 +323,9 @@ fn open(input: &Input) -> Result<Opened, CaptureError> {
                     outer.command(),
                     shown(path)
                 ),
-                Input::Stdin => format!("send it through {} first", outer.command()),
+                Input::Stdin | Input::Memory { .. } => {
+                    format!("send it through {} first", outer.command())
+                }
             }
         ),
         (_, Some(outer)) => format!(
@@ -332,7 +344,7 @@ fn open(input: &Input) -> Result<Opened, CaptureError> {
 /// Why an input with these first bytes is no capture that can be read, and what to do.
 fn not_a_capture(input: &Input, kind: Kind, start: &[u8]) -> String {
     let convert = match input {
-        Input::Stdin => "send it through: editcap -F pcapng - -".to_owned(),
+        Input::Stdin | Input::Memory { .. } => "send it through: editcap -F pcapng - -".to_owned(),
         Input::File(path) => {
             let path = shown(path);
             format!("convert it with: editcap -F pcapng {path} {path}.pcapng")

@@ -7,6 +7,7 @@ mod filter;
 mod reader;
 mod risk;
 mod search;
+mod trial;
 
 use std::fs::File;
 use std::io::Read;

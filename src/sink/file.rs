@@ -4,6 +4,7 @@ use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::fcntl::OFlag;
 
@@ -26,6 +27,8 @@ pub(super) enum Sink {
     },
     /// A file that grows.
     Growing(File),
+    /// Memory that somebody shares.
+    Memory(Arc<Mutex<Vec<u8>>>),
 }
 
 /// What was found on opening.
@@ -226,7 +229,7 @@ impl Sink {
         match self {
             Self::Whole { partial, .. } => format!("; they are in {}", partial.display()),
             Self::Growing(_) => "; the file ends with the last whole one".to_owned(),
-            Self::Stdout | Self::Direct(_) => String::new(),
+            Self::Stdout | Self::Direct(_) | Self::Memory(_) => String::new(),
         }
     }
 }
@@ -244,6 +247,10 @@ impl Write for Sink {
             Self::Direct(file) | Self::Whole { file, .. } | Self::Growing(file) => {
                 file.write(bytes)
             }
+            Self::Memory(memory) => memory
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .write(bytes),
         }
     }
 
@@ -255,7 +262,7 @@ impl Write for Sink {
 impl Target for Sink {
     fn take_back(&mut self, bytes: u64) -> io::Result<()> {
         match self {
-            Self::Stdout | Self::Direct(_) => Ok(()),
+            Self::Stdout | Self::Direct(_) | Self::Memory(_) => Ok(()),
             // From the length as it is, not as it was: somebody may have emptied a growing file meanwhile.
             Self::Whole { file, .. } | Self::Growing(file) => {
                 let length = file.metadata()?.len();

@@ -25,7 +25,7 @@ const FUNCTIONS: [&str; 8] = [
 const NAMES: [&str; 8] = ["count", "min", "max", "sum", "avg", "stdev", "dc", "values"];
 
 /// What a row has beside its groups and columns.
-const ROW_KEYS: [&str; 5] = ["rule", "window", "sensor", "partial", "event_id"];
+pub(super) const ROW_KEYS: [&str; 5] = ["rule", "window", "sensor", "partial", "event_id"];
 
 /// What a column can be held against.
 const OPERATORS: [&str; 6] = ["=", "!=", "<", "<=", ">", ">="];

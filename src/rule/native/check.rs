@@ -24,6 +24,7 @@ const KEYS: [&str; 18] = [
     "risk",
     "throttle",
     "attack",
+    "tests",
 ];
 
 /// Splunk's types of detections.
@@ -108,6 +109,9 @@ pub(super) fn rule(document: &Document<'_>, mistakes: &mut Mistakes) -> Rule {
                 "throttle without risk; expected `risk` too, whose events it suppresses",
             );
         }
+    }
+    if let Some(entry) = find("tests") {
+        rule.trials = reader.trials(entry.node, &rule);
     }
     rule
 }
