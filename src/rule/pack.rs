@@ -1,7 +1,10 @@
 //! The packs inside the program: rule files, and the captures that their tests name.
 
 /// The packs and their texts, in the order in which they are loaded.
-pub(super) const PACKS: [(&str, &str); 1] = [("ngrok", include_str!("../../rules/ngrok.yaml"))];
+pub(super) const PACKS: [(&str, &str); 2] = [
+    ("ngrok", include_str!("../../rules/ngrok.yaml")),
+    ("tunnels", include_str!("../../rules/tunnels.yaml")),
+];
 
 /// The captures by the paths that the packs name them by.
 const CAPTURES: [(&str, &[u8]); 1] = [(
