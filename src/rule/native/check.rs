@@ -5,7 +5,7 @@ use crate::rule::mistake::Mistakes;
 use crate::rule::yaml::{Document, Node, Value};
 use crate::rule::{Rule, default_by, default_columns};
 
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "name",
     "id",
     "description",

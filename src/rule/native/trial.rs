@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use data_encoding::BASE64;
 
-use super::reader::{Entry, Reader, clip};
 use super::aggregate::ROW_KEYS;
+use super::reader::{Entry, Reader, clip};
 use crate::rule::Rule;
 use crate::rule::spelling::expected;
 use crate::rule::trial::{Capture, Cell, Trial, Wanted};
