@@ -298,6 +298,12 @@ pub enum RulesCommand {
         #[arg(required = true, value_name = "FILE")]
         paths: Vec<PathBuf>,
     },
+    /// Print the rules that files of others become (Splunk's detections), as YAML to keep and to change
+    Import {
+        /// Rule files or folders
+        #[arg(required = true, value_name = "FILE")]
+        paths: Vec<PathBuf>,
+    },
 }
 
 /// The words that begin a command line of ours; without one it is tcpdump's.

@@ -498,8 +498,9 @@ const FLAGS: [(u16, &str); 6] = [
     (0x0010, "cd"),
 ];
 
-/// The CIM's phrase for an RCODE.
-fn reply_code_phrase(code: Option<u16>) -> &'static str {
+/// The CIM's phrase for an RCODE, `unknown` without one.
+#[must_use]
+pub fn reply_code_phrase(code: Option<u16>) -> &'static str {
     match code {
         Some(0) => "No Error",
         Some(1) => "Format Error",

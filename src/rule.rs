@@ -1,7 +1,8 @@
 //! Rules: which events matter, how their hits are grouped, and what is said of them.
 //!
-//! `native` reads them from YAML, `hunt` makes one of plain names; both give the same [`Rule`]. [`Rules`] are those of a
-//! run: they decide on a name alone whether an event can matter ([`Rules::wants`]), then which rules it matches.
+//! `native` reads them from YAML, `splunk` turns Splunk's detections into that form, `hunt` makes one of plain names; all
+//! give the same [`Rule`], and `write` writes any of them as `native` reads it. [`Rules`] are those of a run: they decide on
+//! a name alone whether an event can matter ([`Rules::wants`]), then which rules it matches.
 
 pub mod column;
 mod condition;
@@ -15,7 +16,9 @@ pub mod pack;
 pub mod pattern;
 mod schedule;
 mod spelling;
+mod splunk;
 pub mod trial;
+mod write;
 mod yaml;
 
 use std::fmt;
@@ -28,6 +31,7 @@ pub use filter::{Filter, Filters};
 pub use hunt::read_names;
 pub use mistake::Mistake;
 pub use trial::Trial;
+pub use write::write;
 
 use crate::event::{Event, Field};
 use crate::message::Tail;
@@ -219,6 +223,8 @@ pub struct Rule {
     pub origin: Origin,
     /// Its text as it was read, comments and all; empty where it never was text.
     pub text: Arc<str>,
+    /// What was taken otherwise than its file may mean it, and where.
+    pub notes: Vec<Mistake>,
 }
 
 impl Default for Rule {
@@ -245,6 +251,7 @@ impl Default for Rule {
             trials: Vec::new(),
             origin: Origin::default(),
             text: Arc::from(""),
+            notes: Vec::new(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `dnsterrier rules`: what is loaded, what a rule says, what is wrong with a file, what comes of its tests.
+//! `dnsterrier rules`: what is loaded, what a rule says, what is wrong with a file, what becomes of one, what comes of its tests.
 
 mod trial;
 
@@ -83,21 +83,47 @@ fn text(command: RulesCommand) -> Result<String, Error> {
                 })
         }
         RulesCommand::Check { paths } => {
-            let mut count = 0;
-            let mut mistakes = Vec::new();
-            for path in &paths {
-                match native::read_path(path).and_then(Rules::new) {
-                    Ok(rules) => count += rules.list().len(),
-                    Err(found) => mistakes.extend(found),
-                }
-            }
-            if mistakes.is_empty() {
-                Ok(format!("{count} {}, no mistakes\n", noun(count, "rule")))
-            } else {
-                Err(Error::Rules(mistakes))
-            }
+            let rules = read(&paths)?;
+            let notes = rules.iter().flat_map(|rule| &rule.notes);
+            let notes: String = notes.map(|note| format!("note: {note}\n")).collect();
+            let count = rules.len();
+            Ok(format!(
+                "{notes}{count} {}, no mistakes\n",
+                noun(count, "rule")
+            ))
+        }
+        RulesCommand::Import { paths } => {
+            let rules = read(&paths)?;
+            let documents: Vec<String> = rules.iter().map(imported).collect();
+            Ok(documents.join("---\n"))
         }
     }
+}
+
+/// The rules of files and folders.
+fn read(paths: &[std::path::PathBuf]) -> Result<Vec<Rule>, Error> {
+    let (mut rules, mut mistakes) = (Vec::new(), Vec::new());
+    for path in paths {
+        match native::read_path(path).and_then(Rules::new) {
+            Ok(found) => rules.extend_from_slice(found.list()),
+            Err(found) => mistakes.extend(found),
+        }
+    }
+    if mistakes.is_empty() {
+        Ok(rules)
+    } else {
+        Err(Error::Rules(mistakes))
+    }
+}
+
+/// A rule as YAML, with what should be known of it in comments before it.
+fn imported(rule: &Rule) -> String {
+    let notes = rule.notes.iter().map(|note| {
+        let message = note.message.replace(char::is_control, " ");
+        format!("# line {}: {message}\n", note.line)
+    });
+    let notes: String = notes.collect();
+    format!("{notes}{}", rule::write(rule))
 }
 
 /// A noun as its number has it.

@@ -1,4 +1,6 @@
 //! The project's own rule files, and those of filters: YAML, checked so that every mistake in a file is named with its place and its remedy.
+//!
+//! A document that is a detection of Splunk's is turned into that form first (`splunk`).
 
 mod aggregate;
 mod check;
@@ -14,9 +16,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+#[cfg(test)]
+pub(super) use condition::expression;
+
 use super::mistake::{Mistake, Mistakes};
-use super::yaml;
-use super::{Filter, Origin, Rule};
+use super::{Filter, Origin, Rule, splunk, yaml};
 
 /// The largest rule file in bytes.
 pub const LARGEST: u64 = 1 << 20;
@@ -197,7 +201,23 @@ pub fn read_text(file: &str, text: &str) -> Result<Vec<Rule>, Vec<Mistake>> {
     let mut rules: Vec<Rule> = Vec::new();
     for document in &documents {
         let line = document.root.place.0;
-        let mut rule = check::rule(document, &mut mistakes);
+        let mut rule = if splunk::is_detection(document) {
+            let translation = splunk::translate(document, &mut mistakes);
+            let mut rule = check::rule(&translation.root, translation.cut, &mut mistakes);
+            rule.notes = translation
+                .notes
+                .into_iter()
+                .map(|((line, column), message)| Mistake {
+                    file: Arc::clone(mistakes.file()),
+                    line,
+                    column,
+                    message,
+                })
+                .collect();
+            rule
+        } else {
+            check::rule(&document.root, document.cut, &mut mistakes)
+        };
         rule.origin = Origin::File {
             path: Arc::clone(mistakes.file()),
             line,

@@ -3,12 +3,16 @@
 //! Bounded in depth and nodes. Aliases and tags are refused: no rule needs them, and aliases let a small file stand for a
 //! huge one.
 
+mod write;
+
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
+
+pub(super) use write::write;
 
 use super::mistake::Mistakes;
 
-/// Collections inside collections; the deepest rule has four.
-const DEEPEST: usize = 16;
+/// Collections inside collections; the deepest rule of the packs has four.
+const DEEPEST: usize = 64;
 
 /// Nodes in one document.
 const NODES: usize = 200_000;
@@ -17,14 +21,14 @@ const NODES: usize = 200_000;
 pub(super) type Place = (u32, u32);
 
 /// A node and where it begins.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) place: Place,
     pub(super) value: Value,
 }
 
 /// What a node is.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Value {
     /// Nothing, as it was written: empty, `~`, `null`.
     Null(String),
@@ -38,6 +42,55 @@ pub(super) enum Value {
 }
 
 impl Node {
+    /// Text, whatever it looks like.
+    pub(super) fn text(place: Place, text: impl Into<String>) -> Self {
+        let value = Value::Scalar {
+            text: text.into(),
+            plain: false,
+        };
+        Self { place, value }
+    }
+
+    /// A number, `true` or `false`.
+    pub(super) fn plain(place: Place, text: impl ToString) -> Self {
+        let value = Value::Scalar {
+            text: text.to_string(),
+            plain: true,
+        };
+        Self { place, value }
+    }
+
+    /// A list.
+    pub(super) const fn list(place: Place, items: Vec<Self>) -> Self {
+        let value = Value::Sequence(items);
+        Self { place, value }
+    }
+
+    /// A mapping; each key stands where its value does.
+    pub(super) fn mapping<'k>(
+        place: Place,
+        entries: impl IntoIterator<Item = (&'k str, Self)>,
+    ) -> Self {
+        let entries = entries
+            .into_iter()
+            .map(|(key, node)| (Self::text(node.place, key), node))
+            .collect();
+        let value = Value::Mapping(entries);
+        Self { place, value }
+    }
+
+    /// The value of a key of a mapping, where it has one.
+    pub(super) fn get(&self, key: &str) -> Option<&Self> {
+        let Value::Mapping(entries) = &self.value else {
+            return None;
+        };
+        let is_key = |node: &Self| matches!(&node.value, Value::Scalar { text, .. } if text == key);
+        entries
+            .iter()
+            .find(|(node, _)| is_key(node))
+            .map(|(_, node)| node)
+    }
+
     /// What it is, in words.
     pub(super) fn kind(&self) -> &'static str {
         match &self.value {
@@ -68,6 +121,8 @@ fn plain_kind(text: &str) -> &'static str {
 pub(super) struct Document<'a> {
     /// Its lines, with the comments before it.
     pub(super) text: &'a str,
+    /// The number of the first of them in the file.
+    pub(super) first_line: u32,
     /// What it holds.
     pub(super) root: Node,
     /// It ends where its syntax went wrong: what is missing may stand behind that.
@@ -205,6 +260,7 @@ fn read_document<'a>(
         {
             documents.push(Document {
                 text,
+                first_line,
                 root,
                 cut: false,
             });
@@ -215,6 +271,7 @@ fn read_document<'a>(
         if let Some(root) = put(&mut open, last.node) {
             documents.push(Document {
                 text,
+                first_line,
                 root,
                 cut: true,
             });
@@ -319,7 +376,7 @@ mod tests {
             found[0].starts_with("f:2:") && found[0].contains("tab"),
             "{found:?}"
         );
-        let found = mistakes_in(&format!("a: {}", "[".repeat(40)));
+        let found = mistakes_in(&format!("a: {}", "[".repeat(100)));
         assert!(found[0].contains("inside each other"), "{found:?}");
         let found = mistakes_in(&"- ".repeat(400));
         assert!(found[0].contains("inside each other"), "{found:?}");

@@ -2,7 +2,7 @@
 
 use super::reader::{Entry, Reader, clip};
 use crate::rule::mistake::Mistakes;
-use crate::rule::yaml::{Document, Node, Value};
+use crate::rule::yaml::{Node, Value};
 use crate::rule::{Rule, default_by, default_columns};
 
 const KEYS: [&str; 19] = [
@@ -41,9 +41,9 @@ const TYPES: [&str; 6] = [
 const LONGEST_NAME: usize = 200;
 
 /// Reads one rule; what could not be read is left at its default, and the mistakes say so.
-pub(super) fn rule(document: &Document<'_>, mistakes: &mut Mistakes) -> Rule {
+/// Where the document was cut, what is missing is no mistake.
+pub(super) fn rule(root: &Node, cut: bool, mistakes: &mut Mistakes) -> Rule {
     let mut reader = Reader { mistakes };
-    let root = &document.root;
     let mut rule = Rule::default();
     let Some(entries) = reader.mapping(root, "a rule", &KEYS) else {
         return rule;
@@ -61,7 +61,7 @@ pub(super) fn rule(document: &Document<'_>, mistakes: &mut Mistakes) -> Rule {
             "references" => rule.references = reader.references(node),
             "false_positives" => rule.false_positives = reader.text(node, "false_positives"),
             "attack" => rule.attack = reader.attack(node),
-            "schedule" => rule.schedule = reader.schedule(node, document.cut),
+            "schedule" => rule.schedule = reader.schedule(node, cut),
             _ => {}
         }
     }
@@ -76,7 +76,7 @@ pub(super) fn rule(document: &Document<'_>, mistakes: &mut Mistakes) -> Rule {
             reader.condition(first.node);
             reader.domains(second.node);
         }
-        (None, None) if !document.cut => {
+        (None, None) if !cut => {
             reader.mistakes.add(
                 root.place,
                 "the rule says of no event that it matches; expected `where` or `domain`",
@@ -84,7 +84,7 @@ pub(super) fn rule(document: &Document<'_>, mistakes: &mut Mistakes) -> Rule {
         }
         (None, None) => {}
     }
-    if find("name").is_none() && !document.cut {
+    if find("name").is_none() && !cut {
         reader
             .mistakes
             .add(root.place, "the rule has no name; expected `name`");
@@ -99,11 +99,11 @@ pub(super) fn rule(document: &Document<'_>, mistakes: &mut Mistakes) -> Rule {
         rule.having = reader.having(entry.node, &rule.columns);
     }
     if let Some(entry) = find("risk") {
-        rule.risk = reader.risk(entry.node, &rule, document.cut);
+        rule.risk = reader.risk(entry.node, &rule, cut);
     }
     if let Some(entry) = find("throttle") {
-        rule.throttle = reader.throttle(entry.node, &rule, document.cut);
-        if find("risk").is_none() && !document.cut {
+        rule.throttle = reader.throttle(entry.node, &rule, cut);
+        if find("risk").is_none() && !cut {
             reader.mistakes.add(
                 entry.place,
                 "throttle without risk; expected `risk` too, whose events it suppresses",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use regex::{Regex, RegexBuilder};
 
-use super::reader::{Reader, clip};
+use super::reader::{Entry, Reader, clip};
 use crate::event::{Field, Type, billionths};
 use crate::rule::pattern::{LONGEST, Patterns, Shape, check_domain, check_name_pattern};
 use crate::rule::spelling::{alternatives, expected};
@@ -14,8 +14,9 @@ use crate::rule::{Against, Comparison, Condition, Relation, Test};
 use crate::time::Timestamp;
 
 /// What a field can be asked beside patterns.
-const OPERATORS: [&str; 12] = [
-    "=", "!=", "<", "<=", ">", ">=", "between", "cidr", "regex", "same_as", "exists", "every",
+const OPERATORS: [&str; 16] = [
+    "=", "!=", "==", "<", "<=", ">", ">=", "between", "domain", "cidr", "regex", "same_as", "and",
+    "not", "exists", "every",
 ];
 
 /// What joins conditions; no field of an event has such a name.
@@ -83,47 +84,10 @@ impl Reader<'_> {
         let entries = self.mapping(node, &what, &OPERATORS)?;
         let (mut tests, mut exists, mut every) = (Vec::new(), None, false);
         for entry in &entries {
-            let mut test = |against: Option<Against>, negated: bool| {
-                tests.extend(against.map(|against| Test { negated, against }));
-            };
-            let operand = entry.node;
             match entry.key {
-                "exists" => exists = self.yes_or_no(operand, "exists"),
-                "every" => every = self.yes_or_no(operand, "every").unwrap_or(false),
-                "=" | "!=" => {
-                    let patterns = self.patterns(operand, name, field);
-                    let against = Against::Patterns(Arc::new(patterns));
-                    test(Some(against), entry.key == "!=");
-                }
-                "between" => {
-                    let ends = self.between(operand, field, name);
-                    for (relation, end) in
-                        [Relation::AtLeast, Relation::AtMost].into_iter().zip(ends)
-                    {
-                        test(Some(Against::Number(relation, end)), false);
-                    }
-                }
-                "cidr" => test(self.networks(operand, field, name), false),
-                "regex" => test(self.expressions(operand, name), false),
-                "same_as" => {
-                    let other = self
-                        .text(operand, "same_as")
-                        .and_then(|other| self.field(operand.place, &other, "same_as"));
-                    test(other.map(Against::Field), false);
-                }
-                operator => {
-                    let relation = match operator {
-                        "<" => Relation::Less,
-                        "<=" => Relation::AtMost,
-                        ">" => Relation::Greater,
-                        _ => Relation::AtLeast,
-                    };
-                    let number = self.comparable(operand, field, name);
-                    test(
-                        number.map(|number| Against::Number(relation, number)),
-                        false,
-                    );
-                }
+                "exists" => exists = self.yes_or_no(entry.node, "exists"),
+                "every" => every = self.yes_or_no(entry.node, "every").unwrap_or(false),
+                _ => tests.extend(self.tests(entry, field, name)),
             }
         }
         let asks_values = entries
@@ -161,6 +125,103 @@ impl Reader<'_> {
             }
             None => None,
         }
+    }
+
+    /// The tests that one operator asks for.
+    fn tests(&mut self, entry: &Entry<'_>, field: Option<Field>, name: &str) -> Vec<Test> {
+        let operand = entry.node;
+        let against = match entry.key {
+            "and" => {
+                let mut tests = Vec::new();
+                for item in self.items(operand, "and") {
+                    for entry in self.asked(item, "and") {
+                        tests.extend(self.tests(&entry, field, name));
+                    }
+                }
+                return tests;
+            }
+            "not" => {
+                let entries = self.asked(operand, "not");
+                let mut tests = match entries.as_slice() {
+                    [entry] => self.tests(entry, field, name),
+                    _ => Vec::new(),
+                };
+                if entries.len() > 1 || tests.len() > 1 {
+                    let message = format!(
+                        "not takes one test of a value of `{}`; expected `and` with a not for each",
+                        clip(name)
+                    );
+                    self.mistakes.add(operand.place, message);
+                }
+                for test in &mut tests {
+                    test.negated = !test.negated;
+                }
+                return tests;
+            }
+            "between" => {
+                let ends = self.between(operand, field, name);
+                return [Relation::AtLeast, Relation::AtMost]
+                    .into_iter()
+                    .zip(ends)
+                    .map(|(relation, end)| Test {
+                        negated: false,
+                        against: Against::Number(relation, end),
+                    })
+                    .collect();
+            }
+            "=" | "!=" => Some(Against::Patterns(Arc::new(
+                self.patterns(operand, name, field),
+            ))),
+            "domain" => {
+                let mut patterns = Patterns::new();
+                self.domain(operand, &mut patterns);
+                Some(Against::Patterns(Arc::new(patterns)))
+            }
+            "cidr" => self.networks(operand, field, name),
+            "regex" => self.expressions(operand, name),
+            "same_as" => {
+                let other = self
+                    .text(operand, "same_as")
+                    .and_then(|other| self.field(operand.place, &other, "same_as"));
+                other.map(Against::Field)
+            }
+            operator => {
+                let relation = match operator {
+                    "<" => Relation::Less,
+                    "<=" => Relation::AtMost,
+                    ">" => Relation::Greater,
+                    ">=" => Relation::AtLeast,
+                    _ => Relation::Equal,
+                };
+                let number = self.comparable(operand, field, name);
+                number.map(|number| Against::Number(relation, number))
+            }
+        };
+        let negated = entry.key == "!=";
+        against
+            .map(|against| Test { negated, against })
+            .into_iter()
+            .collect()
+    }
+
+    /// Operators that are tests of one value.
+    fn asked<'n>(&mut self, node: &'n Node, what: &str) -> Vec<Entry<'n>> {
+        let entries = self.mapping(node, what, &OPERATORS).unwrap_or_default();
+        let (tests, others): (Vec<_>, Vec<_>) = entries
+            .into_iter()
+            .partition(|entry| !["exists", "every"].contains(&entry.key));
+        for entry in &others {
+            let message = format!(
+                "`{}` is asked of all values together; expected it beside {what}",
+                entry.key
+            );
+            self.mistakes.add(entry.place, message);
+        }
+        if tests.is_empty() && others.is_empty() {
+            let message = format!("{what} is empty; expected a test of a value in it");
+            self.mistakes.add(node.place, message);
+        }
+        tests
     }
 
     /// A number, or a moment where the field is one, in billionths.
@@ -303,6 +364,13 @@ impl Reader<'_> {
             let text = match &item.value {
                 Value::Scalar { text, .. } => text,
                 Value::Null(text) if text.eq_ignore_ascii_case("null") => text,
+                Value::Mapping(_) => {
+                    let what = format!("a pattern on `{}`", clip(name));
+                    for entry in self.mapping(item, &what, &["domain"]).unwrap_or_default() {
+                        self.domain(entry.node, &mut patterns);
+                    }
+                    continue;
+                }
                 _ => {
                     let what = format!("a pattern on `{}`", clip(name));
                     self.wrong(item, &what, "text, in which * is any run of bytes");
@@ -328,6 +396,12 @@ impl Reader<'_> {
 
     pub(super) fn domains(&mut self, node: &Node) -> Condition {
         let mut patterns = Patterns::new();
+        self.domain(node, &mut patterns);
+        Condition::covered(Field::Query, patterns)
+    }
+
+    /// Adds a name or a list of them, each with all that is below it.
+    fn domain(&mut self, node: &Node, patterns: &mut Patterns) {
         for item in self.items(node, "domain") {
             let Value::Scalar { text, .. } = &item.value else {
                 self.wrong(item, "a domain", "a name such as example.com");
@@ -339,7 +413,6 @@ impl Reader<'_> {
                 self.mistakes.add(item.place, message);
             }
         }
-        Condition::covered(Field::Query, patterns)
     }
 
     /// The field of that name, or a word that joins conditions where one may stand.
@@ -355,7 +428,7 @@ impl Reader<'_> {
 }
 
 /// A regular expression: found anywhere in the value, ASCII case does not count, `.` is any character.
-fn expression(text: &str) -> Result<Regex, String> {
+pub(in crate::rule) fn expression(text: &str) -> Result<Regex, String> {
     if text.is_empty() || text.len() > LONGEST {
         return Err(format!(
             "a regular expression of {} bytes; expected 1 to {LONGEST}",

@@ -6,6 +6,7 @@ use crate::rule::spelling::{alternatives, expected, nearest};
 use crate::rule::yaml::{Node, Place, Value};
 
 /// One entry of a mapping whose key is known.
+#[derive(Debug)]
 pub(super) struct Entry<'a> {
     pub(super) key: &'static str,
     pub(super) place: Place,
