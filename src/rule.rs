@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use column::{Column, Function, Threshold};
-pub use condition::{Against, Asked, Comparison, Condition, Relation, Test};
+pub use condition::{Against, Asked, Comparison, Condition, Relation, Test, Within};
 pub use filter::{Filter, Filters};
 pub use hunt::read_names;
 pub use mistake::Mistake;

@@ -3,6 +3,23 @@
 use std::fmt;
 use std::time::Duration;
 
+/// A part of a moment as the calendar has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// 0 to 59.
+    Minute,
+    /// 0 to 23.
+    Hour,
+    /// Of the month, from 1.
+    Day,
+    /// Of the year, from 1 (ISO 8601).
+    Week,
+    /// From 1.
+    Month,
+    /// With its century.
+    Year,
+}
+
 /// A moment in packet time: nanoseconds since 1970-01-01T00:00:00Z.
 ///
 /// Prints as RFC 3339 in UTC with six digits of fraction, with nine where the capture recorded nanoseconds.
@@ -60,6 +77,20 @@ impl Timestamp {
     /// The same moment for the calendar; `None` outside the years that RFC 3339 can write.
     fn calendar(self) -> Option<jiff::Timestamp> {
         jiff::Timestamp::from_nanosecond(i128::from(self.0)).ok()
+    }
+
+    /// A part of the moment in UTC; `None` outside the years that RFC 3339 can write.
+    #[must_use]
+    pub fn part(self, part: Part) -> Option<i64> {
+        let date = self.calendar()?.to_zoned_datetime(jiff::tz::TimeZone::UTC);
+        Some(i64::from(match part {
+            Part::Minute => i16::from(date.minute()),
+            Part::Hour => i16::from(date.hour()),
+            Part::Day => i16::from(date.day()),
+            Part::Week => i16::from(date.date().iso_week_date().week()),
+            Part::Month => i16::from(date.month()),
+            Part::Year => date.year(),
+        }))
     }
 
     /// RFC 3339 in UTC to the second, as tables print it.
@@ -167,6 +198,19 @@ fn epoch_seconds(text: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_of_a_moment_are_those_of_the_calendar_in_utc() {
+        let time = Timestamp::parse("2027-01-01T23:59:05Z").unwrap();
+        let parts = [Part::Year, Part::Month, Part::Day, Part::Hour, Part::Minute];
+        assert_eq!(
+            parts.map(|part| time.part(part)),
+            [2027, 1, 1, 23, 59].map(Some)
+        );
+        // The week that begins on 28 December 2026 is that year's last (ISO 8601).
+        assert_eq!(time.part(Part::Week), Some(53));
+        assert_eq!(Timestamp::from_nanos(-1).part(Part::Year), Some(1969));
+    }
 
     #[test]
     fn prints_to_the_precision_of_the_capture() {

@@ -11,6 +11,7 @@ use regex::Regex;
 use super::pattern::Patterns;
 use crate::event::{Event, Field, NO_QUESTION, Value, of_name};
 use crate::message::record_type_name;
+use crate::time::Part;
 
 /// What an event must be.
 #[derive(Clone, Debug)]
@@ -60,6 +61,39 @@ pub enum Against {
     Expressions(Arc<[Regex]>),
     /// It has the text of a value of this field; ASCII case does not count.
     Field(Field),
+    /// It holds the text of a value of this field.
+    Within(Within),
+    /// It is a moment of which that part, in UTC, is this number.
+    Part(Part, i64),
+}
+
+/// How a text stands in another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Within {
+    /// The field that has the text.
+    pub field: Field,
+    /// Whether the value must begin with it.
+    pub at_start: bool,
+    /// Whether the value must end with it.
+    pub at_end: bool,
+    /// Whether case counts.
+    pub cased: bool,
+}
+
+impl Within {
+    fn holds(self, value: &str, text: &str) -> bool {
+        let fold = |text: &str| match self.cased {
+            true => text.to_owned(),
+            false => text.to_ascii_lowercase(),
+        };
+        let (value, text) = (fold(value), fold(text));
+        match (self.at_start, self.at_end) {
+            (true, true) => value == text,
+            (true, false) => value.starts_with(&text),
+            (false, true) => value.ends_with(&text),
+            (false, false) => value.contains(&text),
+        }
+    }
 }
 
 /// How one number relates to another.
@@ -211,7 +245,10 @@ impl Condition {
                     Against::Patterns(patterns) => patterns.len(),
                     Against::Networks(networks) => networks.len(),
                     Against::Expressions(expressions) => expressions.len(),
-                    Against::Number(..) | Against::Field(_) => 1,
+                    Against::Number(..)
+                    | Against::Field(_)
+                    | Against::Within(_)
+                    | Against::Part(..) => 1,
                 })
                 .sum(),
         }
@@ -297,10 +334,15 @@ impl Condition {
             Self::Any(parts) => parts.iter().all(may),
             Self::Not(part) => part.question_may_tell(!holds),
             Self::Exists(field) => is_of_question(*field),
-            Self::Compare(comparison) => is_of_question(comparison.field)
-                && comparison.tests.iter().all(
-                    |test| !matches!(test.against, Against::Field(field) if !is_of_question(field)),
-                ),
+            Self::Compare(comparison) => {
+                is_of_question(comparison.field)
+                    && comparison.tests.iter().all(|test| match test.against {
+                        Against::Field(field) | Against::Within(Within { field, .. }) => {
+                            is_of_question(field)
+                        }
+                        _ => true,
+                    })
+            }
         }
     }
 }
@@ -359,6 +401,21 @@ impl Test {
                 }
                 is_same
             }
+            Against::Within(within) => {
+                let text = value.text();
+                let mut holds = false;
+                let is_known = facts.each(within.field, &mut |value| {
+                    holds |= within.holds(&text, &value.text());
+                });
+                if !is_known {
+                    return None;
+                }
+                holds
+            }
+            Against::Part(part, number) => match value {
+                Value::Time(time) => time.part(*part) == Some(*number),
+                _ => false,
+            },
         };
         Some(holds != self.negated)
     }
