@@ -5,6 +5,7 @@
 //! becomes a partial row: rows of the same rule, window and keys can be merged by whoever reads them.
 
 mod cardinality;
+pub mod correlate;
 mod encrypted;
 mod figure;
 mod group;
@@ -168,6 +169,29 @@ impl Aggregator {
     /// Adds an event that the rule at that place matched; `query` is the name that matched, and the value of the field
     /// `query` in the row. Rows for which there is no more room go to `emit`.
     pub fn add(&mut self, rule: usize, event: &Event, query: &str, emit: &mut dyn FnMut(Row)) {
+        self.add_to(None, rule, event, query, emit);
+    }
+
+    /// The same, to one group alone: that of this key, whatever the values of the event's `by` fields are.
+    pub fn add_to_group(
+        &mut self,
+        key: &[u8],
+        rule: usize,
+        event: &Event,
+        query: &str,
+        emit: &mut dyn FnMut(Row),
+    ) {
+        self.add_to(Some(key), rule, event, query, emit);
+    }
+
+    fn add_to(
+        &mut self,
+        only: Option<&[u8]>,
+        rule: usize,
+        event: &Event,
+        query: &str,
+        emit: &mut dyn FnMut(Row),
+    ) {
         let (Some(aggregated), Ok(number)) = (self.rules.get_mut(rule), u32::try_from(rule)) else {
             debug_assert!(false, "no rule at place {rule}");
             return;
@@ -199,6 +223,15 @@ impl Aggregator {
             self.by.push_key(event, *field, query);
         }
         kept::values_for(&shape.columns, event, query, &mut self.values);
+        if let Some(key) = only {
+            let columns = &shape.columns;
+            let found = self
+                .windows
+                .add(&self.tiles, number, key, event, columns, &self.values);
+            self.stats.additions += self.tiles.len() as u64;
+            self.emit(found, emit);
+            return;
+        }
         let combinations = self.by.combinations();
         self.stats.combinations_cut += combinations.saturating_sub(MAX_COMBINATIONS);
         for combination in 0..combinations.min(MAX_COMBINATIONS) {

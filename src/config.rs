@@ -73,14 +73,27 @@ pub fn sniff(arguments: Sniff, show: fn(&str)) -> Result<Ready, Error> {
     } else {
         format!("{count} rules")
     };
-    let greeting = format!(
+    let listening = format!(
         "listening on {}{user}, {rules}; Ctrl-C ends",
         live.describe()
     );
+    let warnings = plan.rules.warnings().iter().map(warning);
+    let greeting = lines(warnings.chain([listening]));
     Ok(Ready {
         run: plan.run(Box::new(live), &common, show)?,
-        greeting: Some(greeting),
+        greeting,
     })
+}
+
+/// What is said of a rule that is taken otherwise than it may be meant.
+fn warning(of: &Mistake) -> String {
+    format!("warning: {of}")
+}
+
+/// Several things to say, each on a line of its own; nothing where there is none.
+fn lines(said: impl Iterator<Item = String>) -> Option<String> {
+    let said: Vec<String> = said.collect();
+    (!said.is_empty()).then(|| said.join("\ndnsterrier: "))
 }
 
 /// Finds the files and opens outputs.
@@ -117,9 +130,11 @@ pub fn replay(arguments: Replay, show: fn(&str)) -> Result<Ready, Error> {
         check_filter(expression)?;
     }
     let inputs = expand(&files)?;
-    let greeting = (plan.rules.running().count() == 0 && common.events.is_empty()).then(|| {
+    let no_rule = (plan.rules.running().count() == 0 && common.events.is_empty()).then(|| {
         "warning: no rule runs, so there can be no row; name some with --rules, --rule or --name".to_owned()
     });
+    let warnings = plan.rules.warnings().iter().map(warning);
+    let greeting = lines(warnings.chain(no_rule));
     let run = plan.run(
         Box::new(Files::new(inputs, filter, refused_link)),
         &common,

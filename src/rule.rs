@@ -6,6 +6,7 @@
 
 pub mod column;
 mod condition;
+mod correlation;
 pub mod filter;
 mod hunt;
 mod index;
@@ -15,6 +16,7 @@ pub mod native;
 pub mod pack;
 pub mod pattern;
 mod schedule;
+mod sigma;
 mod spelling;
 mod splunk;
 pub mod trial;
@@ -27,9 +29,11 @@ use std::time::Duration;
 
 pub use column::{Column, Function, Threshold};
 pub use condition::{Against, Asked, Comparison, Condition, Relation, Test, Within};
+pub use correlation::{Bound, Correlation, Expression, Measure, Part};
 pub use filter::{Filter, Filters};
 pub use hunt::read_names;
 pub use mistake::Mistake;
+pub use sigma::{Filter as SigmaFilter, Role as SigmaRole, Sigma};
 pub use trial::Trial;
 pub use write::write;
 
@@ -38,6 +42,7 @@ use crate::message::Tail;
 use column::default_columns;
 use condition::Whole;
 use index::Index;
+use sigma::link::Joined;
 
 /// When Splunk would run the search, and over what: a cron expression in UTC, and Splunk's relative times.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -223,6 +228,8 @@ pub struct Rule {
     pub origin: Origin,
     /// Its text as it was read, comments and all; empty where it never was text.
     pub text: Arc<str>,
+    /// What it has beside, where it is one of Sigma's.
+    pub sigma: Option<Box<Sigma>>,
     /// What was taken otherwise than its file may mean it, and where.
     pub notes: Vec<Mistake>,
 }
@@ -251,6 +258,7 @@ impl Default for Rule {
             trials: Vec::new(),
             origin: Origin::default(),
             text: Arc::from(""),
+            sigma: None,
             notes: Vec::new(),
         }
     }
@@ -261,6 +269,15 @@ impl Rule {
     #[must_use]
     pub fn pattern_count(&self) -> usize {
         self.condition.pattern_count()
+    }
+
+    /// What it looks at, where it looks at other rules' hits.
+    #[must_use]
+    pub fn correlation(&self) -> Option<&Correlation> {
+        match &self.sigma.as_deref()?.role {
+            SigmaRole::Correlation(correlation) => Some(correlation),
+            SigmaRole::Search | SigmaRole::Filter(_) => None,
+        }
     }
 }
 
@@ -319,7 +336,14 @@ pub fn select(rules: &mut [Rule], names: &[String]) -> Result<(), String> {
         ));
     }
     for rule in rules {
-        rule.enabled = names.iter().any(|name| goes_by(rule, name));
+        let is_filter = matches!(
+            rule.sigma.as_deref(),
+            Some(Sigma {
+                role: SigmaRole::Filter(_),
+                ..
+            })
+        );
+        rule.enabled = names.iter().any(|name| goes_by(rule, name)) || (is_filter && rule.enabled);
     }
     Ok(())
 }
@@ -328,6 +352,10 @@ pub fn select(rules: &mut [Rule], names: &[String]) -> Result<(), String> {
 #[derive(Debug, Default)]
 pub struct Rules {
     rules: Vec<Rule>,
+    /// For each, whether its hits are for correlations alone.
+    silent: Vec<bool>,
+    /// What is taken otherwise than it may be meant, also in filters.
+    warnings: Vec<Mistake>,
     /// The lists of patterns on `query` of the rules that run.
     index: Index,
     /// The place of the rule that each list of the index belongs to.
@@ -342,7 +370,7 @@ impl Rules {
     /// Takes the rules and files their patterns.
     ///
     /// # Errors
-    /// Every rule whose name another has already.
+    /// Every rule whose name another has already; every filter and correlation of Sigma that names a rule that is not there.
     pub fn new(rules: Vec<Rule>) -> Result<Self, Vec<Mistake>> {
         Self::watching(rules, pattern::Patterns::new())
     }
@@ -352,6 +380,11 @@ impl Rules {
     /// # Errors
     /// As for [`Self::new`].
     pub fn watching(rules: Vec<Rule>, watched: pattern::Patterns) -> Result<Self, Vec<Mistake>> {
+        let Joined {
+            rules,
+            silent,
+            warnings,
+        } = sigma::link::join(rules)?;
         let mut first: std::collections::HashMap<&str, &Rule, ahash::RandomState> =
             Default::default();
         let mut mistakes = Vec::new();
@@ -398,6 +431,8 @@ impl Rules {
         Ok(Self {
             index: Index::new(lists),
             rules,
+            silent,
+            warnings,
             owners,
             asking,
             undecided,
@@ -408,6 +443,18 @@ impl Rules {
     #[must_use]
     pub fn list(&self) -> &[Rule] {
         &self.rules
+    }
+
+    /// What in the rules is taken, but not as it may be meant.
+    #[must_use]
+    pub fn warnings(&self) -> &[Mistake] {
+        &self.warnings
+    }
+
+    /// Whether the hits of the rule at that place are for correlations alone, and make no rows.
+    #[must_use]
+    pub fn is_silent(&self, place: usize) -> bool {
+        self.silent.get(place).copied().unwrap_or(false)
     }
 
     /// The rules that run, with their places in the list.

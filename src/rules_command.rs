@@ -83,10 +83,11 @@ fn text(command: RulesCommand) -> Result<String, Error> {
                 })
         }
         RulesCommand::Check { paths } => {
-            let rules = read(&paths)?;
-            let notes = rules.iter().flat_map(|rule| &rule.notes);
+            // Together, as a run has them: a correlation and its rules may stand in several files.
+            let rules = checked(load_rules(&paths, false)?)?;
+            let notes = rules.warnings().iter();
             let notes: String = notes.map(|note| format!("note: {note}\n")).collect();
-            let count = rules.len();
+            let count = rules.list().len();
             Ok(format!(
                 "{notes}{count} {}, no mistakes\n",
                 noun(count, "rule")
@@ -94,6 +95,12 @@ fn text(command: RulesCommand) -> Result<String, Error> {
         }
         RulesCommand::Import { paths } => {
             let rules = read(&paths)?;
+            if let Some(rule) = rules.iter().find(|rule| rule.sigma.is_some()) {
+                return Err(Error::Usage(format!(
+                    "'{}' is one of Sigma's, and says what our own form cannot; --rules takes it as it is",
+                    rule.name
+                )));
+            }
             let documents: Vec<String> = rules.iter().map(imported).collect();
             Ok(documents.join("---\n"))
         }

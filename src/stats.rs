@@ -365,6 +365,8 @@ pub struct Rows {
     /// Hits of a live run that were not shown at once, because no more sources and names are remembered as shown; they may
     /// be old.
     pub shown_cut: u64,
+    /// Hits that a correlation had to forget before their time was over, because there were too many.
+    pub correlation_evicted: u64,
     /// Additions to groups: one for each hit, tile and distinct combination of the `by` fields' values.
     pub additions: u64,
     /// Rows written.
@@ -392,6 +394,7 @@ impl Rows {
             ("tiles_cut", self.tiles_cut),
             ("combinations_cut", self.combinations_cut),
             ("shown_cut", self.shown_cut),
+            ("correlation_evicted", self.correlation_evicted),
             ("additions", self.additions),
             ("rows", self.rows),
             ("partial", self.partial),

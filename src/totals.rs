@@ -205,6 +205,13 @@ fn visible(stats: &Stats) -> Vec<String> {
         ),
     );
     warn(
+        stats.rows.correlation_evicted > 0,
+        format!(
+            "{} forgotten by correlations before their time, because too many were remembered: what they hold of may be missing",
+            counted(stats.rows.correlation_evicted, "hit")
+        ),
+    );
+    warn(
         stats.events.evicted > 0,
         format!(
             "{} closed early, because too many were open",

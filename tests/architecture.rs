@@ -93,6 +93,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("ethnum", &["aggregate"]),
     ("datasketches", &["aggregate"]),
     ("data_encoding", &["aggregate", "rule"]),
+    ("rsigma_parser", &["rule"]),
 ];
 
 fn sources(folder: &Path, list: &mut Vec<PathBuf>) {

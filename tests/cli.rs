@@ -39,6 +39,8 @@ mod risk;
 mod roles;
 #[path = "cli/rules_test.rs"]
 mod rules_test;
+#[path = "cli/sigma.rs"]
+mod sigma;
 #[path = "cli/visible.rs"]
 mod visible;
 

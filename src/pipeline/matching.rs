@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::shown::{Novelty, SHOWN_MAX, Shown};
 use super::{EventBatch, Span, Writers};
+use crate::aggregate::correlate::{self, Correlator};
 use crate::aggregate::sources::Sources;
 use crate::aggregate::{Aggregator, Row};
 use crate::event::Event;
@@ -18,6 +19,7 @@ pub(super) struct Matching {
     span: Span,
     rules: Arc<Rules>,
     aggregator: Aggregator,
+    correlator: Correlator,
     scorer: Scorer,
     pub(super) sources: Sources,
     pub(super) filters: Filters,
@@ -63,6 +65,7 @@ impl Matching {
     ) -> Self {
         Self {
             span,
+            correlator: Correlator::new(rules.list(), correlate::Limits::default()),
             hits_of_rules: vec![0; rules.list().len()],
             rules,
             aggregator,
@@ -149,6 +152,7 @@ impl Matching {
         let mut stats = self.stats;
         stats.events.outside_time = self.outside_time;
         stats.rows = self.aggregator.stats;
+        stats.rows.correlation_evicted = self.correlator.evicted;
         stats.risk = self.scorer.stats;
         stats.filters = stats::Filters {
             matched: self.matched,
@@ -196,24 +200,49 @@ impl Matching {
             keep(failed, writers.events.write(event));
         }
         let (aggregator, sources) = (&mut self.aggregator, &mut self.sources);
-        let scorer = &mut self.scorer;
-        let shown = &mut self.shown;
+        let (scorer, shown) = (&mut self.scorer, &mut self.shown);
+        let correlator = &mut self.correlator;
         let (filters, hits_of_rules) = (&mut self.filters, &mut self.hits_of_rules);
         let (all, removed) = (&mut self.matched, &mut self.removed);
         let mut matched = false;
-        self.rules.matches(event, &mut |place, name| {
+        // A hit of a rule, or, in the group of that key, of a correlation; false where a filter took it away.
+        let mut take = |place: usize,
+                        event: &Event,
+                        name: &str,
+                        group: Option<&[u8]>,
+                        is_first: bool|
+         -> bool {
             let Some(rule) = self.rules.list().get(place) else {
-                return;
+                return false;
             };
-            *all += 1;
-            if !writers.risk.is_none() {
+            let is_silent = self.rules.is_silent(place);
+            *all += u64::from(!is_silent);
+            if !is_silent && !writers.risk.is_none() {
                 scorer.see(place, event, name);
             }
             if filters.remove(place, event, name) {
-                *removed += 1;
-                return;
+                *removed += u64::from(!is_silent);
+                return false;
+            }
+            if is_silent {
+                return true;
             }
             matched = true;
+            let mut rows = RowsOut {
+                scorer: &mut *scorer,
+                writers: &mut *writers,
+                failed: &mut *failed,
+            };
+            let known = &*sources;
+            let mut emit = |row: Row| rows.take(&row, known);
+            match group {
+                Some(key) => aggregator.add_to_group(key, place, event, name, &mut emit),
+                None => aggregator.add(place, event, name, &mut emit),
+            }
+            rows.close();
+            if !is_first {
+                return true;
+            }
             if let Some(hits) = hits_of_rules.get_mut(place) {
                 *hits += 1;
             }
@@ -242,17 +271,17 @@ impl Matching {
                     keep(failed, writers.rows.line(&line));
                 }
             }
-            let mut rows = RowsOut {
-                scorer: &mut *scorer,
-                writers: &mut *writers,
-                failed: &mut *failed,
-            };
-            let known = &*sources;
-            aggregator.add(place, event, name, &mut |row| rows.take(&row, known));
-            rows.close();
             sources.add(&rule.name, event, name, &mut |source| {
                 keep(failed, writers.sources.write(&source))
             });
+            true
+        };
+        self.rules.matches(event, &mut |place, name| {
+            if take(place, event, name, None, true) {
+                correlator.take(place, event, name, &mut |hit| {
+                    take(hit.rule, hit.event, hit.query, Some(hit.key), hit.is_first);
+                });
+            }
         });
         self.aggregator.stats.events_matched += u64::from(matched);
         self.sources.add_lookup(event, &mut |source| {

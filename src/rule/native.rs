@@ -20,7 +20,7 @@ use std::sync::Arc;
 pub(super) use condition::expression;
 
 use super::mistake::{Mistake, Mistakes};
-use super::{Filter, Origin, Rule, splunk, yaml};
+use super::{Filter, Origin, Rule, sigma, splunk, yaml};
 
 /// The largest rule file in bytes.
 pub const LARGEST: u64 = 1 << 20;
@@ -198,6 +198,10 @@ pub fn read_text(file: &str, text: &str) -> Result<Vec<Rule>, Vec<Mistake>> {
     let mut mistakes = Mistakes::new(file);
     let empty = "no rule in this file; expected a mapping with name and where";
     let documents = documents(text, empty, &mut mistakes);
+    if sigma::is_sigma(&documents) {
+        let rules = sigma::read(&documents, &mut mistakes);
+        return mistakes.or(rules);
+    }
     let mut rules: Vec<Rule> = Vec::new();
     for document in &documents {
         let line = document.root.place.0;

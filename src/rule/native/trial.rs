@@ -247,7 +247,7 @@ mod tests {
             ),
             (
                 "  - { capture: a, rows: [{}] }\n",
-                "f:4:25: a row of rows is empty",
+                "f:4:26: a row of rows is empty",
             ),
             (
                 "  - { capture: a, rows: [x] }\n",

@@ -118,7 +118,7 @@ fn is_empty(against: &Against) -> bool {
         Against::Patterns(patterns) => patterns.is_empty(),
         Against::Networks(networks) => networks.is_empty(),
         Against::Expressions(expressions) => expressions.is_empty(),
-        Against::Number(..) | Against::Field(_) => false,
+        Against::Number(..) | Against::Field(_) | Against::Within(_) | Against::Part(..) => false,
     }
 }
 
@@ -141,6 +141,9 @@ fn tested(field: Field, test: &Test) -> (&'static str, Node) {
             ),
         ),
         Against::Field(other) => ("same_as", text(other.name())),
+        // Sigma's alone, whose rules are not written.
+        Against::Within(within) => ("same_as", text(within.field.name())),
+        Against::Part(_, number) => ("==", plain(number)),
     };
     if test.negated {
         ("not", mapping([(operator, operand)]))
