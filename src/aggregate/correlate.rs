@@ -317,7 +317,7 @@ impl Remembering {
 #[derive(Clone, Debug, Default)]
 struct Values {
     /// Combinations of values, encoded.
-    texts: Rc<[Box<[u8]>]>,
+    texts: Rc<[Rc<[u8]>]>,
     /// Numbers in billionths.
     numbers: Rc<[i128]>,
 }
@@ -335,7 +335,7 @@ impl Values {
                 for combination in 0..memory.combinations().min(MAX_COMBINATIONS) {
                     let mut text = Vec::new();
                     memory.combination(combination, &mut text);
-                    texts.push(text.into_boxed_slice());
+                    texts.push(Rc::from(text));
                 }
                 Self {
                     texts: texts.into(),

@@ -1,6 +1,7 @@
 //! What the hits in a span come to, kept as hits come into it and go out.
 
 use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 
 use ahash::RandomState;
 
@@ -19,7 +20,7 @@ pub(super) struct Span {
     /// How many hits of each part.
     parts: BTreeMap<usize, usize>,
     /// How often each combination of values is there.
-    texts: HashMap<Box<[u8]>, usize, RandomState>,
+    texts: HashMap<Rc<[u8]>, usize, RandomState>,
     /// How often each number is there.
     numbers: BTreeMap<i128, usize>,
     /// How many numbers there are, and their sum.
@@ -46,7 +47,7 @@ impl Span {
         for text in entry.values.texts.iter() {
             match self.texts.get_mut(text) {
                 Some(times) => *times += 1,
-                None => drop(self.texts.insert(text.clone(), 1)),
+                None => drop(self.texts.insert(Rc::clone(text), 1)),
             }
         }
         for number in entry.values.numbers.iter() {

@@ -11,7 +11,7 @@ use crate::event::{Field, Type};
 use crate::rule::spelling::expected;
 use crate::rule::yaml::{Node, Place};
 use crate::rule::{
-    Column, Correlation, Expression, Function, Measure, Part, Relation, Bound, default_columns,
+    Bound, Column, Correlation, Expression, Function, Measure, Part, Relation, default_columns,
 };
 
 /// The longest span: what is looked at together must be remembered.

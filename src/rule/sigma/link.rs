@@ -25,10 +25,7 @@ pub(in crate::rule) struct Joined {
 /// # Errors
 /// Every filter or correlation that names a rule that there is not, and every correlation that in the end looks at itself.
 pub(in crate::rule) fn join(rules: Vec<Rule>) -> Result<Joined, Vec<Mistake>> {
-    let warnings = rules
-        .iter()
-        .flat_map(|rule| rule.notes.clone())
-        .collect();
+    let warnings = rules.iter().flat_map(|rule| rule.notes.clone()).collect();
     let is_filter = |rule: &Rule| matches!(rule.sigma.as_deref(), Some(sigma) if matches!(sigma.role, Role::Filter(_)));
     let (filters, mut rules): (Vec<Rule>, Vec<Rule>) = rules.into_iter().partition(is_filter);
     let mut mistakes = Vec::new();

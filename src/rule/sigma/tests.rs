@@ -595,6 +595,73 @@ detection:
     assert_eq!(names(&rules, &event("three.example")), ["Three"]);
 }
 
+/// Whatever stands in a file, reading it ends, and says where its mistakes are.
+#[test]
+fn broken_files_are_read_to_their_end() {
+    let mut dice = Dice(3);
+    let whole = format!(
+        "{WHOLE}---\n{}---\n{}",
+        include_str!("../../../tests/sigma/correlations.yml"),
+        include_str!("../../../tests/sigma/filter.yml")
+    );
+    let pieces = [
+        "",
+        "\n",
+        "  ",
+        ": ",
+        "- ",
+        "[",
+        "]",
+        "{",
+        "}",
+        "|",
+        "'",
+        "\"",
+        "*",
+        "?",
+        "\\",
+        "not ",
+        "(",
+        ")",
+        "1 of ",
+        "all",
+        "null",
+        "-1",
+        "99999999999999999999",
+        "1e400",
+        "M",
+        "|all",
+        "|re",
+        "|[any]",
+        "sigma-version: 3\n",
+        "action: repeat\n",
+        "&a ",
+        "\u{0}",
+        "é",
+        "\t",
+    ];
+    for _ in 0..1_500 {
+        let mut text = whole.clone();
+        for _ in 0..=dice.roll(4) {
+            let from = dice.roll(text.len());
+            let until = from + dice.roll(8).min(text.len() - from);
+            if text.is_char_boundary(from) && text.is_char_boundary(until) {
+                text.replace_range(from..until, pieces[dice.roll(pieces.len())]);
+            }
+        }
+        match native::read_text("s.yml", &text) {
+            Ok(rules) => drop(Rules::new(rules)),
+            Err(mistakes) => assert!(!mistakes.is_empty()),
+        }
+    }
+    let deep = format!(
+        "title: t\nlogsource: {{ category: dns }}\ndetection:\n  s: {{ query: a }}\n  condition: {}s{}\n",
+        "(".repeat(5_000),
+        ")".repeat(5_000)
+    );
+    assert!(mistakes(&deep)[0].starts_with("s.yml:5:14: the condition"));
+}
+
 /// Numbers that are the same in every run.
 struct Dice(u64);
 
@@ -806,13 +873,22 @@ fn any_item(dice: &mut Dice, used: &mut BTreeMap<String, usize>) -> (String, Str
             }
             let several = 1 + dice.roll(3);
             let field = dice.pick(TEXT_FIELDS);
-            // Half of them what some event has, where it may be.
+            // Half of them what some event has, where it may be. One end and wildcards is where the other engine errs.
+            let one_end = modifiers.contains(&"startswith") || modifiers.contains(&"endswith");
             let values: Vec<String> = (0..several)
                 .map(|_| match (dice.roll(2), field) {
-                    (0, "query") => quoted(dice.pick(NAMES)),
-                    (0, "answer") => quoted(dice.pick(ANSWERS)),
-                    _ => quoted(dice.pick(TEXTS)),
+                    (0, "query") => dice.pick(NAMES),
+                    (0, "answer") => dice.pick(ANSWERS),
+                    _ => dice.pick(TEXTS),
                 })
+                .map(|text| {
+                    if one_end && text.contains(['*', '?']) {
+                        "1"
+                    } else {
+                        text
+                    }
+                })
+                .map(quoted)
                 .collect();
             if several > 1 && dice.roll(3) == 0 {
                 modifiers.push("all");
@@ -1147,6 +1223,12 @@ fn differences_from_the_other_engine_are_those_that_are_documented() {
     // Of several values nothing is one.
     let zoneless = differ("cim_entity_zone: [lab, null]\n    query: a", &event("a"));
     assert_eq!(zoneless, (true, false));
+    // What begins with a pattern begins with it, wherever it ends.
+    let anywhere = event("xexample");
+    assert_eq!(
+        differ("query|startswith: 'ex?mple'", &anywhere),
+        (false, true)
+    );
     // Networks lie in networks.
     let mut subnet = event("a");
     subnet.edns = Some(Edns {
