@@ -168,12 +168,12 @@ fn a_deprecated_detection_is_loaded_and_off() {
         "--rules",
         &path("tests/splunk/styles.yml"),
     ]));
-    let is_off: Vec<bool> = list.lines().map(|line| line.starts_with("off")).collect();
-    assert_eq!(
-        is_off,
-        [false, false, false, true, false, false, false, false]
-    );
-    assert!(list.lines().nth(3).unwrap().contains("Every query"));
+    let off: Vec<&str> = list
+        .lines()
+        .filter(|line| line.starts_with("off"))
+        .collect();
+    assert!(off.len() == 1 && off[0].contains("Every query"), "{list}");
+    assert!(list.lines().filter(|line| line.starts_with("on ")).count() > 5);
 }
 
 #[test]

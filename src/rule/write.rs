@@ -11,7 +11,8 @@ const NOWHERE: yaml::Place = (0, 0);
 
 /// The rule as a document of the project's own form.
 ///
-/// Not for rules of Sigma's, which have tests (of parts of a moment, of case) that this form has not. Where the rule came from, its text and its notes are not in it. A condition that nothing or everything meets is written
+/// Not for rules of Sigma's, which ask for what this form has no words for (parts of a moment, case). Where the rule came
+/// from, its text, its tests and its notes are not in it. A condition that nothing or everything meets is written
 /// as one that asks whether there is a `query`, which every event has.
 #[must_use]
 pub fn write(rule: &Rule) -> String {

@@ -14,12 +14,12 @@ fn rules_of_every_public_kind_are_taken() {
     let folder = file("tests/sigma");
     let text = out(&["rules", "check", folder.to_str().unwrap()]);
     let lines: Vec<&str> = text.lines().collect();
-    let [warning, total] = lines.as_slice() else {
+    let [note, total] = lines.as_slice() else {
         panic!("{text}")
     };
     assert!(
-        warning.starts_with("warning: ")
-            && warning.contains("dns_query_windows.yml:13:5: no packet shows `Image`"),
+        note.starts_with("note: ")
+            && note.contains("dns_query_windows.yml:13:5: no packet shows `Image`"),
         "{text}"
     );
     assert_eq!(*total, "17 rules, no mistakes");

@@ -270,8 +270,8 @@ mod tests {
                 "f:4:37: a value of `answer` is a list; expected text or a number",
             ),
             (
-                "  - { capture: a, row: [] }\n",
-                "f:4:19: a test has no key `row`; did you mean `rows`?",
+                "  - { capture: a, exact: true, row: [] }\n",
+                "f:4:32: a test has no key `row`; did you mean `rows`",
             ),
             (
                 "  - a.pcap\n",
@@ -285,7 +285,7 @@ mod tests {
         let many = "{ src: a }, ".repeat(WANTED + 1);
         let found = mistakes(&format!("  - {{ capture: a, rows: [{many}] }}\n"));
         assert!(
-            found[0].starts_with("f:4:24: more than 1000 rows"),
+            found[0].starts_with("f:4:25: more than 1000 rows"),
             "{found:?}"
         );
     }

@@ -248,6 +248,7 @@ fn bare(rule: &Rule) -> String {
     let mut rule = rule.clone();
     rule.origin = Origin::CommandLine;
     rule.text = Arc::from("");
+    rule.trials.clear();
     format!("{rule:#?}")
 }
 
