@@ -120,10 +120,10 @@ impl Reader<'_> {
             .collect();
         let mut fields = Vec::new();
         for (name, place, node) in entries {
-            let is_cut = name
-                .strip_suffix("_cut")
-                .is_some_and(|column| names.contains(&column));
-            if !names.contains(&name) && !is_cut {
+            let is_further = |further: &String| further == name;
+            let mut columns = rule.columns.iter();
+            let beside = columns.any(|column| column.further_names().iter().any(is_further));
+            if !names.contains(&name) && !beside {
                 self.mistakes.add(
                     place,
                     format!(
