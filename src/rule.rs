@@ -33,7 +33,7 @@ pub use correlation::{Bound, Correlation, Expression, Measure, Part};
 pub use filter::{Filter, Filters};
 pub use hunt::read_names;
 pub use mistake::Mistake;
-pub use sigma::{Filter as SigmaFilter, Role as SigmaRole, Sigma};
+pub use sigma::{Narrowing, Role as SigmaRole, Sigma};
 pub use trial::Trial;
 pub use write::write;
 

@@ -15,7 +15,7 @@ pub struct Correlation {
     /// What is computed of the hits of one group in such a span.
     pub measure: Measure,
     /// What the outcome must be: all of these hold. Where there is none a hit of each part is enough.
-    pub thresholds: Vec<Bound>,
+    pub bounds: Vec<Bound>,
     /// Whether the parts' own hits become rows of their own, too.
     pub generate: bool,
 }

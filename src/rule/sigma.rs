@@ -41,14 +41,14 @@ pub enum Role {
     #[default]
     Search,
     /// It narrows rules that find events.
-    Filter(Filter),
+    Filter(Narrowing),
     /// It looks at what other rules found.
     Correlation(Correlation),
 }
 
 /// Which rules a filter narrows: those whose condition then is theirs and the filter's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
+pub struct Narrowing {
     /// By name, title or id; none means every rule of its log source.
     pub rules: Vec<String>,
 }

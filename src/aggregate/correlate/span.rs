@@ -102,7 +102,7 @@ impl Span {
                     return expression.holds(&has);
                 }
                 let there = (0..all).filter(|part| has(*part)).count();
-                if correlation.thresholds.is_empty() {
+                if correlation.bounds.is_empty() {
                     return there == all;
                 }
                 whole(there)
@@ -118,7 +118,7 @@ impl Span {
                 for hit in hits {
                     next += usize::from(hit.part == next);
                 }
-                if correlation.thresholds.is_empty() {
+                if correlation.bounds.is_empty() {
                     return next == all;
                 }
                 whole(next)
@@ -137,10 +137,7 @@ impl Span {
             },
             Measure::Sum(_) => return false,
         };
-        correlation
-            .thresholds
-            .iter()
-            .all(|threshold| threshold.holds(outcome))
+        correlation.bounds.iter().all(|bound| bound.holds(outcome))
     }
 
     /// The number below which that part of the numbers lies, between two of them in proportion to the distance.

@@ -68,12 +68,12 @@ impl Translator<'_> {
             })
             .collect();
         let is_there = entry(node, "condition").is_some() || node.is_none();
-        let (measure, thresholds) = self.measure(sigma, is_there, at("condition"));
+        let (measure, bounds) = self.measure(sigma, is_there, at("condition"));
         Correlation {
             parts,
             span,
             measure,
-            thresholds,
+            bounds,
             generate: sigma.generate,
         }
     }
@@ -161,7 +161,7 @@ impl Translator<'_> {
                 (&[][..], &[][..], None, Some(expression))
             }
         };
-        let mut thresholds = Vec::new();
+        let mut bounds = Vec::new();
         for (operator, number) in predicates {
             let (relation, negated) = match operator {
                 ConditionOperator::Lt => (Relation::Less, false),
@@ -179,7 +179,7 @@ impl Translator<'_> {
                 );
             }
             let number = i128::from(*number).saturating_mul(1_000_000_000);
-            thresholds.push(Bound {
+            bounds.push(Bound {
                 relation,
                 negated,
                 number,
@@ -199,7 +199,7 @@ impl Translator<'_> {
             CorrelationType::ValueCount => Measure::Distinct(self.values(fields, false, place)),
             CorrelationType::Temporal | CorrelationType::TemporalOrdered => {
                 if !is_there {
-                    thresholds.clear();
+                    bounds.clear();
                 }
                 match sigma.correlation_type {
                     CorrelationType::Temporal => Measure::Together(expression),
@@ -226,7 +226,7 @@ impl Translator<'_> {
                 }
             }
         };
-        (measure, thresholds)
+        (measure, bounds)
     }
 
     /// The fields whose values are counted or computed with.

@@ -6,7 +6,7 @@ use rsigma_parser::{
 };
 
 use super::detection::{Translator, clip, entry};
-use super::{Filter, Role, Sigma, logsource};
+use super::{Narrowing, Role, Sigma, logsource};
 use crate::event::Field;
 use crate::rule::mistake::Mistakes;
 use crate::rule::spelling::{alternatives, nearest};
@@ -371,7 +371,7 @@ impl<'d, 'm> Reading<'d, 'm> {
         };
         rule.sigma = Some(Box::new(Sigma {
             source: logsource::parts(&source),
-            role: Role::Filter(Filter { rules }),
+            role: Role::Filter(Narrowing { rules }),
             ..known
         }));
         rule
