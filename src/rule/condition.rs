@@ -231,6 +231,15 @@ impl Condition {
         })
     }
 
+    /// That one of these holds at least; one alone stands for itself.
+    #[must_use]
+    pub(super) fn any_of(mut parts: Vec<Self>) -> Self {
+        match parts.len() {
+            1 => parts.pop().unwrap_or_default(),
+            _ => Self::Any(parts),
+        }
+    }
+
     /// How many patterns and other things to hold against it has.
     #[must_use]
     pub fn pattern_count(&self) -> usize {
@@ -418,6 +427,20 @@ impl Test {
             },
         };
         Some(holds != self.negated)
+    }
+}
+
+/// Why a text is no regular expression, in one line.
+pub(super) fn why_no_expression(error: &regex::Error) -> String {
+    match error {
+        regex::Error::CompiledTooBig(_) => "it grows too large".to_owned(),
+        other => other
+            .to_string()
+            .lines()
+            .last()
+            .unwrap_or_default()
+            .trim_start_matches("error: ")
+            .to_owned(),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::frame::Transport;
 use crate::message::Record;
 use crate::time::Timestamp;
 
-fn event(query: &str) -> Event {
+pub(super) fn event(query: &str) -> Event {
     Event {
         time: Timestamp::from_parts(1_767_323_045, 0),
         sensor: Arc::from("sensor"),

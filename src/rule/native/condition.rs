@@ -7,6 +7,7 @@ use regex::{Regex, RegexBuilder};
 
 use super::reader::{Entry, Reader, clip};
 use crate::event::{Field, Type, billionths};
+use crate::rule::condition::why_no_expression;
 use crate::rule::pattern::{LONGEST, Patterns, Shape, check_domain, check_name_pattern};
 use crate::rule::spelling::{alternatives, expected};
 use crate::rule::yaml::{Node, Place, Value};
@@ -442,16 +443,7 @@ pub(in crate::rule) fn expression(text: &str) -> Result<Regex, String> {
         .dfa_size_limit(EXPRESSION_BYTES)
         .build()
         .map_err(|error| {
-            let reason = match &error {
-                regex::Error::CompiledTooBig(_) => "it grows too large".to_owned(),
-                other => other
-                    .to_string()
-                    .lines()
-                    .last()
-                    .unwrap_or_default()
-                    .trim_start_matches("error: ")
-                    .to_owned(),
-            };
+            let reason = why_no_expression(&error);
             format!(
                 "'{}' is no regular expression: {reason}; expected one without look-around and back-references, which takes linear time",
                 clip(text)

@@ -91,19 +91,12 @@ impl<'m> Translator<'m> {
         if detections.timeframe.is_some() {
             self.warn(place, "`timeframe` belongs to the aggregations of old rules and does nothing here; a correlation rule has a `timespan`");
         }
-        let mut any: Vec<Condition> = detections
+        let any: Vec<Condition> = detections
             .conditions
             .iter()
             .map(|expression| self.expression(expression, &selections, place, true))
             .collect();
-        match (any.pop(), any.is_empty()) {
-            (Some(only), true) => only,
-            (Some(last), false) => {
-                any.push(last);
-                Condition::Any(any)
-            }
-            (None, _) => Condition::default(),
-        }
+        Condition::any_of(any)
     }
 
     fn expression(

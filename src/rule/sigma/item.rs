@@ -9,6 +9,7 @@ use super::detection::{Translator, clip};
 use super::field::{self, Meaning};
 use super::modifiers::{Encoding, Operator, Unicode, operator_of};
 use crate::event::{Field, Type, billionths};
+use crate::rule::condition::why_no_expression;
 use crate::rule::pattern::{LONGEST, Patterns, Shape, check_name_pattern};
 use crate::rule::yaml::{Node, Place, Value};
 use crate::rule::{Against, Comparison, Condition, Relation, Test, Within};
@@ -45,14 +46,7 @@ impl Alternatives {
         if !self.networks.is_empty() {
             any.push(compare(field, Against::Networks(self.networks.into())));
         }
-        match (any.pop(), any.is_empty()) {
-            (Some(only), true) => only,
-            (Some(last), false) => {
-                any.push(last);
-                Condition::Any(any)
-            }
-            (None, _) => Condition::default(),
-        }
+        Condition::any_of(any)
     }
 }
 
@@ -355,7 +349,7 @@ impl Translator<'_> {
                     .build();
                 match built {
                     Ok(expression) => any.expressions.push(expression),
-                    Err(error) => self.mistake(place, format!("'{}' is no regular expression: {}; expected one without look-around and back-references, which takes linear time", clip(&text), reason(&error))),
+                    Err(error) => self.mistake(place, format!("'{}' is no regular expression: {}; expected one without look-around and back-references, which takes linear time", clip(&text), why_no_expression(&error))),
                 }
             }
             Operator::Text {
@@ -548,7 +542,7 @@ impl Translator<'_> {
                 place,
                 format!(
                     "the value cannot be matched: {}; expected a shorter one",
-                    reason(&error)
+                    why_no_expression(&error)
                 ),
             ),
         }
@@ -663,19 +657,6 @@ fn presentation(bytes: &[u8]) -> String {
         }
     }
     text
-}
-
-fn reason(error: &regex::Error) -> String {
-    match error {
-        regex::Error::CompiledTooBig(_) => "it grows too large".to_owned(),
-        other => other
-            .to_string()
-            .lines()
-            .last()
-            .unwrap_or_default()
-            .trim_start_matches("error: ")
-            .to_owned(),
-    }
 }
 
 #[cfg(test)]

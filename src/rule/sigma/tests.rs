@@ -1,6 +1,5 @@
 //! Sigma rules as a whole: what is read, what is refused and where, and whether our engine agrees with `rsigma-eval`.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -8,55 +7,11 @@ use std::sync::Arc;
 use rsigma_eval::{Engine, JsonEvent};
 use rsigma_parser::parse_sigma_yaml;
 
-use crate::event::{Event, Field, Outcome, Role as SourceRole, Seen};
-use crate::frame::Transport;
+use crate::event::{Event, Field, Outcome, Seen};
 use crate::message::{Edns, Record};
+use crate::rule::tests::event;
 use crate::rule::{Asked, Origin, Rule, Rules, native};
 use crate::time::Timestamp;
-
-fn event(query: &str) -> Event {
-    Event {
-        time: Timestamp::from_parts(1_767_323_045, 0),
-        sensor: Arc::from("sensor"),
-        source: Arc::from("eth0"),
-        zone: None,
-        seen: Seen::Both,
-        src: IpAddr::V4(Ipv4Addr::new(10, 9, 0, 11)),
-        src_port: 40_000,
-        src_mac: None,
-        dest: IpAddr::V4(Ipv4Addr::new(10, 9, 0, 53)),
-        dest_port: 53,
-        dest_mac: None,
-        src_asset: None,
-        dest_asset: None,
-        transport: Transport::Udp,
-        transaction_id: 1,
-        opcode: Cow::Borrowed("QUERY"),
-        header_flags: 0x8180,
-        query: query.to_owned(),
-        query_spelled: query.to_owned(),
-        other_questions: Vec::new(),
-        record_type: Cow::Borrowed("A"),
-        query_class: Cow::Borrowed("IN"),
-        query_count: 1,
-        answer_count: 0,
-        authority_answer_count: 0,
-        additional_answer_count: 0,
-        reply_code: Some(0),
-        answers: Vec::new(),
-        duration: None,
-        edns: None,
-        edns_options: Vec::new(),
-        outcome: Outcome::Resolved,
-        anomalies: Vec::new(),
-        src_role: SourceRole::Client,
-        vlan: Vec::new(),
-        tunnel: Vec::new(),
-        packet: 1,
-        response_packet: Some(2),
-        event_id: [0; 16],
-    }
-}
 
 fn answered(query: &str, answers: &[&str]) -> Event {
     let record = |data: &&str| Record {
