@@ -215,6 +215,19 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_beside_a_column_can_be_asked_for() {
+        let rule = |name: &str| {
+            let text = format!(
+                "name: N\ndomain: a.example\naggregate: {{ names: dc(query), all: values(query) }}\ntests:\n  - {{ capture: a, rows: [{{ {name}: true }}] }}\n"
+            );
+            read_text("f", &text).map(|_| ())
+        };
+        assert_eq!(rule("names_estimated"), Ok(()));
+        assert_eq!(rule("all_cut"), Ok(()));
+        assert!(rule("names_cut").is_err() && rule("src_cut").is_err());
+    }
+
+    #[test]
     fn mistakes_are_named_with_their_places() {
         for (tests, expected) in [
             (
