@@ -22,7 +22,8 @@ mod table;
 pub(crate) mod tests;
 mod windows;
 
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,8 +41,8 @@ use schedule::Runs;
 use windows::{Found, Tile, Windows};
 
 use crate::event::Event;
-use crate::rule::Rule;
 use crate::rule::column::MOST_VALUES;
+use crate::rule::{Rule, Schedule};
 use crate::stats;
 use crate::time::Timestamp;
 
@@ -148,11 +149,13 @@ impl Aggregator {
         {
             return Err(Error::Window);
         }
+        // Many rules have one schedule, which takes longer to read than all else of a rule.
+        let mut runs = HashMap::new();
         Ok(Self {
             rules: rules
                 .iter()
                 .enumerate()
-                .map(|(place, rule)| Aggregated::new(place, rule))
+                .map(|(place, rule)| Aggregated::new(place, rule, &mut runs))
                 .collect::<Result<_, _>>()?,
             window,
             sensor,
@@ -315,7 +318,12 @@ impl Aggregator {
 }
 
 impl Aggregated {
-    fn new(place: usize, rule: &Rule) -> Result<Self, Error> {
+    /// `known` are the runs of the schedules of other rules.
+    fn new<'r>(
+        place: usize,
+        rule: &'r Rule,
+        known: &mut HashMap<Option<&'r Schedule>, Runs>,
+    ) -> Result<Self, Error> {
         let mut names: HashSet<String> = row::RESERVED.into_iter().map(String::from).collect();
         let columns = rule
             .columns
@@ -334,6 +342,16 @@ impl Aggregated {
                 });
             }
         }
+        let runs = match known.entry(rule.schedule.as_ref()) {
+            Entry::Occupied(known) => known.get().clone(),
+            Entry::Vacant(place) => {
+                let runs = Runs::new(rule.schedule.as_ref()).map_err(|reason| Error::Schedule {
+                    rule: rule.name.clone(),
+                    reason,
+                })?;
+                place.insert(runs).clone()
+            }
+        };
         Ok(Self {
             shape: Arc::new(RuleShape {
                 name: rule.name.as_str().into(),
@@ -342,10 +360,7 @@ impl Aggregated {
                 columns: rule.columns.clone(),
                 having: rule.having.clone(),
             }),
-            runs: Runs::new(rule.schedule.as_ref()).map_err(|reason| Error::Schedule {
-                rule: rule.name.clone(),
-                reason,
-            })?,
+            runs,
         })
     }
 }

@@ -10,7 +10,7 @@ use crate::capture::{Files, Input, Live, LiveOptions, Source, TapPlace, check_fi
 use crate::cli::{Common, Replay, Sniff};
 use crate::encrypted::KnownResolvers;
 use crate::error::Error;
-use crate::event::{Assets, Maker};
+use crate::event::{self, Assets, Maker};
 use crate::frame::{Ports, refused_link};
 use crate::pipeline::{Run, Span, Writers};
 use crate::privilege;
@@ -148,7 +148,9 @@ pub fn replay(arguments: Replay, show: fn(&str)) -> Result<Ready, Error> {
 /// # Errors
 /// A bug: nothing is asked for that could be wrong.
 pub fn trial(rule: Rule, capture: Input, rows: Arc<Mutex<Vec<u8>>>) -> Result<Run, Error> {
-    let plain = Replay::plain().map_err(|error| Error::Bug(error.to_string()))?;
+    let mut plain = Replay::plain().map_err(|error| Error::Bug(error.to_string()))?;
+    // No others are loaded for nothing.
+    plain.common.no_embedded = true;
     let mut plan = Plan::new(&plain.common, Window::None)?;
     let rule = Rule {
         enabled: true,
@@ -167,23 +169,9 @@ pub fn trial(rule: Rule, capture: Input, rows: Arc<Mutex<Vec<u8>>>) -> Result<Ru
 /// # Errors
 /// Every mistake in every file.
 pub fn load_rules(paths: &[PathBuf], embedded: bool) -> Result<Vec<Rule>, Error> {
-    let mut rules = Vec::new();
-    let mut mistakes = Vec::new();
-    let mut add = |read: Result<Vec<Rule>, Vec<Mistake>>| match read {
-        Ok(read) => rules.extend(read),
-        Err(found) => mistakes.extend(found),
-    };
-    if embedded {
-        add(rule::embedded());
-    }
-    for path in paths {
-        add(native::read_path(path));
-    }
-    if mistakes.is_empty() {
-        Ok(rules)
-    } else {
-        Err(Error::Rules(mistakes))
-    }
+    let embedded = embedded.then(rule::embedded);
+    let files = paths.iter().map(|path| native::read_path(path));
+    rule::together(embedded.into_iter().chain(files)).map_err(Error::Rules)
 }
 
 /// What is checked before anything is opened.
@@ -382,26 +370,34 @@ fn known_resolvers(path: Option<&Path>) -> Result<KnownResolvers, Error> {
         ),
         Some(path) => {
             let file = path.display().to_string();
-            let text = std::fs::read_to_string(path).map_err(|error| {
-                Error::Rules(vec![Mistake {
-                    file: file.as_str().into(),
-                    line: 0,
-                    column: 0,
-                    message: format!("cannot be read: {error}"),
-                }])
-            })?;
+            let text = std::fs::read_to_string(path).map_err(|error| unreadable(&file, &error))?;
             (file, KnownResolvers::read(&text))
         }
     };
-    read.map_err(|mistakes| {
-        let mistakes = mistakes.into_iter().map(|mistake| Mistake {
-            file: file.as_str().into(),
-            line: mistake.line,
-            column: 0,
-            message: mistake.message,
-        });
-        Error::Rules(mistakes.collect())
+    read.map_err(|found| {
+        let found = found.into_iter();
+        mistaken(&file, found.map(|found| (found.line, found.message)))
     })
+}
+
+/// That a list cannot be read.
+fn unreadable(file: &str, error: &std::io::Error) -> Error {
+    mistaken(
+        file,
+        std::iter::once((0, format!("cannot be read: {error}"))),
+    )
+}
+
+/// What is wrong with a list: lines, and what is wrong in each.
+fn mistaken(file: &str, found: impl Iterator<Item = (u32, String)>) -> Error {
+    let file: Arc<str> = file.into();
+    let mistakes = found.map(|(line, message)| Mistake {
+        file: Arc::clone(&file),
+        line,
+        column: 0,
+        message,
+    });
+    Error::Rules(mistakes.collect())
 }
 
 /// What is known of addresses: nothing, or what a file says.
@@ -409,21 +405,12 @@ fn assets(common: &Common) -> Result<Assets, Error> {
     let Some(path) = &common.assets else {
         return Ok(Assets::default());
     };
-    let mistake = |line: u64, message: String| Mistake {
-        file: path.display().to_string().into(),
-        line: u32::try_from(line).unwrap_or(u32::MAX),
-        column: 0,
-        message,
-    };
-    let file = std::fs::File::open(path)
-        .map_err(|error| Error::Rules(vec![mistake(0, format!("cannot be read: {error}"))]))?;
+    let name = path.display().to_string();
+    let file = std::fs::File::open(path).map_err(|error| unreadable(&name, &error))?;
     Assets::read(file, common.cim_entity_zone.as_deref()).map_err(|found| {
+        let line = |line: u64| u32::try_from(line).unwrap_or(u32::MAX);
         let found = found.into_iter();
-        Error::Rules(
-            found
-                .map(|found| mistake(found.line, found.message))
-                .collect(),
-        )
+        mistaken(&name, found.map(|found| (line(found.line), found.message)))
     })
 }
 
@@ -456,16 +443,8 @@ fn selected_rules(common: &Common, known: &KnownResolvers) -> Result<Rules, Erro
 
 /// The filters of files. Those of embedded rules that are not loaded, as in a hunt, wait.
 fn filters(paths: &[PathBuf], rules: &Rules) -> Result<Filters, Error> {
-    let (mut filters, mut mistakes) = (Vec::new(), Vec::new());
-    for path in paths {
-        match native::read_filters(path) {
-            Ok(read) => filters.extend(read),
-            Err(found) => mistakes.extend(found),
-        }
-    }
-    if !mistakes.is_empty() {
-        return Err(Error::Rules(mistakes));
-    }
+    let read = paths.iter().map(|path| native::read_filters(path));
+    let filters = rule::together(read).map_err(Error::Rules)?;
     if filters.is_empty() {
         return Ok(Filters::default());
     }
@@ -506,13 +485,11 @@ fn span(text: &str) -> Result<Duration, Error> {
 /// The networks that an option names; an address alone is one, too.
 fn networks(option: &str, texts: &[String]) -> Result<Vec<ipnet::IpNet>, Error> {
     let network = |text: &String| {
-        text.parse()
-            .or_else(|_| text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from))
-            .map_err(|_| {
-                Error::Usage(format!(
-                    "{option} '{text}' is not a network: expected 192.0.2.0/24, 2001:db8::/32 or an address"
-                ))
-            })
+        event::network(text).ok_or_else(|| {
+            Error::Usage(format!(
+                "{option} '{text}' is not a network: expected 192.0.2.0/24, 2001:db8::/32 or an address"
+            ))
+        })
     };
     texts.iter().map(network).collect()
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 pub use assets::{Asset, AssetMistake, Assets};
-pub use field::{Field, Kind, Type, Value, Values, billionths};
+pub use field::{Field, Kind, Type, Value, Values, billionths, network};
 pub use make::Maker;
 
 pub use crate::frame::Mac;
@@ -308,7 +308,7 @@ impl Event {
             | Field::ParentDomain
             | Field::QueryEntropy => {
                 if self.record_type != NO_QUESTION
-                    && let Some(value) = of_name(field, query)
+                    && let Some(Some(value)) = of_name(field, query)
                 {
                     take(value);
                 }
@@ -420,19 +420,19 @@ impl Event {
 /// What `query` and `record_type` are where there is no question.
 pub const NO_QUESTION: &str = "unknown";
 
-/// The value of a field that is computed of the name in a question alone; `None` where there is none, and for other fields.
+/// The value of a field that is computed of the name in a question alone, where there is one; `None` for other fields.
 #[must_use]
-pub fn of_name(field: Field, name: &str) -> Option<Value<'_>> {
-    let number = |number: usize| Value::Number(number as u64);
+pub fn of_name(field: Field, name: &str) -> Option<Option<Value<'_>>> {
+    let number = |number: usize| Some(Value::Number(number as u64));
     let text = |text| Value::Text(Cow::Borrowed(text));
     match field {
         Field::QueryLength => Some(number(name.len())),
         Field::LabelCount => Some(number(derived::labels(name).count())),
-        Field::Tld => derived::tld(name).map(text),
-        Field::RegisteredDomain => derived::registered_domain(name).map(text),
-        Field::Subdomain => derived::subdomain(name).map(text),
-        Field::ParentDomain => derived::parent_domain(name).map(text),
-        Field::QueryEntropy => Some(Value::Decimal(derived::entropy(name))),
+        Field::Tld => Some(derived::tld(name).map(text)),
+        Field::RegisteredDomain => Some(derived::registered_domain(name).map(text)),
+        Field::Subdomain => Some(derived::subdomain(name).map(text)),
+        Field::ParentDomain => Some(derived::parent_domain(name).map(text)),
+        Field::QueryEntropy => Some(Some(Value::Decimal(derived::entropy(name)))),
         _ => None,
     }
 }

@@ -32,7 +32,7 @@ pub use condition::{Against, Asked, Comparison, Condition, Relation, Test, Withi
 pub use correlation::{Bound, Correlation, Expression, Measure, Part};
 pub use filter::{Filter, Filters};
 pub use hunt::read_names;
-pub use mistake::Mistake;
+pub use mistake::{Mistake, gather, together};
 pub use sigma::{Narrowing, Role as SigmaRole, Sigma};
 pub use trial::Trial;
 pub use write::write;
@@ -45,7 +45,7 @@ use index::Index;
 use sigma::link::Joined;
 
 /// When Splunk would run the search, and over what: a cron expression in UTC, and Splunk's relative times.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Schedule {
     /// Five fields, as cron has them.
     pub cron: String,
@@ -291,18 +291,10 @@ fn default_by() -> Vec<Field> {
 /// # Errors
 /// The mistakes in them; a test shows that there is none.
 pub fn embedded() -> Result<Vec<Rule>, Vec<Mistake>> {
-    let (mut rules, mut mistakes) = (Vec::new(), Vec::new());
-    for (pack, text) in pack::PACKS {
-        match native::read_text(&pack::file(pack), text) {
-            Ok(found) => rules.extend(found.into_iter().map(|rule| of_pack(pack, rule))),
-            Err(found) => mistakes.extend(found),
-        }
-    }
-    if mistakes.is_empty() {
-        Ok(rules)
-    } else {
-        Err(mistakes)
-    }
+    together(pack::PACKS.iter().map(|(pack, text)| {
+        let rules = native::read_text(&pack::file(pack), text)?;
+        Ok(rules.into_iter().map(|rule| of_pack(pack, rule)).collect())
+    }))
 }
 
 fn of_pack(pack: &str, mut rule: Rule) -> Rule {

@@ -5,7 +5,7 @@ mod trial;
 use crate::cli::RulesCommand;
 use crate::config::load_rules;
 use crate::error::Error;
-use crate::rule::{self, Rule, Rules, native};
+use crate::rule::{self, Mistake, Rule, Rules, native};
 
 /// Takes text for standard output.
 type Print<'p> = &'p mut dyn FnMut(&str) -> Result<(), Error>;
@@ -109,18 +109,12 @@ fn text(command: RulesCommand) -> Result<String, Error> {
 
 /// The rules of files and folders.
 fn read(paths: &[std::path::PathBuf]) -> Result<Vec<Rule>, Error> {
-    let (mut rules, mut mistakes) = (Vec::new(), Vec::new());
-    for path in paths {
-        match native::read_path(path).and_then(Rules::new) {
-            Ok(found) => rules.extend_from_slice(found.list()),
-            Err(found) => mistakes.extend(found),
-        }
-    }
-    if mistakes.is_empty() {
-        Ok(rules)
-    } else {
-        Err(Error::Rules(mistakes))
-    }
+    rule::together(paths.iter().map(|path| read_path(path))).map_err(Error::Rules)
+}
+
+/// The rules of a file or a folder, checked as those of a run.
+fn read_path(path: &std::path::Path) -> Result<Vec<Rule>, Vec<Mistake>> {
+    Ok(Rules::new(native::read_path(path)?)?.list().to_vec())
 }
 
 /// A rule as YAML, with what should be known of it in comments before it.

@@ -212,39 +212,38 @@ impl EventValues {
         self.used = 0;
     }
 
-    /// Adds the values of one field; `query` stands for the event's own.
-    pub(super) fn push(&mut self, event: &Event, field: Field, query: &str) {
+    /// The place of the next field's values, and the bytes that they are ranges of.
+    fn next(&mut self) -> Option<(&mut Vec<Range<usize>>, &mut Vec<u8>)> {
         if self.fields.len() == self.used {
             self.fields.push(Vec::new());
         }
-        let Some(values) = self.fields.get_mut(self.used) else {
-            return;
-        };
+        let values = self.fields.get_mut(self.used)?;
         self.used += 1;
         values.clear();
-        let bytes = &mut self.bytes;
+        Some((values, &mut self.bytes))
+    }
+
+    /// Adds the values of one field; `query` stands for the event's own.
+    pub(super) fn push(&mut self, event: &Event, field: Field, query: &str) {
+        let Some((values, bytes)) = self.next() else {
+            return;
+        };
         let mut add = |value: Value<'_>| {
             let start = bytes.len();
             encode(&value, bytes);
             values.push(start..bytes.len());
         };
         event.each_about(field, query, &mut add);
-        let at = |range: &Range<usize>| self.bytes.get(range.clone()).unwrap_or_default();
+        let at = |range: &Range<usize>| bytes.get(range.clone()).unwrap_or_default();
         values.sort_unstable_by(|one, other| at(one).cmp(at(other)));
         values.dedup_by(|one, other| at(one) == at(other));
     }
 
     /// Adds the numbers among the values of one field, each as often as it is there, as the bytes of its billionths.
     pub(super) fn push_numbers(&mut self, event: &Event, field: Field, query: &str) {
-        if self.fields.len() == self.used {
-            self.fields.push(Vec::new());
-        }
-        let Some(values) = self.fields.get_mut(self.used) else {
+        let Some((values, bytes)) = self.next() else {
             return;
         };
-        self.used += 1;
-        values.clear();
-        let bytes = &mut self.bytes;
         event.each_about(field, query, &mut |value| {
             if let Some(billionths) = value.billionths() {
                 let start = bytes.len();

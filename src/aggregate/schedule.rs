@@ -17,7 +17,7 @@ use crate::time::Timestamp;
 pub(super) const MAX_TILES: usize = 288;
 
 /// The runs of one rule.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Runs {
     cron: Cron,
     earliest: Relative,
@@ -27,7 +27,7 @@ pub(super) struct Runs {
 }
 
 /// The tiles of all moments of a span.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Found {
     from: Timestamp,
     /// Exclusive.

@@ -6,6 +6,7 @@ use std::io::Read;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::field::network;
 use ipnet::{IpNet, IpSubnets, Ipv4Subnets, Ipv6Subnets};
 
 /// The columns that the list may have; of them `ip` it must have.
@@ -210,10 +211,7 @@ fn several(text: Option<&str>) -> impl Iterator<Item = &str> {
 
 /// The networks that an address, a network, or a range `first-last` comes to.
 fn networks(text: &str) -> Result<Vec<IpNet>, String> {
-    if let Ok(address) = text.parse::<IpAddr>() {
-        return Ok(vec![IpNet::from(address)]);
-    }
-    if let Ok(network) = text.parse::<IpNet>() {
+    if let Some(network) = network(text) {
         return Ok(vec![network.trunc()]);
     }
     let range = text.split_once('-').and_then(|(first, last)| {

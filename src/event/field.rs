@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use serde::ser::{Serialize, SerializeSeq, Serializer};
 
 use super::Event;
@@ -269,6 +270,13 @@ impl Serialize for Values<'_> {
         result?;
         list.end()
     }
+}
+
+/// Reads a network, or an address as the network that holds it alone; `None` for anything else.
+#[must_use]
+pub fn network(text: &str) -> Option<IpNet> {
+    let address = text.parse::<IpAddr>().map(IpNet::from);
+    address.ok().or_else(|| text.parse().ok())
 }
 
 /// One in billionths.

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use regex::Regex;
 
 use super::pattern::Patterns;
-use crate::event::{Event, Field, NO_QUESTION, Value, of_name};
+use crate::event::{Event, Field, NO_QUESTION, Value, network, of_name};
 use crate::message::record_type_name;
 use crate::time::Part;
 
@@ -112,6 +112,27 @@ pub enum Relation {
 }
 
 impl Relation {
+    /// How it is written.
+    #[must_use]
+    pub const fn symbol(self) -> &'static str {
+        match self {
+            Self::Less => "<",
+            Self::AtMost => "<=",
+            Self::Greater => ">",
+            Self::AtLeast => ">=",
+            Self::Equal => "==",
+        }
+    }
+
+    /// The relation that is written so.
+    #[must_use]
+    pub fn from_symbol(symbol: &str) -> Option<Self> {
+        use Relation::{AtLeast, AtMost, Equal, Greater, Less};
+        [Less, AtMost, Greater, AtLeast, Equal]
+            .into_iter()
+            .find(|relation| relation.symbol() == symbol)
+    }
+
     /// Whether `one` relates so to `other`.
     #[must_use]
     pub fn holds<T: Ord>(self, one: &T, other: &T) -> bool {
@@ -176,12 +197,14 @@ impl Facts for Asked<'_> {
         match field {
             Field::Query => text(name.into()),
             Field::RecordType => text(record_type_name(self.record_type)),
-            other if is_of_name(other) => {
-                if let Some(value) = of_name(other, name) {
-                    take(&value);
+            other => match of_name(other, name) {
+                Some(value) => {
+                    if let Some(value) = value {
+                        take(&value);
+                    }
                 }
-            }
-            _ => return false,
+                None => return false,
+            },
         }
         true
     }
@@ -191,23 +214,9 @@ impl Facts for Asked<'_> {
     }
 }
 
-/// Whether a field is computed of the name in the question alone.
-const fn is_of_name(field: Field) -> bool {
-    matches!(
-        field,
-        Field::QueryLength
-            | Field::LabelCount
-            | Field::Tld
-            | Field::RegisteredDomain
-            | Field::Subdomain
-            | Field::ParentDomain
-            | Field::QueryEntropy
-    )
-}
-
 /// Whether the question alone tells a field's value.
-const fn is_of_question(field: Field) -> bool {
-    matches!(field, Field::Query | Field::RecordType) || is_of_name(field)
+fn is_of_question(field: Field) -> bool {
+    matches!(field, Field::Query | Field::RecordType) || of_name(field, "").is_some()
 }
 
 impl Default for Condition {
@@ -448,10 +457,7 @@ pub(super) fn why_no_expression(error: &regex::Error) -> String {
 fn network_of(value: &Value<'_>) -> Option<IpNet> {
     match value {
         Value::Address(address) => Some(IpNet::from(*address)),
-        Value::Text(text) => {
-            let address = text.parse::<std::net::IpAddr>().map(IpNet::from);
-            address.ok().or_else(|| text.parse().ok())
-        }
+        Value::Text(text) => network(text),
         _ => None,
     }
 }

@@ -34,6 +34,35 @@ impl fmt::Display for Mistake {
 
 impl std::error::Error for Mistake {}
 
+/// What several files gave, in their order: the good ones' contents, and the others' mistakes.
+pub fn gather<T>(
+    read: impl IntoIterator<Item = Result<Vec<T>, Vec<Mistake>>>,
+) -> (Vec<T>, Vec<Mistake>) {
+    let (mut all, mut mistakes) = (Vec::new(), Vec::new());
+    for one in read {
+        match one {
+            Ok(found) => all.extend(found),
+            Err(found) => mistakes.extend(found),
+        }
+    }
+    (all, mistakes)
+}
+
+/// The same, where one mistake spoils all.
+///
+/// # Errors
+/// Every mistake in every file.
+pub fn together<T>(
+    read: impl IntoIterator<Item = Result<Vec<T>, Vec<Mistake>>>,
+) -> Result<Vec<T>, Vec<Mistake>> {
+    let (all, mistakes) = gather(read);
+    if mistakes.is_empty() {
+        Ok(all)
+    } else {
+        Err(mistakes)
+    }
+}
+
 /// The mistakes of one file, as they are found.
 #[derive(Debug)]
 pub(super) struct Mistakes {

@@ -16,10 +16,13 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub(super) use check::TYPES;
 #[cfg(test)]
 pub(super) use condition::expression;
 
-use super::mistake::{Mistake, Mistakes};
+use reader::Reader;
+
+use super::mistake::{Mistake, Mistakes, together};
 use super::{Filter, Origin, Rule, sigma, splunk, yaml};
 
 /// The largest rule file in bytes.
@@ -53,18 +56,7 @@ fn read_all<T>(path: &Path, read: ReadText<T>) -> Result<Vec<T>, Vec<Mistake>> {
         return read_file(path, read);
     }
     let files = list_files(path)?;
-    let (mut all, mut mistakes) = (Vec::new(), Vec::new());
-    for file in files {
-        match read_file(&file, read) {
-            Ok(found) => all.extend(found),
-            Err(found) => mistakes.extend(found),
-        }
-    }
-    if mistakes.is_empty() {
-        Ok(all)
-    } else {
-        Err(mistakes)
-    }
+    together(files.iter().map(|file| read_file(file, read)))
 }
 
 /// The rule files of a folder and of the folders in it.
@@ -202,17 +194,18 @@ pub fn read_text(file: &str, text: &str) -> Result<Vec<Rule>, Vec<Mistake>> {
         let rules = sigma::read(&documents, &mut mistakes);
         return mistakes.or(rules);
     }
+    let mut reader = Reader::new(&mut mistakes);
     let mut rules: Vec<Rule> = Vec::new();
     for document in &documents {
         let line = document.root.place.0;
         let mut rule = if splunk::is_detection(document) {
-            let translation = splunk::translate(document, &mut mistakes);
-            let mut rule = check::rule(&translation.root, translation.cut, &mut mistakes);
+            let translation = splunk::translate(document, reader.mistakes);
+            let mut rule = check::rule(&translation.root, translation.cut, &mut reader);
             rule.notes = translation
                 .notes
                 .into_iter()
                 .map(|((line, column), message)| Mistake {
-                    file: Arc::clone(mistakes.file()),
+                    file: Arc::clone(reader.mistakes.file()),
                     line,
                     column,
                     message,
@@ -220,10 +213,10 @@ pub fn read_text(file: &str, text: &str) -> Result<Vec<Rule>, Vec<Mistake>> {
                 .collect();
             rule
         } else {
-            check::rule(&document.root, document.cut, &mut mistakes)
+            check::rule(&document.root, document.cut, &mut reader)
         };
         rule.origin = Origin::File {
-            path: Arc::clone(mistakes.file()),
+            path: Arc::clone(reader.mistakes.file()),
             line,
         };
         rule.text = Arc::from(document.text);
@@ -232,7 +225,7 @@ pub fn read_text(file: &str, text: &str) -> Result<Vec<Rule>, Vec<Mistake>> {
                 "the name '{}' is taken by another rule of this file; expected a name of its own",
                 rule.name
             );
-            mistakes.add(document.root.place, message);
+            reader.mistakes.add(document.root.place, message);
         }
         rules.push(rule);
     }

@@ -61,6 +61,26 @@ pub(super) fn expected(word: &str, known: &[&str]) -> String {
     }
 }
 
+/// The beginning of a text from a file, short enough for a message and without what could drive a terminal.
+pub(super) fn clip(text: &str) -> String {
+    let mut shown = clip_to(text, 60);
+    if text.chars().nth(60).is_some() {
+        shown.push_str("...");
+    }
+    shown
+}
+
+/// The first so many letters of a text, without what could drive a terminal.
+pub(super) fn clip_to(text: &str, most: usize) -> String {
+    let letters = text.chars().take(most);
+    letters
+        .map(|letter| match letter.is_control() {
+            true => '\u{fffd}',
+            false => letter,
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,9 +16,10 @@ mod words;
 use super::THREAT_OBJECT_TYPES;
 use super::filter::macro_name;
 use super::mistake::Mistakes;
+use super::native;
 use super::yaml::{Document, Node, Place, Value};
+use crate::rule::spelling::clip;
 use place::Places;
-use reader::clip;
 use search::{Search, Threshold};
 
 /// What a document came to.
@@ -46,16 +47,6 @@ const SAME: [(&str, &str); 5] = [
     ("known_false_positives", "false_positives"),
 ];
 
-/// The types of detections; earlier files have others, which name no kind of match.
-const TYPES: [&str; 6] = [
-    "Anomaly",
-    "TTP",
-    "Hunting",
-    "Correlation",
-    "Baseline",
-    "Investigation",
-];
-
 /// Turns a detection into the project's own form.
 pub(super) fn translate(document: &Document<'_>, mistakes: &mut Mistakes) -> Translation {
     let root = &document.root;
@@ -75,7 +66,7 @@ pub(super) fn translate(document: &Document<'_>, mistakes: &mut Mistakes) -> Tra
     }
     if let Some(node) = root.get("type") {
         let text = scalar(node).unwrap_or_default();
-        if TYPES.contains(&text) {
+        if native::TYPES.contains(&text) {
             entries.push(("type", node.clone()));
         } else {
             let note = format!(

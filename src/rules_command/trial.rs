@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 
-use super::{Print, noun};
+use super::{Print, noun, read_path};
 use crate::capture::Input;
 use crate::config;
 use crate::error::Error;
 use crate::pipeline::Signals;
 use crate::rule::trial::{Capture, Row, Trial, Verdict};
-use crate::rule::{self, Mistake, Origin, Rule, Rules, native, pack};
+use crate::rule::{self, Mistake, Origin, Rule, pack};
 
 /// The largest capture of a test in bytes.
 const LARGEST: u64 = 64 << 20;
@@ -23,17 +23,9 @@ const SHOWN: usize = 50;
 
 /// Runs the tests of the rules in files, or of the embedded ones.
 pub(super) fn run(paths: &[PathBuf], print: Print<'_>) -> Result<(), Error> {
-    let (mut rules, mut mistakes) = (Vec::new(), Vec::new());
-    let mut add = |read: Result<Vec<Rule>, Vec<Mistake>>| match read {
-        Ok(read) => rules.extend(read),
-        Err(found) => mistakes.extend(found),
-    };
-    if paths.is_empty() {
-        add(rule::embedded());
-    }
-    for path in paths {
-        add(native::read_path(path).and_then(|rules| Ok(Rules::new(rules)?.list().to_vec())));
-    }
+    let embedded = paths.is_empty().then(rule::embedded);
+    let files = paths.iter().map(|path| read_path(path));
+    let (rules, mut mistakes) = rule::gather(embedded.into_iter().chain(files));
     // All captures are there before the first test runs.
     let mut tests = Vec::new();
     for rule in &rules {

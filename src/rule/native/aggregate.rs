@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use super::reader::{Reader, clip};
+use super::reader::Reader;
 use crate::event::{Field, Type, billionths};
 use crate::rule::column::MOST_VALUES;
-use crate::rule::spelling::{alternatives, expected, nearest};
+use crate::rule::spelling::{alternatives, clip, expected, nearest};
 use crate::rule::yaml::{Node, Place, Value};
 use crate::rule::{Column, Function, Relation, Threshold};
 
@@ -286,13 +286,8 @@ impl Reader<'_> {
             thresholds.push(Threshold {
                 column: place,
                 negated: entry.key == "!=",
-                relation: match entry.key {
-                    "<" => Relation::Less,
-                    "<=" => Relation::AtMost,
-                    ">" => Relation::Greater,
-                    ">=" => Relation::AtLeast,
-                    _ => Relation::Equal,
-                },
+                // What is left is equality, or, negated, its opposite.
+                relation: Relation::from_symbol(entry.key).unwrap_or(Relation::Equal),
                 number,
             });
         }

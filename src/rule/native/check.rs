@@ -1,7 +1,7 @@
 //! From a YAML document to a rule: its keys, and what the rule says of itself.
 
-use super::reader::{Entry, Reader, clip};
-use crate::rule::mistake::Mistakes;
+use super::reader::{Entry, Reader};
+use crate::rule::spelling::clip;
 use crate::rule::yaml::{Node, Value};
 use crate::rule::{Rule, default_by, default_columns};
 
@@ -28,7 +28,7 @@ const KEYS: [&str; 19] = [
 ];
 
 /// Splunk's types of detections.
-const TYPES: [&str; 6] = [
+pub(in crate::rule) const TYPES: [&str; 6] = [
     "Anomaly",
     "TTP",
     "Hunting",
@@ -42,8 +42,7 @@ const LONGEST_NAME: usize = 200;
 
 /// Reads one rule; what could not be read is left at its default, and the mistakes say so.
 /// Where the document was cut, what is missing is no mistake.
-pub(super) fn rule(root: &Node, cut: bool, mistakes: &mut Mistakes) -> Rule {
-    let mut reader = Reader { mistakes };
+pub(super) fn rule(root: &Node, cut: bool, reader: &mut Reader<'_>) -> Rule {
     let mut rule = Rule::default();
     let Some(entries) = reader.mapping(root, "a rule", &KEYS) else {
         return rule;

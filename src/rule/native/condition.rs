@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use ipnet::IpNet;
 use regex::{Regex, RegexBuilder};
 
-use super::reader::{Entry, Reader, clip};
-use crate::event::{Field, Type, billionths};
+use super::reader::{Entry, Reader};
+use crate::event::{Field, Type, billionths, network};
 use crate::rule::condition::why_no_expression;
 use crate::rule::pattern::{LONGEST, Patterns, Shape, check_domain, check_name_pattern};
-use crate::rule::spelling::{alternatives, expected};
+use crate::rule::spelling::{alternatives, clip, expected};
 use crate::rule::yaml::{Node, Place, Value};
 use crate::rule::{Against, Comparison, Condition, Relation, Test};
 use crate::time::Timestamp;
@@ -187,15 +186,11 @@ impl Reader<'_> {
                 other.map(Against::Field)
             }
             operator => {
-                let relation = match operator {
-                    "<" => Relation::Less,
-                    "<=" => Relation::AtMost,
-                    ">" => Relation::Greater,
-                    ">=" => Relation::AtLeast,
-                    _ => Relation::Equal,
-                };
+                let relation = Relation::from_symbol(operator);
                 let number = self.comparable(operand, field, name);
-                number.map(|number| Against::Number(relation, number))
+                relation
+                    .zip(number)
+                    .map(|(relation, number)| Against::Number(relation, number))
             }
         };
         let negated = entry.key == "!=";
@@ -320,8 +315,7 @@ impl Reader<'_> {
                 self.wrong(item, "a network", "such as 10.0.0.0/8");
                 continue;
             };
-            let address = text.parse::<std::net::IpAddr>().map(IpNet::from);
-            match address.ok().or_else(|| text.parse().ok()) {
+            match network(text) {
                 Some(network) => networks.push(network),
                 None => self.mistakes.add(
                     item.place,

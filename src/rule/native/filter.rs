@@ -1,9 +1,10 @@
 //! From a YAML document to a filter.
 
+use crate::rule::spelling::clip;
 use std::sync::Arc;
 
 use super::documents;
-use super::reader::{Entry, Reader, clip};
+use super::reader::{Entry, Reader};
 use crate::rule::mistake::{Mistake, Mistakes};
 use crate::rule::yaml::{Document, Node, Value};
 use crate::rule::{Condition, Filter};
@@ -29,7 +30,7 @@ pub(super) fn read_text(file: &str, text: &str) -> Result<Vec<Filter>, Vec<Mista
 
 fn filter(document: &Document<'_>, mistakes: &mut Mistakes) -> Option<Filter> {
     let file = Arc::clone(mistakes.file());
-    let mut reader = Reader { mistakes };
+    let mut reader = Reader::new(mistakes);
     let root = &document.root;
     let entries = reader.mapping(root, "a filter", &KEYS)?;
     let mut filter = Filter {

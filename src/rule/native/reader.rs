@@ -2,7 +2,7 @@
 
 use crate::event::Field;
 use crate::rule::mistake::Mistakes;
-use crate::rule::spelling::{alternatives, expected, nearest};
+use crate::rule::spelling::{alternatives, clip, expected, nearest};
 use crate::rule::yaml::{Node, Place, Value};
 
 /// One entry of a mapping whose key is known.
@@ -16,9 +16,19 @@ pub(super) struct Entry<'a> {
 /// Notes mistakes as it reads.
 pub(super) struct Reader<'m> {
     pub(super) mistakes: &'m mut Mistakes,
+    /// The cron expression that was found right last: the rules of a file have one and the same, and to check it takes
+    /// longer than all else of a rule.
+    pub(super) cron: Option<String>,
 }
 
-impl Reader<'_> {
+impl<'m> Reader<'m> {
+    pub(super) const fn new(mistakes: &'m mut Mistakes) -> Self {
+        Self {
+            mistakes,
+            cron: None,
+        }
+    }
+
     /// Notes that a node is not what was wanted.
     pub(super) fn wrong(&mut self, node: &Node, what: &str, wanted: &str) {
         self.mistakes.add(
@@ -214,25 +224,5 @@ impl Reader<'_> {
             );
         }
         field
-    }
-}
-
-/// The beginning of a text from a file, short enough for a message and without what could drive a terminal.
-pub(super) fn clip(text: &str) -> String {
-    let shown: String = text
-        .chars()
-        .map(|letter| {
-            if letter.is_control() {
-                '\u{fffd}'
-            } else {
-                letter
-            }
-        })
-        .take(60)
-        .collect();
-    if text.chars().count() > 60 {
-        shown + "..."
-    } else {
-        shown
     }
 }

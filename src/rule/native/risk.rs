@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::reader::{Entry, Reader, clip};
+use super::reader::{Entry, Reader};
 use crate::event::Field;
 use crate::rule::message::{Part, parts};
-use crate::rule::spelling::{alternatives, expected};
+use crate::rule::spelling::{alternatives, clip, expected};
 use crate::rule::yaml::{Node, Value};
 use crate::rule::{
     Risk, RiskObject, RiskObjectType, Rule, THREAT_OBJECT_TYPES, ThreatObject, Throttle,

@@ -30,6 +30,15 @@ impl Reader<'_> {
         fields
     }
 
+    /// Checks a cron expression, once for all rules that have it one after the other.
+    fn cron(&mut self, text: &str) -> Result<(), String> {
+        if self.cron.as_deref() != Some(text) {
+            check_cron(text)?;
+            self.cron = Some(text.to_owned());
+        }
+        Ok(())
+    }
+
     pub(super) fn schedule(&mut self, node: &Node, cut: bool) -> Option<Schedule> {
         const KEYS: [&str; 3] = ["cron", "earliest", "latest"];
         let entries = self.mapping(node, "schedule", &KEYS)?;
@@ -40,7 +49,7 @@ impl Reader<'_> {
                 continue;
             };
             let checked = if *key == "cron" {
-                check_cron(&text).map(|()| 0)
+                self.cron(&text).map(|()| 0)
             } else {
                 relative_seconds(&text)
             };

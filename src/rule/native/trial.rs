@@ -5,9 +5,9 @@ use std::sync::Arc;
 use data_encoding::BASE64;
 
 use super::aggregate::ROW_KEYS;
-use super::reader::{Entry, Reader, clip};
+use super::reader::{Entry, Reader};
 use crate::rule::Rule;
-use crate::rule::spelling::expected;
+use crate::rule::spelling::{clip, expected};
 use crate::rule::trial::{Capture, Cell, Trial, Wanted};
 use crate::rule::yaml::{Node, Value};
 

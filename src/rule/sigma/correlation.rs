@@ -5,10 +5,10 @@ use std::time::Duration;
 use rsigma_parser::ast::{ConditionOperator, CorrelationCondition, CorrelationType, WindowMode};
 use rsigma_parser::{ConditionExpr, CorrelationRule, Quantifier};
 
-use super::detection::{Translator, clip, entry};
+use super::detection::{Translator, entry};
 use super::field::{self, Meaning};
 use crate::event::{Field, Type};
-use crate::rule::spelling::expected;
+use crate::rule::spelling::{clip, expected};
 use crate::rule::yaml::{Node, Place};
 use crate::rule::{
     Bound, Column, Correlation, Expression, Function, Measure, Part, Relation, default_columns,

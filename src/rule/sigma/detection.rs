@@ -6,7 +6,7 @@ use rsigma_parser::ast::{Detection, Detections, SelectorPattern};
 use rsigma_parser::{ConditionExpr, Quantifier};
 
 use crate::rule::mistake::Mistakes;
-use crate::rule::spelling::expected;
+use crate::rule::spelling::{clip, expected};
 use crate::rule::yaml::{Node, Place, Value};
 use crate::rule::{Condition, Mistake};
 
@@ -274,24 +274,4 @@ pub(super) fn entry<'a>(node: Option<&'a Node>, wanted: &str) -> Option<(&'a Nod
         .iter()
         .find(|(key, _)| matches!(&key.value, Value::Scalar { text, .. } if text == wanted))
         .map(|(key, node)| (key, node))
-}
-
-/// The beginning of a text from a file, short enough for a message and without what could drive a terminal.
-pub(super) fn clip(text: &str) -> String {
-    let mut letters = text.chars();
-    let mut shown: String = letters
-        .by_ref()
-        .take(60)
-        .map(|letter| {
-            if letter.is_control() {
-                '\u{fffd}'
-            } else {
-                letter
-            }
-        })
-        .collect();
-    if letters.next().is_some() {
-        shown.push_str("...");
-    }
-    shown
 }

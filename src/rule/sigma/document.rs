@@ -5,11 +5,11 @@ use rsigma_parser::{
     CorrelationRule, FilterRule, SigmaRule, parse_condition, parse_field_spec, parse_sigma_yaml,
 };
 
-use super::detection::{Translator, clip, entry};
+use super::detection::{Translator, entry};
 use super::{Narrowing, Role, Sigma, logsource};
 use crate::event::Field;
 use crate::rule::mistake::Mistakes;
-use crate::rule::spelling::{alternatives, nearest};
+use crate::rule::spelling::{alternatives, clip, clip_to, nearest};
 use crate::rule::yaml::{Document, Node, Place, Value};
 use crate::rule::{Origin, Risk, RiskObject, RiskObjectType, Rule, default_by, default_columns};
 
@@ -489,17 +489,4 @@ fn risk(level: Option<Level>, title: &str, by: &[Field]) -> Option<Risk> {
 /// The parser's words in one line.
 fn one_line(text: &str) -> String {
     clip_to(&text.split_whitespace().collect::<Vec<_>>().join(" "), 300)
-}
-
-fn clip_to(text: &str, most: usize) -> String {
-    text.chars()
-        .take(most)
-        .map(|letter| {
-            if letter.is_control() {
-                '\u{fffd}'
-            } else {
-                letter
-            }
-        })
-        .collect()
 }

@@ -1,14 +1,15 @@
 //! One line of a selection: a field, its modifiers and the values, as a condition.
 
+use crate::rule::spelling::clip;
 use data_encoding::BASE64;
 use ipnet::IpNet;
 use regex::{Regex, RegexBuilder};
 use rsigma_parser::{DetectionItem, Modifier, SigmaString, SigmaValue, SpecialChar, StringPart};
 
-use super::detection::{Translator, clip};
+use super::detection::Translator;
 use super::field::{self, Meaning};
 use super::modifiers::{Encoding, Operator, Unicode, operator_of};
-use crate::event::{Field, Type, billionths};
+use crate::event::{Field, Type, billionths, network};
 use crate::rule::condition::why_no_expression;
 use crate::rule::pattern::{LONGEST, Patterns, Shape, check_name_pattern};
 use crate::rule::yaml::{Node, Place, Value};
@@ -314,23 +315,20 @@ impl Translator<'_> {
                     ),
                 ),
             },
-            Operator::Network => {
-                let network = text.parse::<std::net::IpAddr>().map(IpNet::from);
-                match network.ok().or_else(|| text.parse().ok()) {
-                    Some(_) if field.value_type() != Type::Address => self.mistake(
-                        place,
-                        format!("`{name}` holds no addresses; expected a field that does"),
+            Operator::Network => match network(&text) {
+                Some(_) if field.value_type() != Type::Address => self.mistake(
+                    place,
+                    format!("`{name}` holds no addresses; expected a field that does"),
+                ),
+                Some(network) => any.networks.push(network),
+                None => self.mistake(
+                    place,
+                    format!(
+                        "'{}' is no network; expected such as 10.0.0.0/8 or 2001:db8::/32",
+                        clip(&text)
                     ),
-                    Some(network) => any.networks.push(network),
-                    None => self.mistake(
-                        place,
-                        format!(
-                            "'{}' is no network; expected such as 10.0.0.0/8 or 2001:db8::/32",
-                            clip(&text)
-                        ),
-                    ),
-                }
-            }
+                ),
+            },
             Operator::Expression {
                 ignore_case,
                 multiline,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Role, logsource};
-use crate::rule::spelling::{alternatives, nearest};
+use crate::rule::spelling::{alternatives, clip, nearest};
 use crate::rule::{Condition, Mistake, Origin, Rule};
 
 /// The deepest chain of correlations of correlations.
@@ -244,13 +244,7 @@ fn unknown(rule: &Rule, name: &str, rules: &[Rule]) -> Mistake {
     } else {
         format!("did you mean {}?", alternatives(&near))
     };
-    mistake(
-        rule,
-        format!(
-            "there is no rule '{}'; {remedy}",
-            super::detection::clip(name)
-        ),
-    )
+    mistake(rule, format!("there is no rule '{}'; {remedy}", clip(name)))
 }
 
 fn mistake(rule: &Rule, message: String) -> Mistake {

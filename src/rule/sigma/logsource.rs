@@ -1,8 +1,7 @@
 //! Which logs are of lookups.
 
+use crate::rule::spelling::clip;
 use rsigma_parser::ast::LogSource;
-
-use super::detection::clip;
 
 /// What is taken, in words.
 const TAKEN: &str = "`category: dns`, `category: dns_query`, `product: zeek` with `service: dns`, or `product: windows` with `service: dns-client`, `dns-server` or `dns-server-analytic`";

@@ -3,7 +3,7 @@
 use super::place::Places;
 use super::words::{Kind, Word};
 use crate::event::Field;
-use crate::rule::spelling::{alternatives, nearest};
+use crate::rule::spelling::{alternatives, clip, nearest};
 use crate::rule::yaml::Place;
 
 /// Why a part of a search cannot be taken.
@@ -134,17 +134,4 @@ impl<'w> Reader<'w> {
             }
         }
     }
-}
-
-/// The beginning of a text from a file, short enough for a message and without what could drive a terminal.
-pub(super) fn clip(text: &str) -> String {
-    let shown = text.chars().map(|letter| match letter.is_control() {
-        true => '\u{fffd}',
-        false => letter,
-    });
-    let mut clipped: String = shown.take(60).collect();
-    if text.chars().nth(60).is_some() {
-        clipped.push_str("...");
-    }
-    clipped
 }

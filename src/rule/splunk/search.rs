@@ -1,10 +1,11 @@
 //! A search over the data model, command by command, into what a rule says: `where`, `by`, `aggregate`, `having`.
 
 use super::place::Places;
-use super::reader::{Reader, Refusal, Taken, clip};
+use super::reader::{Reader, Refusal, Taken};
 use super::words::{Kind, Word, words};
 use crate::event::Field;
 use crate::rule::filter::macro_name;
+use crate::rule::spelling::clip;
 use crate::rule::yaml::{Node, Place};
 
 /// What a search came to.

@@ -4,7 +4,7 @@ use super::{list, mapping, plain, text};
 use crate::event::{Field, Type};
 use crate::rule::pattern::{Patterns, Shape};
 use crate::rule::yaml::{Node, Value};
-use crate::rule::{Against, Comparison, Condition, Relation, Test};
+use crate::rule::{Against, Comparison, Condition, Test};
 use crate::time::Timestamp;
 
 /// A mapping as `where`, `not` and the items of `and` and `or` take it.
@@ -127,7 +127,7 @@ fn tested(field: Field, test: &Test) -> (&'static str, Node) {
     let (operator, operand) = match &test.against {
         Against::Patterns(patterns) if test.negated => return ("!=", patterns_of(patterns)),
         Against::Patterns(patterns) => ("=", patterns_of(patterns)),
-        Against::Number(relation, number) => (operator(*relation), number_of(field, *number)),
+        Against::Number(relation, number) => (relation.symbol(), number_of(field, *number)),
         Against::Networks(networks) => (
             "cidr",
             list(networks.iter().map(|network| text(&network.to_string()))),
@@ -149,16 +149,6 @@ fn tested(field: Field, test: &Test) -> (&'static str, Node) {
         ("not", mapping([(operator, operand)]))
     } else {
         (operator, operand)
-    }
-}
-
-const fn operator(relation: Relation) -> &'static str {
-    match relation {
-        Relation::Less => "<",
-        Relation::AtMost => "<=",
-        Relation::Greater => ">",
-        Relation::AtLeast => ">=",
-        Relation::Equal => "==",
     }
 }
 
