@@ -12,6 +12,7 @@ use crate::stats::{self, Dnstap, Further, Packets, Tunnels};
 use crate::time::Timestamp;
 
 mod anywhere;
+mod around;
 mod fragment;
 mod gre;
 mod ip;
@@ -33,8 +34,10 @@ mod transport;
 mod tunnel;
 mod wireless;
 
+pub use around::Around;
 pub use link_name::refused_link;
 pub use lost::{Lost, Origin};
+pub use plain::Plain;
 pub use port::Ports;
 pub use tunnel::Tunnel;
 
@@ -105,13 +108,17 @@ impl Layers {
     /// [`tunnel_id`](Self::tunnel_id); 0 without either. Equal from run to run.
     #[must_use]
     pub fn network(&self) -> u64 {
-        if self.vlan.is_empty() && self.tunnel_id == 0 {
-            return 0;
-        }
-        RandomState::with_seeds(5, 6, 7, 8)
-            .hash_one((self.tunnel_id, self.vlan.as_slice()))
-            .max(1)
+        network(self.tunnel_id, &self.vlan)
     }
+}
+
+fn network(tunnel_id: u64, vlan: &[u16]) -> u64 {
+    if vlan.is_empty() && tunnel_id == 0 {
+        return 0;
+    }
+    RandomState::with_seeds(5, 6, 7, 8)
+        .hash_one((tunnel_id, vlan))
+        .max(1)
 }
 
 /// A UDP datagram or TCP segment with a DNS port, or with DNS on another, and what was around it.
@@ -246,11 +253,12 @@ impl Decoder {
     }
 
     /// The datagram inside a packet as nearly all DNS comes in; `None`, and nothing counted, where it is another packet.
-    pub fn decode_plain<'a>(&mut self, packet: &Packet<'a>) -> Option<Frame<'a>> {
-        let frame = plain::frame(packet, &self.ports)?;
+    #[inline]
+    pub fn decode_plain<'a>(&mut self, packet: &Packet<'a>) -> Option<Plain<'a>> {
+        let plain = plain::read(packet, &self.ports)?;
         self.member = 0;
         self.stats.udp += 1;
-        Some(frame)
+        Some(plain)
     }
 
     /// The next datagram or segment of the packet that was decoded last, until there is none: packets that the kernel

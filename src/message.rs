@@ -15,7 +15,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use crate::frame::{Layers, Transport};
+use crate::frame::{Around, Transport};
 use crate::time::Timestamp;
 pub use mnemonic::record_type as record_type_name;
 pub use question::{Question, Tail};
@@ -57,7 +57,7 @@ pub struct Envelope<'a> {
     /// IPv4 identification; `None` for IPv6 and for messages out of a stream.
     pub ip_id: Option<u16>,
     /// The layers around the packet.
-    pub layers: &'a Layers,
+    pub around: Around<'a>,
     /// How many bytes of the message were never seen.
     pub missing: u32,
     /// They were in fragments that never came; else the capture cut them off.

@@ -62,6 +62,12 @@ impl Timestamp {
         Self(self.0.saturating_sub(nanos(span)))
     }
 
+    /// The moment so many nanoseconds later.
+    #[must_use]
+    pub const fn after(self, nanos: i64) -> Self {
+        Self(self.0.saturating_add(nanos))
+    }
+
     /// Nanoseconds from `earlier` to this moment, negative where `earlier` is the later one.
     #[must_use]
     pub const fn nanos_since(self, earlier: Self) -> i64 {
@@ -177,7 +183,7 @@ impl serde::Serialize for Timestamp {
 }
 
 /// The span in nanoseconds, at most `i64::MAX`.
-fn nanos(span: Duration) -> i64 {
+pub(crate) fn nanos(span: Duration) -> i64 {
     i64::try_from(span.as_nanos()).unwrap_or(i64::MAX)
 }
 

@@ -6,10 +6,12 @@
 
 mod arrival;
 mod hosts;
+mod index;
 mod recent;
 mod replaced;
 mod table;
 mod truncated;
+mod waits;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -25,6 +27,7 @@ pub use hosts::NamedRoles;
 use replaced::Replaced;
 use table::{Slot, State, Table};
 use truncated::Truncated;
+use waits::Waits;
 
 /// Asked with the question in place: does anybody want this transaction? Implemented by those who know the rules and
 /// the streams that were asked for.
@@ -182,6 +185,7 @@ pub struct Transaction<'a> {
 #[derive(Debug)]
 pub struct Pairing {
     limits: Limits,
+    waits: Waits,
     table: Table,
     hosts: Hosts,
     /// Packets that others took the place of.
@@ -217,7 +221,11 @@ impl Pairing {
     #[must_use]
     pub fn new(limits: Limits, named: NamedRoles) -> Self {
         Self {
-            limits,
+            limits: Limits {
+                entries: limits.entries.min(Table::MOST),
+                ..limits
+            },
+            waits: Waits::new(limits.timeout),
             table: Table::new(),
             hosts: Hosts::new(&limits, named),
             replaced: Replaced::default(),
@@ -250,8 +258,8 @@ impl Pairing {
         self.hosts.take_learnt(list);
     }
 
-    /// Takes a message; `give` gets each transaction that it completes and that somebody wants.
-    pub fn push(&mut self, arrival: Arrival, give: &mut dyn FnMut(&Transaction<'_>)) {
+    /// Takes a message, and what is kept of it; `give` gets each transaction that it completes and that somebody wants.
+    pub fn push(&mut self, arrival: &mut Arrival, give: &mut dyn FnMut(&Transaction<'_>)) {
         match arrival.multicast {
             Some(multicast) => self.multicast(arrival, multicast, give),
             None if arrival.is_response => self.response(arrival, give),
@@ -273,15 +281,14 @@ impl Pairing {
             return;
         }
         self.next_sweep = now.plus(SWEEP_EVERY);
-        let limits = self.limits;
-        while let Some(index) = self.table.next_due(now, &limits) {
+        while let Some(index) = self.table.next_due(now, &self.waits) {
             self.expire(index, give);
         }
     }
 
     /// Closes everything: the capture is over.
     pub fn close(&mut self, give: &mut dyn FnMut(&Transaction<'_>)) {
-        while let Some(index) = self.table.next_due(Timestamp::MAX, &self.limits) {
+        while let Some(index) = self.table.next_due(Timestamp::MAX, &self.waits) {
             match self.table.get_mut(index).map(|slot| slot.state) {
                 Some(State::Open | State::ResponseOnly) => {
                     if let Some(slot) = self.take_out(index) {
@@ -301,7 +308,7 @@ impl Pairing {
         self.next_sweep = Timestamp::MIN;
     }
 
-    fn query(&mut self, arrival: Arrival, give: &mut dyn FnMut(&Transaction<'_>)) {
+    fn query(&mut self, arrival: &mut Arrival, give: &mut dyn FnMut(&Transaction<'_>)) {
         let now = arrival.time();
         let network = arrival.identity.network;
         if self.replaced.holds(&arrival.identity, false, &arrival.link) {
@@ -309,7 +316,10 @@ impl Pairing {
             self.messages.query_copy += 1;
             return;
         }
-        if let Some(index) = self.table.find_for_query(&arrival.identity, &arrival.link)
+        let found = self
+            .table
+            .find_for_query(&arrival.identity, &arrival.link, &self.waits);
+        if let Some(index) = found.index
             && let Some(slot) = self.table.get_mut(index)
         {
             match slot.state {
@@ -319,17 +329,14 @@ impl Pairing {
                         self.messages.query_copy += 1;
                         return;
                     }
-                    let quiet = if slot.state == State::Open {
-                        let late = (self.limits.timeout / 5).min(REPEATED_LATE);
-                        self.limits.timeout.saturating_add(late)
+                    let quiet = now.nanos_since(slot.latest);
+                    let is_repeated = if slot.state == State::Open {
+                        quiet <= self.waits.repeated
+                            && now.nanos_since(slot.first) <= self.waits.repeated_in_all
                     } else {
-                        self.limits.timeout
+                        quiet <= self.waits.timeout
                     };
-                    let repeated = now.since(slot.first)
-                        <= self.limits.timeout.saturating_mul(REPEATED_TIMEOUTS);
-                    if now.since(slot.latest) <= quiet
-                        && (repeated || slot.state == State::Answered)
-                    {
+                    if is_repeated {
                         self.messages.query_retransmitted += 1;
                         slot.retransmitted = slot.retransmitted.saturating_add(1);
                         self.replaced
@@ -347,8 +354,8 @@ impl Pairing {
                     }
                 }
                 State::ResponseOnly => {
-                    if slot.waits_for(&arrival.link) {
-                        self.response_was_first(index, &arrival, give);
+                    if slot.waits_for(&arrival.link, &self.waits) {
+                        self.response_was_first(index, arrival, give);
                         return;
                     }
                     if let Some(slot) = self.take_out(index) {
@@ -364,15 +371,15 @@ impl Pairing {
             }
         }
         self.messages.query += 1;
-        self.hosts.looked_up(&arrival);
-        self.insert(arrival, State::Open, give);
+        self.hosts.looked_up(arrival);
+        self.insert(arrival, State::Open, found.is_alone, give);
     }
 
-    fn response(&mut self, arrival: Arrival, give: &mut dyn FnMut(&Transaction<'_>)) {
+    fn response(&mut self, arrival: &mut Arrival, give: &mut dyn FnMut(&Transaction<'_>)) {
         self.hosts.answered(arrival.sender);
         let now = arrival.time();
-        let limits = self.limits;
-        let is_over = |slot: &Slot| now.since(slot.latest) > slot.wait(&limits);
+        let waits = self.waits;
+        let is_over = |slot: &Slot| now.nanos_since(slot.latest) > slot.wait(&waits);
         if self.replaced.holds(&arrival.identity, true, &arrival.link) {
             self.table.seen_in(&arrival.identity);
             self.messages.response_copy += 1;
@@ -418,7 +425,11 @@ impl Pairing {
                         give(&Transaction {
                             query: Some(query.side()),
                             response: Some(response.side()),
-                            is_tcp_retry: truncated.asks_again(question, &query, limits.timeout),
+                            is_tcp_retry: truncated.asks_again(
+                                question,
+                                &query,
+                                self.limits.timeout,
+                            ),
                             answered_from: response.key.answered_for(&query.key),
                             ..slot.transaction(
                                 &query.key,
@@ -471,12 +482,11 @@ impl Pairing {
                     self.end(&slot, give);
                 }
                 self.messages.response_unmatched += 1;
-                let is_id_mismatch = self.is_id_mismatch(&arrival);
-                let mut arrival = arrival;
+                let is_id_mismatch = self.is_id_mismatch(arrival);
                 if let Some(kept) = &mut arrival.kept {
                     kept.is_id_mismatch = is_id_mismatch;
                 }
-                self.insert(arrival, State::ResponseOnly, give);
+                self.insert(arrival, State::ResponseOnly, false, give);
             }
         }
     }
@@ -519,7 +529,7 @@ impl Pairing {
     /// A multicast message is an event of its own; only its copies are not.
     fn multicast(
         &mut self,
-        arrival: Arrival,
+        arrival: &mut Arrival,
         multicast: Multicast,
         give: &mut dyn FnMut(&Transaction<'_>),
     ) {
@@ -532,7 +542,10 @@ impl Pairing {
             self.transactions.multicast_copy += 1;
             return;
         }
-        if let Some(index) = self.table.find_for_query(&arrival.identity, &arrival.link)
+        let found = self
+            .table
+            .find_for_query(&arrival.identity, &arrival.link, &self.waits);
+        if let Some(index) = found.index
             && let Some(slot) = self.table.get_mut(index)
         {
             if slot.is_query_copy(arrival.identity.network, &arrival.link) {
@@ -567,39 +580,37 @@ impl Pairing {
             }
             _ => self.not_looked_into += 1,
         }
-        if let Some(index) = self.insert(arrival, State::Multicast, give)
+        if let Some(index) = self.insert(arrival, State::Multicast, found.is_alone, give)
             && let Some(slot) = self.table.get_mut(index)
         {
             slot.events = occurrence.saturating_add(1);
         }
     }
 
-    /// Puts a new transaction into the table; makes room where there is none.
+    /// Puts a new transaction into the table; makes room where there is none. `is_alone` where no other is known to have
+    /// its addresses, ports and ID.
     fn insert(
         &mut self,
-        arrival: Arrival,
+        arrival: &mut Arrival,
         state: State,
+        is_alone: bool,
         give: &mut dyn FnMut(&Transaction<'_>),
     ) -> Option<u32> {
-        let crowded = self.table.crowded(&arrival.identity, SAME_ID_MAX);
-        let full = (self.table.len() >= self.limits.entries)
-            .then(|| self.table.next_due(Timestamp::MAX, &self.limits))
-            .flatten();
-        for index in [crowded, full].into_iter().flatten() {
+        if !is_alone && let Some(index) = self.table.crowded(&arrival.identity, SAME_ID_MAX) {
             self.evict(index, give);
         }
-        while self.held > self.limits.bytes
-            && let Some(index) = self.table.next_due(Timestamp::MAX, &self.limits)
+        while (self.held > self.limits.bytes || self.table.len() >= self.limits.entries)
+            && let Some(index) = self.table.next_due(Timestamp::MAX, &self.waits)
         {
             self.evict(index, give);
         }
         let mut slot = Slot::new(arrival.identity, &arrival.link, state);
         let asked = (state == State::Open && arrival.is_wanted)
-            .then(|| self.asked(&arrival))
+            .then(|| self.asked(arrival))
             .flatten();
         if matches!(state, State::Open | State::ResponseOnly) && arrival.is_wanted {
             slot.was_wanted = true;
-            slot.wanted = arrival.kept;
+            slot.wanted = arrival.kept.take();
             self.held += held(&slot.wanted);
         }
         let index = self.table.insert(slot)?;
@@ -673,7 +684,7 @@ impl Pairing {
                 return;
             }
         }
-        let given_up = slot.given_up(&self.limits);
+        let given_up = slot.given_up(&self.waits);
         let open = std::mem::replace(slot, given_up);
         self.held -= held(&open.wanted);
         self.table.touch(index);

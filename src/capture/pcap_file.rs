@@ -103,10 +103,13 @@ pub(super) fn read<R: Read>(
         }
         let mut rest = bytes;
         need = loop {
-            let Some((head, after)) = rest.split_at_checked(header.record) else {
+            let Some((head, after)) = rest
+                .split_first_chunk::<16>()
+                .and_then(|(head, after)| Some((head, after.get(header.record - 16..)?)))
+            else {
                 break header.record;
             };
-            let (mut len, mut wire_len) = (header.order.u32(head, 8), header.order.u32(head, 12));
+            let [seconds, fraction, mut len, mut wire_len] = header.order.four(head);
             if header.old && len > wire_len {
                 (len, wire_len) = (wire_len, len);
             }
@@ -119,10 +122,8 @@ pub(super) fn read<R: Read>(
                 break header.record + len as usize;
             };
             rest = after;
-            let seconds = i64::from(header.order.u32(head, 0));
-            let fraction = i64::from(header.order.u32(head, 4));
             // Both are 32 bits wide, so that neither product nor sum overflows.
-            let nanos = seconds * 1_000_000_000 + fraction * header.fraction;
+            let nanos = i64::from(seconds) * 1_000_000_000 + i64::from(fraction) * header.fraction;
             let given = give(&Record {
                 time: Timestamp::from_nanos(nanos),
                 link: header.link,

@@ -59,6 +59,16 @@ impl ByteOrder {
         }
     }
 
+    /// Four 32-bit numbers.
+    #[inline]
+    pub(super) fn four(self, bytes: &[u8; 16]) -> [u32; 4] {
+        let &[a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = bytes;
+        [[a, b, c, d], [e, f, g, h], [i, j, k, l], [m, n, o, p]].map(|number| match self {
+            Self::Big => u32::from_be_bytes(number),
+            Self::Little => u32::from_le_bytes(number),
+        })
+    }
+
     /// The 16-bit number at `at`; 0 past the end, which callers have ruled out.
     #[inline]
     pub(super) fn u16(self, bytes: &[u8], at: usize) -> u16 {

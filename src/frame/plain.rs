@@ -3,20 +3,40 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{Frame, Mac, Ports};
+use super::{Around, Ports};
 use crate::packet::{LinkType, Packet};
 
 const ETHERNET: LinkType = LinkType(1);
 const UDP: u8 = 17;
 const UDP_HEADER: usize = 8;
 
-/// The frame of a plain packet with a DNS port; `None` for every other packet, found out before anything is built.
-pub(super) fn frame<'a>(packet: &Packet<'a>, ports: &Ports) -> Option<Frame<'a>> {
+/// A plain packet: what a [`Frame`](super::Frame) holds that another may not have, without the rest.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain<'a> {
+    /// Source address.
+    pub src: IpAddr,
+    /// Destination address.
+    pub dst: IpAddr,
+    /// Source port.
+    pub src_port: u16,
+    /// Destination port.
+    pub dst_port: u16,
+    /// The IPv4 identification; `None` for IPv6.
+    pub ip_id: Option<u16>,
+    /// The bytes after the UDP header.
+    pub payload: &'a [u8],
+    /// What was around it.
+    pub around: Around<'a>,
+}
+
+/// What a plain packet with a DNS port holds; `None` for every other packet, found out before anything is built.
+#[inline(always)]
+pub(super) fn read<'a>(packet: &Packet<'a>, ports: &Ports) -> Option<Plain<'a>> {
     if packet.link != ETHERNET {
         return None;
     }
-    let (ethernet, rest) = packet.bytes.split_first_chunk::<14>()?;
-    let &[a, b, c, d, e, f, g, h, i, j, k, l, type_high, type_low] = ethernet;
+    let (macs, rest) = packet.bytes.split_first_chunk::<12>()?;
+    let (&[type_high, type_low], rest) = rest.split_first_chunk::<2>()?;
     let (vlan, ethertype, rest) = match u16::from_be_bytes([type_high, type_low]) {
         0x8100 => {
             let (&[tag_high, tag_low, high, low], rest) = rest.split_first_chunk::<4>()?;
@@ -81,20 +101,14 @@ pub(super) fn frame<'a>(packet: &Packet<'a>, ports: &Ports) -> Option<Frame<'a>>
         }
         _ => return None,
     };
-    let mut frame = Frame::around(packet);
-    frame.layers.macs = Some((Mac([g, h, i, j, k, l]), Mac([a, b, c, d, e, f])));
-    if vlan != 0 {
-        frame.layers.vlan.push(vlan);
-    }
-    Some(Frame {
+    Some(Plain {
         src,
         dst,
         src_port: datagram.src_port,
         dst_port: datagram.dst_port,
         ip_id,
         payload: datagram.payload,
-        cut: 0,
-        ..frame
+        around: Around::Ethernet { macs, vlan },
     })
 }
 

@@ -39,10 +39,11 @@ impl Decoding {
         let mut give =
             |transaction: &Transaction<'_>| make(maker, made, transaction, &mut out.events);
         batch.bytes = 0;
-        for arrival in batch.arrivals.drain(..) {
+        for arrival in &mut batch.arrivals {
             pairing.advance(arrival.time(), &mut give);
             pairing.push(arrival, &mut give);
         }
+        batch.arrivals.clear();
         out.sightings.append(&mut batch.sightings);
         if batch.now > Timestamp::MIN {
             pairing.advance(batch.now, &mut give);

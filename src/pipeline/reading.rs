@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, Sender};
 use super::{ArrivalBatch, Span};
 use crate::capture::TakePackets;
 use crate::encrypted::Flows;
-use crate::frame::{Decoder, Frame, Origin, Ports, Transport};
+use crate::frame::{Around, Decoder, Frame, Origin, Plain, Ports, Transport};
 use crate::message::Envelope;
 use crate::packet::{LinkType, Look, Packet};
 use crate::stats::Capture;
@@ -29,6 +29,9 @@ pub(super) struct Reading {
     streams: Streams,
     messages: Messages,
     capture: Capture,
+    /// The earliest and the latest packet's time.
+    first: Timestamp,
+    last: Timestamp,
     beginnings: u64,
     now: Timestamp,
     next_expiry: Timestamp,
@@ -88,6 +91,8 @@ impl Reading {
             },
             frames: Decoder::new(ports).with_depth(tunnel_depth),
             capture: Capture::default(),
+            first: Timestamp::MAX,
+            last: Timestamp::MIN,
             beginnings: 0,
             now: Timestamp::MIN,
             next_expiry: Timestamp::MIN,
@@ -174,7 +179,7 @@ impl Reading {
                 dst_port: dst.1,
                 transport: Transport::below(tapped.protocol),
                 ip_id: None,
-                layers: &layers,
+                around: Around::Layers(&layers),
                 missing: 0,
                 fragment_missing: false,
             };
@@ -222,6 +227,10 @@ impl Reading {
         batch.now = self.now;
         batch.is_idle = is_idle;
         let stats = &mut batch.stats;
+        if self.capture.received > 0 {
+            self.capture.first = Some(self.first);
+            self.capture.last = Some(self.last);
+        }
         stats.capture = self.capture;
         stats.packets = self.frames.stats;
         stats.further = self.frames.further;
@@ -253,18 +262,18 @@ impl TakePackets for Reading {
         self.capture.received += 1;
         self.capture.bytes += packet.bytes.len() as u64;
         // Files may come in any order.
-        let first = self.capture.first.unwrap_or(packet.time);
-        let last = self.capture.last.unwrap_or(packet.time);
-        self.capture.first = Some(first.min(packet.time));
-        self.capture.last = Some(last.max(packet.time));
+        self.first = self.first.min(packet.time);
+        self.last = self.last.max(packet.time);
         if !self.span.holds(packet.time) {
             self.capture.outside_time += 1;
-        } else if let Some(frame) = self.frames.decode_plain(packet) {
+        } else if let Some(plain) = self.frames.decode_plain(packet) {
             self.capture.handed_on += 1;
             self.advance(packet.time);
-            let envelope = datagram_envelope(&frame, Origin::of(packet));
-            self.messages
-                .read(&envelope, frame.payload, &mut self.batch);
+            self.messages.read(
+                &plain_envelope(&plain, packet),
+                plain.payload,
+                &mut self.batch,
+            );
         } else if packet.link == LinkType::DNSTAP {
             self.decode_tapped(packet);
         } else if !self.frames.may_hold_dns(packet.link, packet.bytes) {
@@ -296,6 +305,25 @@ impl TakePackets for Reading {
     }
 }
 
+/// Who sent the datagram of a plain packet to whom.
+#[inline]
+fn plain_envelope<'a>(plain: &Plain<'a>, packet: &Packet<'_>) -> Envelope<'a> {
+    Envelope {
+        time: packet.time,
+        input: packet.input,
+        number: packet.number,
+        src: plain.src,
+        dst: plain.dst,
+        src_port: plain.src_port,
+        dst_port: plain.dst_port,
+        transport: Transport::Udp,
+        ip_id: plain.ip_id,
+        around: plain.around,
+        missing: 0,
+        fragment_missing: false,
+    }
+}
+
 /// Who sent a datagram to whom.
 fn datagram_envelope<'a>(frame: &'a Frame<'_>, origin: Origin) -> Envelope<'a> {
     Envelope {
@@ -308,7 +336,7 @@ fn datagram_envelope<'a>(frame: &'a Frame<'_>, origin: Origin) -> Envelope<'a> {
         dst_port: frame.dst_port,
         transport: Transport::Udp,
         ip_id: frame.ip_id,
-        layers: &frame.layers,
+        around: Around::Layers(&frame.layers),
         missing: frame.cut,
         fragment_missing: false,
     }
@@ -326,7 +354,7 @@ fn stream_envelope<'a>(message: &StreamMessage<'a>) -> Envelope<'a> {
         dst_port: message.flow.dst_port,
         transport: Transport::Tcp,
         ip_id: None,
-        layers: message.layers,
+        around: Around::Layers(message.layers),
         missing: message.missing,
         fragment_missing: false,
     }

@@ -114,7 +114,7 @@ impl Tails {
             .saturating_mul(Self::BITS)
             .div_ceil(64)
             .next_power_of_two()
-            .max(16);
+            .max(256);
         let mut tails = Self {
             length,
             bits: vec![0; words],

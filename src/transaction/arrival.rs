@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 
 use super::hosts::is_iterative;
 use super::{Interest, LLMNR_PORT, MDNS_PORT, Multicast, Role, Side, Transaction};
-use crate::frame::{Layers, Transport};
+use crate::frame::{Around, Layers, Transport};
 use crate::message::{Envelope, Header, Question};
 use crate::time::Timestamp;
 
@@ -127,64 +127,40 @@ impl Reader {
     ) -> Option<Arrival> {
         let header = Header::read(bytes)?;
         self.question.read(bytes, &header);
-        let is_response = header.is_response();
-        let (src, dst) = (
-            (envelope.src, envelope.src_port),
-            (envelope.dst, envelope.dst_port),
-        );
-        let (client, resolver) = if is_response { (dst, src) } else { (src, dst) };
-        let multicast = multicast(envelope);
-        let key = Key {
-            client,
-            resolver,
-            transport: envelope.transport,
-            id: header.id,
-            multicast_response: multicast.is_some() && is_response,
-        };
-        let (record_type, class) = self.question.type_and_class();
         let is_wanted = interest.wants(&mut self.question) || header.questions > 1;
-        let question =
-            self.question
-                .is_present()
-                .then_some((self.question.name_bytes(), record_type, class));
+        let between = Between::new(envelope, &header);
+        let question = self.hash_question();
         let is_kept = is_wanted || question.is_none();
         Some(Arrival {
-            identity: self.identity(&key, question, envelope.layers),
+            identity: Identity {
+                network: short(&envelope.around),
+                key: self.hash(&between),
+                question,
+            },
             link: Link {
                 time: envelope.time,
                 payload: self.hash_payload(bytes),
                 ip_id: envelope.ip_id.unwrap_or(0),
             },
             sender: envelope.src,
-            is_response,
+            is_response: between.is_response,
             is_iterative: is_iterative(&header),
-            multicast,
+            multicast: between.multicast,
             is_wanted,
-            kept: is_kept.then(|| Kept::new(key, envelope, bytes)),
+            kept: is_kept.then(|| Kept::new(between.key(), envelope, bytes)),
         })
     }
 
-    /// The hashes of a key and of its question: name, type, class.
-    fn identity(
-        &self,
-        key: &Key,
-        question: Option<(&[u8], u16, u16)>,
-        layers: &Layers,
-    ) -> Identity {
-        Identity {
-            network: match layers.network() {
-                0 => 0,
-                network if layers.are_tapped() => network as Network | TAPPED,
-                network => (network as Network & !TAPPED).max(1),
-            },
-            key: self.hash(key),
-            question: question.map(|(name, record_type, class)| {
-                let mut hasher = self.hasher.build_hasher();
-                hasher.write(name);
-                hasher.write_u32(u32::from(record_type) << 16 | u32::from(class));
-                NonZeroU32::new(hasher.finish() as u32).unwrap_or(NonZeroU32::MAX)
-            }),
+    /// A keyed hash of the question: name, type, class.
+    fn hash_question(&self) -> QuestionHash {
+        if !self.question.is_present() {
+            return None;
         }
+        let (record_type, class) = self.question.type_and_class();
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(self.question.name_bytes());
+        hasher.write_u32(u32::from(record_type) << 16 | u32::from(class));
+        Some(NonZeroU32::new(hasher.finish() as u32).unwrap_or(NonZeroU32::MAX))
     }
 
     /// A keyed hash of a message.
@@ -194,10 +170,11 @@ impl Reader {
         hasher.finish() as u32
     }
 
-    fn hash(&self, key: &Key) -> KeyHash {
+    /// A keyed hash of the key of what goes between two hosts.
+    fn hash(&self, between: &Between<'_>) -> KeyHash {
         let mut hasher = self.hasher.build_hasher();
-        let (client, port) = key.client;
-        let port_and_id = u64::from(port) << 16 | u64::from(key.id);
+        let (client, port) = between.client;
+        let port_and_id = u64::from(port) << 16 | u64::from(between.id);
         match client {
             IpAddr::V4(client) => {
                 hasher.write_u64(u64::from(client.to_bits()) << 32 | port_and_id);
@@ -207,19 +184,70 @@ impl Reader {
                 hasher.write_u64(port_and_id);
             }
         }
-        let is_stream = key.transport == Transport::Tcp;
-        hasher.write_u64(u64::from(key.resolver.1) << 1 | u64::from(key.multicast_response));
+        let is_stream = between.transport == Transport::Tcp;
+        let (resolver, port) = between.resolver;
+        hasher.write_u64(u64::from(port) << 1 | u64::from(between.is_multicast_response()));
         KeyHash {
             without_resolver: hasher.finish() as u32 & !1 | u32::from(is_stream),
-            resolver: self.hash_address(key.resolver.0),
+            resolver: self.hash_address(resolver),
         }
     }
 
-    fn hash_address(&self, address: IpAddr) -> u32 {
+    fn hash_address(&self, address: &IpAddr) -> u32 {
         (match address {
             IpAddr::V4(address) => self.hasher.hash_one(address.to_bits()),
             IpAddr::V6(address) => self.hasher.hash_one(address.to_bits()),
         }) as u32
+    }
+}
+
+/// Who asked and who was asked, read where it stands.
+struct Between<'a> {
+    client: (&'a IpAddr, u16),
+    resolver: (&'a IpAddr, u16),
+    transport: Transport,
+    id: u16,
+    is_response: bool,
+    multicast: Option<Multicast>,
+}
+
+impl<'a> Between<'a> {
+    fn new(envelope: &'a Envelope<'_>, header: &Header) -> Self {
+        let src = (&envelope.src, envelope.src_port);
+        let dst = (&envelope.dst, envelope.dst_port);
+        let is_response = header.is_response();
+        let (client, resolver) = if is_response { (dst, src) } else { (src, dst) };
+        Self {
+            client,
+            resolver,
+            transport: envelope.transport,
+            id: header.id,
+            is_response,
+            multicast: multicast(envelope),
+        }
+    }
+
+    const fn is_multicast_response(&self) -> bool {
+        self.is_response && self.multicast.is_some()
+    }
+
+    fn key(&self) -> Key {
+        Key {
+            client: (*self.client.0, self.client.1),
+            resolver: (*self.resolver.0, self.resolver.1),
+            transport: self.transport,
+            id: self.id,
+            multicast_response: self.is_multicast_response(),
+        }
+    }
+}
+
+/// Tells a message's network from others in 16 bits.
+fn short(around: &Around<'_>) -> Network {
+    match around.network() {
+        0 => 0,
+        network if around.is_tapped() => network as Network | TAPPED,
+        network => (network as Network & !TAPPED).max(1),
     }
 }
 
@@ -255,7 +283,7 @@ impl Kept {
             number: envelope.number,
             missing: envelope.missing,
             fragment_missing: envelope.fragment_missing,
-            layers: envelope.layers.clone(),
+            layers: envelope.around.to_layers(),
         })
     }
 
@@ -307,7 +335,7 @@ impl Key {
 /// Whether a message is multicast DNS or LLMNR, by its ports. What comes over TCP, or was a server's, is between two hosts,
 /// whatever the port.
 fn multicast(envelope: &Envelope<'_>) -> Option<Multicast> {
-    if envelope.transport == Transport::Tcp || envelope.layers.are_tapped() {
+    if envelope.transport == Transport::Tcp || envelope.around.is_tapped() {
         return None;
     }
     let has = |port| envelope.src_port == port || envelope.dst_port == port;

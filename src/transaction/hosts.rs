@@ -91,7 +91,7 @@ pub(super) struct Hosts {
     limit: usize,
     timeout: Duration,
     did: hashbrown::HashMap<IpAddr, Did, ahash::RandomState>,
-    /// A quick place before the map: keyed hashes of hosts that were just seen, with what they did in the last two bits.
+    /// A quick place before the map: marks of hosts that were just seen, with what they did.
     recent: Vec<u64>,
     named: NamedRoles,
     /// Addresses that answered for the first time, for whoever asks for them.
@@ -121,14 +121,20 @@ impl Hosts {
     }
 
     /// Takes note of a lookup: a query that repeats no other.
+    #[inline]
     pub(super) fn looked_up(&mut self, query: &Arrival) {
         self.remember(query.sender, Did::ASKED);
         if query.is_iterative || self.named.has(query.sender) {
             self.count_hiding(query.sender);
         }
-        if query.is_wanted
-            && let (Some(kept), Some(question)) = (&query.kept, query.identity.question)
-        {
+        if query.is_wanted {
+            self.note_question(query);
+        }
+    }
+
+    /// Remembers who was asked what.
+    fn note_question(&mut self, query: &Arrival) {
+        if let (Some(kept), Some(question)) = (&query.kept, query.identity.question) {
             let asked = (kept.key.resolver.0, question);
             self.questions.note(asked, query.time(), ());
         }
@@ -146,25 +152,33 @@ impl Hosts {
     }
 
     /// A host answered.
+    #[inline]
     pub(super) fn answered(&mut self, address: IpAddr) {
         self.remember(address, Did::ANSWERED);
     }
 
+    #[inline]
     fn remember(&mut self, address: IpAddr, did: Did) {
-        let hasher = self.did.hasher();
-        let hash = match address {
-            IpAddr::V4(address) => hasher.hash_one(address.to_bits()),
-            IpAddr::V6(address) => hasher.hash_one(address.to_bits()),
-        };
-        let mark = hash & !0b11 | u64::from(did.asked) | u64::from(did.answered) << 1;
-        let place = (hash >> 50) as usize % RECENT;
-        let Some(recent) = self.recent.get_mut(place) else {
-            return;
-        };
-        if *recent == mark {
-            return;
+        // An IPv4 address is its own mark; an IPv6 one has a keyed hash for it. The last bit tells them apart.
+        let mark = match address {
+            IpAddr::V4(address) => u64::from(address.to_bits()) << 3 | 1,
+            IpAddr::V6(address) => self.did.hasher().hash_one(address.to_bits()) & !0b111,
+        } | u64::from(did.asked) << 1
+            | u64::from(did.answered) << 2;
+        // Who chooses addresses that share a place gains nothing but the way by the map.
+        let place = (mark >> 3).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48;
+        match self.recent.get_mut(place as usize % RECENT) {
+            Some(recent) if *recent == mark => {}
+            Some(recent) => {
+                *recent = mark;
+                self.remember_for_long(address, did);
+            }
+            None => {}
         }
-        *recent = mark;
+    }
+
+    #[cold]
+    fn remember_for_long(&mut self, address: IpAddr, did: Did) {
         let before = self.did.get(&address).copied();
         if before.is_none() && self.did.len() >= self.limit {
             self.stats.more = true;

@@ -2,12 +2,11 @@
 
 use std::collections::VecDeque;
 use std::num::NonZeroU8;
-use std::time::Duration;
-
-use hashbrown::HashTable;
 
 use super::arrival::{Identity, Kept, Key, KeyHash, Link, Network, QuestionHash, is_tapped};
-use super::{COPY, Limits, RESPONSE_FIRST, Role, SWEEP_DELAY, SWEEP_DELAY_LEAST, Transaction};
+use super::index::Index;
+use super::waits::Waits;
+use super::{COPY, Role, Transaction};
 use crate::time::Timestamp;
 
 /// A link as a slot keeps it: its time counted from that of the first message, in microseconds.
@@ -88,9 +87,9 @@ impl Slot {
     }
 
     /// The slot of a query that nobody answered in time: lingers from its timeout on.
-    pub(super) fn given_up(&self, limits: &Limits) -> Self {
+    pub(super) fn given_up(&self, waits: &Waits) -> Self {
         Self {
-            latest: self.latest.plus(limits.timeout),
+            latest: self.latest.after(waits.timeout),
             wanted: None,
             retransmitted: 0,
             events: self.events.saturating_add(1),
@@ -207,29 +206,18 @@ impl Slot {
     }
 
     /// Whether a lone response still waits for its query at that time.
-    pub(super) fn waits_for(&self, query: &Link) -> bool {
-        self.latest.since(query.time) <= RESPONSE_FIRST
-            && query.time.since(self.latest) <= RESPONSE_FIRST
+    pub(super) fn waits_for(&self, query: &Link, waits: &Waits) -> bool {
+        self.latest.nanos_since(query.time) <= waits.response_first
+            && query.time.nanos_since(self.latest) <= waits.response_first
     }
 
-    /// How long after `latest` it still takes messages.
-    pub(super) fn wait(&self, limits: &Limits) -> Duration {
+    /// How many nanoseconds after `latest` it still takes messages.
+    pub(super) fn wait(&self, waits: &Waits) -> i64 {
         match self.state {
-            State::Open | State::Answered | State::GivenUp => limits.timeout,
-            State::ResponseOnly => RESPONSE_FIRST,
-            State::Multicast => COPY,
+            State::Open | State::Answered | State::GivenUp => waits.timeout,
+            State::ResponseOnly => waits.response_first,
+            State::Multicast => waits.copy,
         }
-    }
-
-    /// When what waits since `latest` is swept away. Multicast messages wait as long as lone responses: one queue has one
-    /// length.
-    fn due_at(latest: Timestamp, short: bool, limits: &Limits) -> Timestamp {
-        let wait = if short {
-            RESPONSE_FIRST
-        } else {
-            limits.timeout
-        };
-        latest.plus(wait.saturating_add(SWEEP_DELAY))
     }
 
     fn is_short(&self) -> bool {
@@ -244,12 +232,8 @@ impl Slot {
     }
 
     /// Whether a slot whose item is due has waited long enough itself.
-    fn is_due(&self, now: Timestamp, limits: &Limits) -> bool {
-        self.state != State::Answered
-            || self
-                .latest
-                .plus(limits.timeout.saturating_add(SWEEP_DELAY_LEAST))
-                <= now
+    fn is_due(&self, now: Timestamp, waits: &Waits) -> bool {
+        self.state != State::Answered || self.latest.after(waits.lingers) <= now
     }
 }
 
@@ -259,22 +243,31 @@ fn shortened(network: Network) -> NonZeroU8 {
     NonZeroU8::new(high ^ (low & 0x7F)).unwrap_or(NonZeroU8::MIN)
 }
 
-/// What the index goes by: everything that a query has in common with a response from another address. Spread over all
-/// bits by a multiplication with 2^64 over the golden ratio.
-fn index_hash(key: KeyHash) -> u64 {
-    u64::from(key.without_resolver >> 1).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+/// What the index goes by: everything that a query has in common with a response from another address. The last bits
+/// choose the chain; the one that tells TCP is not among them.
+const fn index_key(key: KeyHash) -> u32 {
+    key.without_resolver.rotate_right(1)
 }
 
 /// A slot and the time for which it was put into a queue.
 type Queued = (u32, Timestamp);
 
+/// What was found for a query.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    /// Its transaction.
+    pub(super) index: Option<u32>,
+    /// There is no other with the same addresses, ports and ID either.
+    pub(super) is_alone: bool,
+}
+
 /// The slots, an index over them, and two queues by time: one for those that wait for a timeout, one for those that
 /// wait for a moment.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Table {
     slots: Vec<Option<Slot>>,
     free: Vec<u32>,
-    index: HashTable<u32>,
+    index: Index,
     long: VecDeque<Queued>,
     short: VecDeque<Queued>,
 }
@@ -283,12 +276,17 @@ impl Table {
     /// As many transactions as a busy resolver has in five seconds; with more the table grows.
     const USUAL: usize = 1 << 17;
 
+    /// The most that it takes.
+    pub(super) const MOST: usize = Index::MOST;
+
     /// An empty table with room for what is usual: memory that is not used yet costs nothing, growing costs a copy of all.
     pub(super) fn new() -> Self {
         Self {
             slots: Vec::with_capacity(Self::USUAL),
-            index: HashTable::with_capacity(Self::USUAL),
-            ..Self::default()
+            free: Vec::new(),
+            index: Index::with_capacity(Self::USUAL),
+            long: VecDeque::new(),
+            short: VecDeque::new(),
         }
     }
 
@@ -323,12 +321,10 @@ impl Table {
 
     /// The transactions with the same key, whoever was asked for whatever.
     fn chain(&self, key: KeyHash) -> impl Iterator<Item = (u32, &Slot)> {
-        self.index
-            .iter_hash(index_hash(key))
-            .filter_map(move |&index| {
-                let slot = self.slot(index)?;
-                (slot.key.without_resolver == key.without_resolver).then_some((index, slot))
-            })
+        self.index.with(index_key(key)).filter_map(move |index| {
+            let slot = self.slot(index)?;
+            (slot.key.without_resolver == key.without_resolver).then_some((index, slot))
+        })
     }
 
     /// The transactions with that identity, in whatever network.
@@ -362,14 +358,20 @@ impl Table {
 
     /// The transaction of a query: that with its identity in its network; else one elsewhere, where this is the same packet
     /// or a response that came before it.
-    pub(super) fn find_for_query(&self, identity: &Identity, link: &Link) -> Option<u32> {
-        let (index, slot) = self.with(identity).next()?;
-        if slot.is_in(identity.network) {
-            return Some(index);
-        }
-        let copied = |slot: &Slot| slot.is_query_copy(identity.network, link);
-        let answered = |slot: &Slot| slot.state == State::ResponseOnly && slot.waits_for(link);
-        self.here_or_elsewhere(identity, [&copied, &answered])
+    pub(super) fn find_for_query(&self, identity: &Identity, link: &Link, waits: &Waits) -> Found {
+        let mut chain = self.chain(identity.key).peekable();
+        let is_alone = chain.peek().is_none();
+        let index = match chain.find(|(_, slot)| slot.is(identity)) {
+            Some((index, slot)) if slot.is_in(identity.network) => Some(index),
+            Some(_) => {
+                let copied = |slot: &Slot| slot.is_query_copy(identity.network, link);
+                let answered =
+                    |slot: &Slot| slot.state == State::ResponseOnly && slot.waits_for(link, waits);
+                self.here_or_elsewhere(identity, [&copied, &answered])
+            }
+            None => None,
+        };
+        Found { index, is_alone }
     }
 
     /// The transaction of a response: that with its identity in its network; else one elsewhere that has no partner yet;
@@ -415,7 +417,7 @@ impl Table {
     }
 
     pub(super) fn insert(&mut self, slot: Slot) -> Option<u32> {
-        let hash = index_hash(slot.key);
+        let key = index_key(slot.key);
         let index = match self.free.pop() {
             Some(index) => {
                 *self.slots.get_mut(index as usize)? = Some(slot);
@@ -428,12 +430,10 @@ impl Table {
             }
         };
         let slots = &self.slots;
-        self.index.insert_unique(hash, index, |&index| {
-            slots
-                .get(index as usize)
-                .and_then(Option::as_ref)
-                .map_or(0, |slot| index_hash(slot.key))
-        });
+        self.index.insert(index, key, |index| {
+            let slot = slots.get(index as usize)?.as_ref()?;
+            Some(index_key(slot.key))
+        })?;
         self.touch(index);
         Some(index)
     }
@@ -469,11 +469,8 @@ impl Table {
     }
 
     fn unlink(&mut self, index: u32) {
-        let Some(hash) = self.slot(index).map(|slot| index_hash(slot.key)) else {
-            return;
-        };
-        if let Ok(entry) = self.index.find_entry(hash, |&other| other == index) {
-            entry.remove();
+        let key = self.slot(index).map(|slot| index_key(slot.key));
+        if key.is_some_and(|key| self.index.remove(index, key)) {
             self.free.push(index);
         }
     }
@@ -497,32 +494,51 @@ impl Table {
         }
     }
 
-    /// The transaction that is due first, where it is due by `now`.
-    pub(super) fn next_due(&mut self, now: Timestamp, limits: &Limits) -> Option<u32> {
+    /// The transaction that is due first, where it is due by `now`; it is taken from its queue.
+    pub(super) fn next_due(&mut self, now: Timestamp, waits: &Waits) -> Option<u32> {
         let slots = &self.slots;
-        let mut next: Option<(Timestamp, u32)> = None;
-        for (queue, short) in [(&mut self.long, false), (&mut self.short, true)] {
-            while let Some(&(index, time)) = queue.front() {
-                // The time in the queue tells without a look at the slot.
-                let due = Slot::due_at(time, short, limits);
-                if due > now {
-                    break;
-                }
-                let slot = standing(slots, (index, time), short);
-                if slot.is_some_and(|slot| slot.is_due(now, limits)) {
-                    if next.is_none_or(|(earliest, _)| due < earliest) {
-                        next = Some((due, index));
-                    }
-                    break;
-                }
-                queue.pop_front();
-                // An answer that took its time: it lingers on, somewhat longer than it has to.
-                if let Some(slot) = slot {
-                    queue.push_back((index, slot.latest));
-                }
-            }
+        let long = first_due(&mut self.long, false, slots, now, waits);
+        let short = first_due(&mut self.short, true, slots, now, waits);
+        let queue = match (long, short) {
+            (Some(long), Some(short)) if short < long => &mut self.short,
+            (Some(_), _) => &mut self.long,
+            (None, Some(_)) => &mut self.short,
+            (None, None) => return None,
+        };
+        queue.pop_front().map(|(index, _)| index)
+    }
+}
+
+/// When the first of a queue is due that still stands for its slot, where that is by `now`. Those before it are taken out.
+#[inline]
+fn first_due(
+    queue: &mut VecDeque<Queued>,
+    short: bool,
+    slots: &[Option<Slot>],
+    now: Timestamp,
+    waits: &Waits,
+) -> Option<Timestamp> {
+    let swept = if short {
+        waits.short_swept
+    } else {
+        waits.long_swept
+    };
+    loop {
+        let &(index, time) = queue.front()?;
+        // The time in the queue tells without a look at the slot.
+        let due = time.after(swept);
+        if due > now {
+            return None;
         }
-        next.map(|(_, index)| index)
+        let slot = standing(slots, (index, time), short);
+        if slot.is_some_and(|slot| slot.is_due(now, waits)) {
+            return Some(due);
+        }
+        queue.pop_front();
+        // An answer that took its time: it lingers on, somewhat longer than it has to.
+        if let Some(slot) = slot {
+            queue.push_back((index, slot.latest));
+        }
     }
 }
 

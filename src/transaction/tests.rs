@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::frame::{Layers, Transport, Tunnel};
+use crate::frame::{Around, Layers, Transport, Tunnel};
 use crate::message::Envelope;
 
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
@@ -150,14 +150,14 @@ fn push(pairing: &mut Pairing, sent: &Sent, list: &mut Vec<Got>) {
         dst_port,
         transport: Transport::Udp,
         ip_id: (!sent.tapped).then_some(sent.ip_id),
-        layers: &layers,
+        around: Around::Layers(&layers),
         missing: 0,
         fragment_missing: false,
     };
     pairing.advance(time, &mut |transaction| list.push(got(transaction)));
-    let arrival =
+    let mut arrival =
         READER.with_borrow_mut(|reader| reader.read(&envelope, &sent.bytes(), &Everything));
-    pairing.push(arrival.unwrap(), &mut |transaction| {
+    pairing.push(arrival.as_mut().unwrap(), &mut |transaction| {
         list.push(got(transaction))
     });
 }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::frame::{Layers, Transport};
+use crate::frame::{Around, Layers, Transport};
 use crate::message::{Envelope, Question};
 use crate::stats::HiddenBehind;
 use crate::time::Timestamp;
@@ -66,7 +66,7 @@ impl Play {
             dst_port: ends[1].1,
             transport: Transport::Udp,
             ip_id: Some(ms as u16),
-            layers: &Layers::default(),
+            around: Around::Layers(&Layers::default()),
             missing: 0,
             fragment_missing: false,
         };
@@ -75,12 +75,12 @@ impl Play {
             reader,
             roles,
         } = self;
-        let arrival = reader.read(&envelope, &bytes, &Everything).unwrap();
+        let mut arrival = reader.read(&envelope, &bytes, &Everything).unwrap();
         let mut give = |transaction: &crate::transaction::Transaction<'_>| {
             roles.push((transaction.client.to_string(), transaction.role));
         };
         pairing.advance(time, &mut give);
-        pairing.push(arrival, &mut give);
+        pairing.push(&mut arrival, &mut give);
     }
 
     fn end(mut self) -> (Vec<(String, Role)>, Pairing) {
