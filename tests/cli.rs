@@ -33,6 +33,8 @@ mod link_types;
 mod messages;
 #[path = "cli/navigator.rs"]
 mod navigator;
+#[path = "cli/one_rule.rs"]
+mod one_rule;
 #[path = "cli/risk.rs"]
 mod risk;
 #[path = "cli/roles.rs"]

@@ -63,24 +63,6 @@ fn expected(rule: &str) -> Vec<Value> {
 }
 
 #[test]
-fn the_ngrok_rule_gives_the_same_rows_from_every_schema() {
-    let mut native = rows(&["--rule", "Ngrok Reverse Proxy on Network"]);
-    assert_eq!(native.len(), 58);
-    for (schema, name) in [
-        ("tags", "Ngrok names with tags"),
-        ("rba", "Ngrok names with rba"),
-        ("findings", "Ngrok names with findings"),
-    ] {
-        let file = path(&format!("tests/splunk/ngrok-{schema}.yml"));
-        for row in &mut native {
-            row["rule"] = Value::from(name);
-        }
-        let theirs = rows(&["--rules", &file, "--no-embedded"]);
-        assert_eq!(theirs, native, "{schema}");
-    }
-}
-
-#[test]
 fn its_later_form_needs_only_the_other_file() {
     let theirs = rows(&[
         "--rules",

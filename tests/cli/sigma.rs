@@ -25,37 +25,6 @@ fn rules_of_every_public_kind_are_taken() {
     assert_eq!(*total, "17 rules, no mistakes");
 }
 
-/// The rows without what says whose they are.
-fn rows(rule: &[&str], name: &str, of: &str) -> Vec<Value> {
-    let capture = capture(of);
-    let arguments = [&[capture.as_str()], rule, &["--rule", name]].concat();
-    let mut rows = json(&arguments);
-    assert!(!rows.is_empty(), "{name} gives no row of {of}");
-    for row in &mut rows {
-        let row = row.as_object_mut().unwrap();
-        assert_eq!(row.remove("rule").unwrap(), name);
-        // It is of the rule's name, too.
-        row.remove("event_id").unwrap();
-    }
-    rows
-}
-
-#[test]
-fn a_correlation_gives_the_rows_of_the_rule_that_is_written_for_them() {
-    let sigma = path("ngrok.yml");
-    for of in ["ngrok.pcap", "tcp.pcap", "vlan.pcap", "span-twice.pcap"] {
-        for window in ["none", "1h"] {
-            let native = rows(&["--window", window], "Ngrok Reverse Proxy on Network", of);
-            let correlated = rows(
-                &["--rules", &sigma, "--window", window],
-                "Ngrok as Sigma Has It",
-                of,
-            );
-            assert_eq!(native, correlated, "{of} {window}");
-        }
-    }
-}
-
 #[test]
 fn rules_that_a_correlation_looks_at_make_no_rows_of_their_own() {
     let capture = capture("ngrok.pcap");
