@@ -211,7 +211,8 @@ impl Interest for Asking {
 /// Events on their way to the matcher.
 #[derive(Debug, Default)]
 struct EventBatch {
-    events: Vec<Event>,
+    /// Each with the time at which its transaction was over.
+    events: Vec<(Timestamp, Event)>,
     /// Addresses that were seen to answer for the first time.
     resolvers: Vec<IpAddr>,
     /// What was seen of encrypted DNS.

@@ -157,6 +157,8 @@ pub struct Transaction<'a> {
     pub query: Option<Side<'a>>,
     /// The response.
     pub response: Option<Side<'a>>,
+    /// When it was over: with its response, or when nothing more was waited for, whenever that was noticed.
+    pub over: Timestamp,
     /// How often the query was repeated before now.
     pub retransmitted: u32,
     /// The response came after the transaction was given up.
@@ -434,6 +436,7 @@ impl Pairing {
                             ..slot.transaction(
                                 &query.key,
                                 self.hosts.role_by_lookup(&query, slot.question),
+                                now,
                             )
                         });
                         slot.events = slot.events.saturating_add(1);
@@ -468,8 +471,11 @@ impl Pairing {
                             retransmitted: 0,
                             is_late,
                             is_differing: !is_late,
-                            ..slot
-                                .transaction(&response.key, self.hosts.role(response.key.client.0))
+                            ..slot.transaction(
+                                &response.key,
+                                self.hosts.role(response.key.client.0),
+                                now,
+                            )
                         });
                         slot.events = slot.events.saturating_add(1);
                     }
@@ -517,7 +523,11 @@ impl Pairing {
                     query: Some(query.side()),
                     response: Some(response.side()),
                     is_response_first: true,
-                    ..slot.transaction(&query.key, self.hosts.role_by_lookup(query, slot.question))
+                    ..slot.transaction(
+                        &query.key,
+                        self.hosts.role_by_lookup(query, slot.question),
+                        arrival.time(),
+                    )
                 });
                 slot.events = slot.events.saturating_add(1);
             }
@@ -575,7 +585,7 @@ impl Pairing {
                     response,
                     multicast: Some(multicast),
                     occurrence: u32::from(occurrence),
-                    ..kept.key.transaction(Role::Client)
+                    ..kept.key.transaction(Role::Client, arrival.time())
                 });
             }
             _ => self.not_looked_into += 1,
@@ -725,7 +735,7 @@ impl Pairing {
                     .truncated
                     .asks_again(slot.question, wanted, self.limits.timeout),
             is_id_mismatch: wanted.is_id_mismatch,
-            ..slot.transaction(&wanted.key, role)
+            ..slot.transaction(&wanted.key, role, slot.due(&self.waits).min(self.now))
         });
     }
 }

@@ -45,6 +45,8 @@ mod rules_test;
 mod sigma;
 #[path = "cli/visible.rs"]
 mod visible;
+#[path = "cli/windows.rs"]
+mod windows;
 
 mod common;
 #[path = "common/pcap.rs"]
@@ -444,37 +446,6 @@ fn a_number_of_packets_is_enough() {
     assert!(
         stderr(&both).contains("40 packets received"),
         "of all files together"
-    );
-}
-
-#[test]
-fn windows() {
-    let path = capture("ngrok.pcap");
-    let windows = |window: &str| {
-        let rows = json(&[&path, "--name", "tunnel.ngrok.com", "--window", window]);
-        (values(&rows, "window"), values(&rows, "count"))
-    };
-    assert_eq!(
-        windows("none"),
-        (vec!["null".to_owned()], vec!["3".to_owned()])
-    );
-    // Queries at 14:10:35.215932, 14:10:41.291737 and 14:10:48.754763 (tshark).
-    let interval = |from: &str, to: &str| {
-        format!("2026-11-24T14:10:{from}.000000Z/2026-11-24T14:10:{to}.000000Z")
-    };
-    assert_eq!(
-        windows("10s"),
-        (
-            vec![interval("30", "40"), interval("40", "50")],
-            vec!["1".to_owned(), "2".to_owned()]
-        )
-    );
-    assert_eq!(
-        windows("1h"),
-        (
-            vec!["2026-11-24T14:00:00.000000Z/2026-11-24T15:00:00.000000Z".to_owned()],
-            vec!["3".to_owned()]
-        )
     );
 }
 

@@ -86,9 +86,14 @@ impl Decoding {
 }
 
 /// The event of a transaction.
-fn make(maker: &Maker, made: &mut u64, transaction: &Transaction<'_>, events: &mut Vec<Event>) {
+fn make(
+    maker: &Maker,
+    made: &mut u64,
+    transaction: &Transaction<'_>,
+    events: &mut Vec<(Timestamp, Event)>,
+) {
     if let Some(event) = maker.event(transaction) {
         *made += 1;
-        events.push(event);
+        events.push((transaction.over, event));
     }
 }

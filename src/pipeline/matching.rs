@@ -97,7 +97,10 @@ impl Matching {
                 });
             }
         }
-        for event in &batch.events {
+        let before = self.aggregator.stats.rows;
+        for (over, event) in &batch.events {
+            // What is late does not depend on how events come together.
+            self.advance(*over);
             if self.span.holds(event.time) {
                 self.tell_expired(event.time);
                 self.event(event);
@@ -109,16 +112,7 @@ impl Matching {
             }
         }
         self.tell_expired(batch.now);
-        let before = self.aggregator.stats.rows;
-        let mut rows = RowsOut {
-            scorer: &mut self.scorer,
-            writers: &mut self.writers,
-            failed: &mut self.failed,
-        };
-        let sources = &self.sources;
-        self.aggregator
-            .advance(batch.now, &mut |row| rows.take(&row, sources));
-        rows.close();
+        self.advance(batch.now);
         if show {
             (self.show)(&rows_table(&self.aggregator.so_far(), self.table));
         }
@@ -128,6 +122,19 @@ impl Matching {
             self.flush();
         }
         self.failed.is_none()
+    }
+
+    /// Closes the windows whose time is over.
+    fn advance(&mut self, now: Timestamp) {
+        let mut rows = RowsOut {
+            scorer: &mut self.scorer,
+            writers: &mut self.writers,
+            failed: &mut self.failed,
+        };
+        let sources = &self.sources;
+        self.aggregator
+            .advance(now, &mut |row| rows.take(&row, sources));
+        rows.close();
     }
 
     /// How many packets were received, as far as is known here.

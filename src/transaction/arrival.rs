@@ -307,7 +307,7 @@ impl Key {
     }
 
     /// The transaction without its messages.
-    pub(super) fn transaction(&self, role: Role) -> Transaction<'static> {
+    pub(super) fn transaction(&self, role: Role, over: Timestamp) -> Transaction<'static> {
         Transaction {
             client: self.client.0,
             client_port: self.client.1,
@@ -317,6 +317,7 @@ impl Key {
             id: self.id,
             query: None,
             response: None,
+            over,
             retransmitted: 0,
             is_late: false,
             is_differing: false,

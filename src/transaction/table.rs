@@ -197,11 +197,16 @@ impl Slot {
     }
 
     /// The transaction of a key, without its messages, and with what this slot knows.
-    pub(super) fn transaction(&self, key: &Key, role: Role) -> Transaction<'static> {
+    pub(super) fn transaction(
+        &self,
+        key: &Key,
+        role: Role,
+        over: Timestamp,
+    ) -> Transaction<'static> {
         Transaction {
             retransmitted: u32::from(self.retransmitted),
             occurrence: u32::from(self.events),
-            ..key.transaction(role)
+            ..key.transaction(role, over)
         }
     }
 
@@ -218,6 +223,15 @@ impl Slot {
             State::ResponseOnly => waits.response_first,
             State::Multicast => waits.copy,
         }
+    }
+
+    /// When it is swept away, if nothing more comes.
+    pub(super) fn due(&self, waits: &Waits) -> Timestamp {
+        self.latest.after(if self.is_short() {
+            waits.short_swept
+        } else {
+            waits.long_swept
+        })
     }
 
     fn is_short(&self) -> bool {

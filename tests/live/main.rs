@@ -35,3 +35,4 @@ mod permission;
 mod roles;
 mod table;
 mod two_interfaces;
+mod windows;

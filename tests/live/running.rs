@@ -108,6 +108,11 @@ impl Running {
         )
     }
 
+    /// Whether standard output holds the words by now.
+    pub(crate) fn has_out(&self, words: &str) -> bool {
+        self.out.text.lock().unwrap().0.contains(words)
+    }
+
     fn wait(&self, pipe: &str, heard: &Heard, enough: impl Fn(&str) -> bool, what: &str) -> String {
         let (text, is_enough) = heard.wait(PATIENCE, |text, _| enough(text));
         assert!(
