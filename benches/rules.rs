@@ -12,7 +12,8 @@
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use dnsterrier::rule::{Asked, Rule, Rules, native};
+use dnsterrier::message::{Header, Question};
+use dnsterrier::rule::{Rule, Rules, native};
 
 #[global_allocator]
 static ALLOCATOR: divan::AllocProfiler = divan::AllocProfiler::system();
@@ -63,41 +64,65 @@ fn hunt(names: usize) -> Rules {
     Rules::new(vec![Rule::hunt(&names).unwrap()]).unwrap()
 }
 
-/// Names as hosts ask for them, none of which any rule wants.
-fn names() -> Vec<String> {
+/// Queries for names as hosts ask for them, none of which any rule wants.
+fn queries() -> Vec<Vec<u8>> {
     let mut numbers = Numbers(2);
-    (0..10_000)
-        .map(|_| match numbers.below(4) {
-            0 => format!("www.site{}.com", numbers.below(100_000)),
-            1 => format!(
-                "e{}.cdn.provider{}.net",
-                numbers.below(1_000),
-                numbers.below(50)
-            ),
-            2 => format!(
-                "{}.{}.168.192.in-addr.arpa",
-                numbers.below(256),
-                numbers.below(256)
-            ),
-            _ => format!("host{}.corp.example", numbers.below(5_000)),
-        })
-        .collect()
+    let name = |numbers: &mut Numbers| match numbers.below(4) {
+        0 => format!("www.site{}.com", numbers.below(100_000)),
+        1 => format!(
+            "e{}.cdn.provider{}.net",
+            numbers.below(1_000),
+            numbers.below(50)
+        ),
+        2 => format!(
+            "{}.{}.168.192.in-addr.arpa",
+            numbers.below(256),
+            numbers.below(256)
+        ),
+        _ => format!("host{}.corp.example", numbers.below(5_000)),
+    };
+    (0..10_000).map(|_| query(&name(&mut numbers))).collect()
 }
 
+/// A query for an A record.
+fn query(name: &str) -> Vec<u8> {
+    let mut message = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in name.split('.') {
+        message.push(u8::try_from(label.len()).unwrap());
+        message.extend(label.as_bytes());
+    }
+    message.extend([0, 0, 1, 0, 1]);
+    message
+}
+
+/// The question is read and looked at where it lies, as it is done with each message.
 fn look(bencher: Bencher<'_, '_>, rules: &Rules) {
-    let names = names();
+    let queries = queries();
+    let mut question = Question::default();
     bencher
-        .counter(ItemsCount::new(names.len()))
+        .counter(ItemsCount::new(queries.len()))
         .bench_local(|| {
-            names
-                .iter()
-                .filter(|name| {
-                    rules.wants(&Asked {
-                        name: name.as_bytes(),
-                        record_type: 1,
-                    })
-                })
-                .count()
+            let wanted = queries.iter().filter(|query| {
+                question.read(query, &Header::read(query).unwrap());
+                rules.wants_question(&mut question)
+            });
+            wanted.count()
+        });
+}
+
+/// What it costs to read the questions alone: a part of each of the next two.
+#[divan::bench]
+fn questions_are_read(bencher: Bencher<'_, '_>) {
+    let queries = queries();
+    let mut question = Question::default();
+    bencher
+        .counter(ItemsCount::new(queries.len()))
+        .bench_local(|| {
+            let plain = queries.iter().filter(|query| {
+                question.read(query, &Header::read(query).unwrap());
+                question.wire().is_some()
+            });
+            plain.count()
         });
 }
 

@@ -18,7 +18,7 @@ use serde::Serialize;
 use crate::frame::{Around, Transport};
 use crate::time::Timestamp;
 pub use mnemonic::record_type as record_type_name;
-pub use question::{Question, Tail};
+pub use question::Question;
 
 /// The length of the header in bytes (RFC 1035, 4.1.1).
 pub const HEADER_LEN: usize = 12;

@@ -31,7 +31,7 @@ use crate::event::{Event, Maker};
 use crate::frame::Ports;
 use crate::message::Question;
 use crate::risk::Scorer;
-use crate::rule::{Asked, Filters, Rules};
+use crate::rule::{Filters, Rules};
 use crate::sink::{SinkError, TableOptions, Writer};
 use crate::stats::Stats;
 use crate::time::Timestamp;
@@ -195,16 +195,7 @@ struct Asking {
 
 impl Interest for Asking {
     fn wants(&self, question: &mut Question) -> bool {
-        if self.everything {
-            return true;
-        }
-        let may_want = |tail| self.rules.may_want(tail);
-        let (record_type, _) = question.type_and_class();
-        question.tail().is_none_or(may_want)
-            && self.rules.wants(&Asked {
-                name: question.name_or_unknown(),
-                record_type,
-            })
+        self.everything || self.rules.wants_question(question)
     }
 }
 

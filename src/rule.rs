@@ -38,7 +38,7 @@ pub use trial::Trial;
 pub use write::write;
 
 use crate::event::{Event, Field};
-use crate::message::Tail;
+use crate::message::Question;
 use column::default_columns;
 use condition::Whole;
 use index::Index;
@@ -457,11 +457,18 @@ impl Rules {
             .filter(|(_, rule)| rule.enabled)
     }
 
-    /// Whether an event whose name ends like this can match any rule that runs. Never false where it can: a first look,
-    /// before the name is written out for [`wants`](Self::wants).
+    /// Whether an event with this question can match any rule that runs, as [`wants`](Self::wants) has it: a look in place,
+    /// before which the name is not written out.
     #[must_use]
-    pub fn may_want(&self, tail: Tail) -> bool {
-        self.needs_everything() || !self.asking.is_empty() || self.index.may_want(tail)
+    pub fn wants_question(&self, question: &mut Question) -> bool {
+        let may_want =
+            |wire| self.needs_everything() || !self.asking.is_empty() || self.index.may_want(wire);
+        let (record_type, _) = question.type_and_class();
+        question.wire().is_none_or(may_want)
+            && self.wants(&Asked {
+                name: question.name_or_unknown(),
+                record_type,
+            })
     }
 
     /// Whether an event with this among its questions can match any rule that runs: never false where it does, seldom true

@@ -1,7 +1,7 @@
 //! The first question of a message, read in place: what every message pays for, so as little as can be.
 //!
 //! A name as nearly all are, not compressed and of characters that need no escape, stays in its wire form: folded, it tells
-//! which name it is, and its last bytes tell whether a rule can want it. Only a name that may be wanted is written out.
+//! which name it is, and whether a rule can want it. Only a name that may be wanted is written out.
 
 use super::name::{Spelling, WIRE_MAX, read_name};
 use super::{HEADER_LEN, Header};
@@ -42,32 +42,6 @@ impl Default for Question {
             record_type: 0,
             class: 0,
             present: false,
-        }
-    }
-}
-
-/// The end of a name in wire form and lower case, without the root's empty label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tail {
-    /// The last eight bytes as a number, the last one lowest; of a shorter name with zeros before them.
-    pub bytes: u64,
-    /// How many bytes the name has, with the length of its first label.
-    pub wire_len: usize,
-}
-
-impl Tail {
-    /// The end of bytes in wire form.
-    #[must_use]
-    pub fn of(wire: &[u8]) -> Self {
-        let bytes = match wire.last_chunk::<8>() {
-            Some(last) => u64::from_be_bytes(*last),
-            None => wire
-                .iter()
-                .fold(0, |tail, byte| tail << 8 | u64::from(*byte)),
-        };
-        Self {
-            bytes,
-            wire_len: wire.len(),
         }
     }
 }
@@ -222,10 +196,11 @@ impl Question {
         }
     }
 
-    /// The name's end; `None` where there is no whole question or its name needs escapes or is the root.
+    /// The name in wire form and lower case, without the root's empty label; `None` where there is no whole question or its
+    /// name needs escapes or is the root.
     #[must_use]
-    pub fn tail(&self) -> Option<Tail> {
-        (self.wire_len > 0).then(|| Tail::of(self.name_bytes()))
+    pub fn wire(&self) -> Option<&[u8]> {
+        (self.wire_len > 0).then(|| self.name_bytes())
     }
 
     /// Whether there is a whole question.
@@ -316,23 +291,16 @@ mod tests {
         for form in &forms {
             read(&mut question, form);
             assert_eq!(question.name_bytes(), b"\x03www\x05ngrok\x02io");
-            assert_eq!(
-                question.tail(),
-                Some(Tail {
-                    bytes: u64::from_be_bytes(*b"ngrok\x02io"),
-                    wire_len: 13
-                })
-            );
+            assert_eq!(question.wire(), Some(&b"\x03www\x05ngrok\x02io"[..]));
             assert_eq!(question.name(), b"www.ngrok.io");
             assert_eq!(question.type_and_class(), (1, 1));
         }
         read(&mut question, &message(b"\x02io\0\0\x01\0\x01"));
-        let tail = question.tail().unwrap();
-        assert_eq!((tail.bytes, tail.wire_len), (0x02_69_6F, 3));
+        assert_eq!(question.wire(), Some(&b"\x02io"[..]));
         for odd in [&b"\0\0\x01\0\x01"[..], b"\x03a.b\0\0\x01\0\x01"] {
             read(&mut question, &message(odd));
             assert!(question.is_present());
-            assert_eq!(question.tail(), None);
+            assert_eq!(question.wire(), None);
             assert!(!question.name_bytes().is_empty());
         }
     }
