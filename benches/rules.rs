@@ -1,19 +1,19 @@
-//! What rules cost: the look at a question that nobody wants, and the match of an event, for one rule and for many.
+//! What rules cost: the look at a question that nobody wants, and the match of an event that one of them wants, for one rule
+//! and for many.
 //!
-//! `cargo bench --bench rules`. Throughput is in questions, or events, a second. The memory of a million names is printed
-//! first.
+//! `cargo bench --bench rules`. Throughput is in questions, or events, a second; memory is beside the reading of a million names.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stdout,
-    reason = "a benchmark may fail"
-)]
+#![allow(clippy::unwrap_used, reason = "a benchmark may fail")]
+
+use std::net::Ipv4Addr;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
+use dnsterrier::event::{Event, Outcome, Role, Seen};
+use dnsterrier::frame::Transport;
 use dnsterrier::message::{Header, Question};
 use dnsterrier::rule::{Rule, Rules, native};
+use dnsterrier::time::Timestamp;
 
 #[global_allocator]
 static ALLOCATOR: divan::AllocProfiler = divan::AllocProfiler::system();
@@ -41,10 +41,8 @@ impl Numbers {
 
 /// Rules in the mixture that public collections have: most name domains, some a part of the name, few its shape.
 fn rules(count: usize) -> Rules {
-    let mut numbers = Numbers(1);
-    let text: Vec<String> = (0..count)
-        .map(|number| {
-            let place = numbers.below(1_000_000);
+    let text: Vec<String> = places(count)
+        .map(|(number, place)| {
             let looks_for = match number % 50 {
                 17 => format!("where: {{ query: '*tunnel{place}*' }}"),
                 33 => format!("where: {{ query: 'c{place}-*' }}"),
@@ -56,12 +54,29 @@ fn rules(count: usize) -> Rules {
     Rules::new(native::read_text("bench.yaml", &text.join("---\n")).unwrap()).unwrap()
 }
 
+/// So many rules' numbers, each with one that is in its names.
+fn places(count: usize) -> impl Iterator<Item = (usize, u64)> {
+    let mut numbers = Numbers(1);
+    (0..count).map(move |number| (number, numbers.below(1_000_000)))
+}
+
+/// A name that one of them wants.
+fn wanted((number, place): (usize, u64)) -> String {
+    match number % 50 {
+        17 => format!("x-tunnel{place}.site.com"),
+        33 => format!("c{place}-4.site.com"),
+        _ => format!("www.s{place}.example"),
+    }
+}
+
 /// A hunt for so many names.
 fn hunt(names: usize) -> Rules {
-    let names: Vec<String> = (0..names)
-        .map(|number| format!("d{number}.dyn{}.example", number % 997))
-        .collect();
+    let names: Vec<String> = hunted(names).collect();
     Rules::new(vec![Rule::hunt(&names).unwrap()]).unwrap()
+}
+
+fn hunted(names: usize) -> impl Iterator<Item = String> {
+    (0..names).map(|number| format!("d{number}.dyn{}.example", number % 997))
 }
 
 /// Queries for names as hosts ask for them, none of which any rule wants.
@@ -136,6 +151,83 @@ fn unwanted_with_rules(bencher: Bencher<'_, '_>, count: usize) {
 #[divan::bench(args = [1, 1_000_000])]
 fn unwanted_with_names(bencher: Bencher<'_, '_>, count: usize) {
     look(bencher, &hunt(count));
+}
+
+/// All rules are held against an event that one of them matches.
+fn match_events(bencher: Bencher<'_, '_>, rules: &Rules, names: impl Iterator<Item = String>) {
+    let names: Vec<String> = names.collect();
+    let events: Vec<Event> = names.iter().cycle().take(1_000).map(event).collect();
+    bencher
+        .counter(ItemsCount::new(events.len()))
+        .bench_local(|| {
+            let mut hits = 0;
+            for event in &events {
+                rules.matches(event, &mut |_, _| hits += 1);
+            }
+            assert!(hits >= events.len());
+            hits
+        });
+}
+
+#[divan::bench(args = [1, 100, 1_000])]
+fn matched_with_rules(bencher: Bencher<'_, '_>, count: usize) {
+    match_events(bencher, &rules(count), places(count).map(wanted));
+}
+
+/// The same with one rule that has a list of names.
+#[divan::bench(args = [1, 1_000_000])]
+fn matched_with_names(bencher: Bencher<'_, '_>, count: usize) {
+    let below = hunted(count).step_by(count.div_ceil(1_000));
+    match_events(
+        bencher,
+        &hunt(count),
+        below.map(|name| format!("www.{name}")),
+    );
+}
+
+/// A lookup of that name, answered.
+fn event(query: &String) -> Event {
+    Event {
+        time: Timestamp::default(),
+        sensor: "sensor".into(),
+        source: "eth0".into(),
+        zone: None,
+        seen: Seen::Both,
+        src: Ipv4Addr::new(192, 0, 2, 10).into(),
+        src_port: 40_000,
+        src_mac: None,
+        dest: Ipv4Addr::new(192, 0, 2, 53).into(),
+        dest_port: 53,
+        dest_mac: None,
+        src_asset: None,
+        dest_asset: None,
+        transport: Transport::Udp,
+        transaction_id: 1,
+        opcode: "QUERY".into(),
+        header_flags: 0x8180,
+        query: query.clone(),
+        query_spelled: query.clone(),
+        other_questions: Vec::new(),
+        record_type: "A".into(),
+        query_class: "IN".into(),
+        query_count: 1,
+        answer_count: 0,
+        authority_answer_count: 0,
+        additional_answer_count: 0,
+        reply_code: Some(0),
+        answers: Vec::new(),
+        duration: None,
+        edns: None,
+        edns_options: Vec::new(),
+        outcome: Outcome::Resolved,
+        anomalies: Vec::new(),
+        src_role: Role::Client,
+        vlan: Vec::new(),
+        tunnel: Vec::new(),
+        packet: 1,
+        response_packet: Some(2),
+        event_id: [0; 16],
+    }
 }
 
 /// How a list of a million names is taken in, with the memory that it holds then.
