@@ -94,15 +94,9 @@ fn text(command: RulesCommand) -> Result<String, Error> {
             ))
         }
         RulesCommand::Import { paths } => {
-            let rules = read(&paths)?;
-            if let Some(rule) = rules.iter().find(|rule| rule.sigma.is_some()) {
-                return Err(Error::Usage(format!(
-                    "'{}' is one of Sigma's, and says what our own form cannot; --rules takes it as it is",
-                    rule.name
-                )));
-            }
-            let documents: Vec<String> = rules.iter().map(imported).collect();
-            Ok(documents.join("---\n"))
+            let documents: Result<Vec<String>, Error> =
+                read(&paths)?.iter().map(imported).collect();
+            Ok(documents?.join("---\n"))
         }
     }
 }
@@ -118,13 +112,25 @@ fn read_path(path: &std::path::Path) -> Result<Vec<Rule>, Vec<Mistake>> {
 }
 
 /// A rule as YAML, with what should be known of it in comments before it.
-fn imported(rule: &Rule) -> String {
+fn imported(rule: &Rule) -> Result<String, Error> {
+    let refused = |why: &str| {
+        Error::Usage(format!(
+            "{}: '{}' cannot be said in our own form: {why}; --rules takes it as it is",
+            rule.origin, rule.name
+        ))
+    };
+    let text = rule::write(rule).map_err(refused)?;
+    // What others may ask for of a name, though no name has it, is a mistake in our own rules.
+    if let Err(mistakes) = native::read_text("it", &text) {
+        let why = mistakes.first().map(|mistake| mistake.message.as_str());
+        return Err(refused(why.unwrap_or("it does not read back")));
+    }
     let notes = rule.notes.iter().map(|note| {
         let message = note.message.replace(char::is_control, " ");
         format!("# line {}: {message}\n", note.line)
     });
     let notes: String = notes.collect();
-    format!("{notes}{}", rule::write(rule))
+    Ok(format!("{notes}{text}"))
 }
 
 /// A noun as its number has it.

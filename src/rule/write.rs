@@ -11,11 +11,18 @@ const NOWHERE: yaml::Place = (0, 0);
 
 /// The rule as a document of the project's own form.
 ///
-/// Not for rules of Sigma's, which ask for what this form has no words for (parts of a moment, case). Where the rule came
-/// from, its text, its tests and its notes are not in it. A condition that nothing or everything meets is written
-/// as one that asks whether there is a `query`, which every event has.
-#[must_use]
-pub fn write(rule: &Rule) -> String {
+/// Where the rule came from, its text, its tests and its notes are not in it. A condition that nothing or everything meets is
+/// written as one that asks whether there is a `query`, which every event has.
+///
+/// # Errors
+/// What a rule of Sigma's asks for that this form has no words for.
+pub fn write(rule: &Rule) -> Result<String, &'static str> {
+    if rule.correlation().is_some() {
+        return Err("it looks at what other rules found");
+    }
+    if let Some(unsaid) = condition::unsaid(&rule.condition) {
+        return Err(unsaid);
+    }
     let mut entries = vec![("name", text(&rule.name))];
     let mut add = |key: &'static str, node: Option<Node>| {
         entries.extend(node.map(|node| (key, node)));
@@ -46,7 +53,7 @@ pub fn write(rule: &Rule) -> String {
     add("risk", rule.risk.as_ref().map(risk));
     add("throttle", rule.throttle.as_ref().map(throttle));
     add("attack", several(&rule.attack));
-    yaml::write(&mapping(entries))
+    Ok(yaml::write(&mapping(entries)))
 }
 
 fn text(text: &str) -> Node {

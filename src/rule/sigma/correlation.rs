@@ -322,17 +322,26 @@ impl Translator<'_> {
     }
 }
 
-/// The columns of a correlation's rows: those of any rule without its own, and the values that were counted.
+/// The columns of a correlation's rows: those of any rule without its own, and what was computed over the hits of a row, or,
+/// where rows cannot compute it, of what.
 pub(super) fn columns(measure: &Measure, by: &[Field]) -> Vec<Column> {
     let mut columns = default_columns(by);
-    if let Measure::Distinct(fields) = measure {
-        for &field in fields.iter().filter(|field| !by.contains(field)) {
-            if !columns.iter().any(|column| column.name == field.name()) {
-                columns.push(Column {
-                    name: field.name().to_owned(),
-                    function: Function::Values(field),
-                });
-            }
+    let values = |field: &Field| (field.name(), Function::Values(*field));
+    let further = match measure {
+        Measure::Count | Measure::Together(_) | Measure::Ordered(_) => Vec::new(),
+        Measure::Distinct(fields) => fields.iter().map(values).collect(),
+        Measure::Sum(field) => vec![("value", Function::Sum(*field))],
+        Measure::Average(field) => vec![("value", Function::Avg(*field))],
+        Measure::Percentile(field, _) => vec![values(field)],
+    };
+    for (name, function) in further {
+        let is_there = by.iter().any(|field| field.name() == name)
+            || columns.iter().any(|column| column.name == name);
+        if !is_there {
+            columns.push(Column {
+                name: name.to_owned(),
+                function,
+            });
         }
     }
     columns

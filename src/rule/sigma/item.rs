@@ -338,14 +338,7 @@ impl Translator<'_> {
                     self.mistake(place, "an empty regular expression; expected one");
                     return;
                 }
-                let built = RegexBuilder::new(&text)
-                    .case_insensitive(ignore_case)
-                    .multi_line(multiline)
-                    .dot_matches_new_line(dot_all)
-                    .size_limit(EXPRESSION_BYTES)
-                    .dfa_size_limit(EXPRESSION_BYTES)
-                    .build();
-                match built {
+                match expression(&text, ignore_case, multiline, dot_all) {
                     Ok(expression) => any.expressions.push(expression),
                     Err(error) => self.mistake(place, format!("'{}' is no regular expression: {}; expected one without look-around and back-references, which takes linear time", clip(&text), why_no_expression(&error))),
                 }
@@ -528,13 +521,7 @@ impl Translator<'_> {
     }
 
     fn whole(&mut self, expression: &str, place: Place, cased: bool, any: &mut Alternatives) {
-        let built = RegexBuilder::new(expression)
-            .case_insensitive(!cased)
-            .dot_matches_new_line(true)
-            .size_limit(EXPRESSION_BYTES)
-            .dfa_size_limit(EXPRESSION_BYTES)
-            .build();
-        match built {
+        match self::expression(expression, !cased, false, true) {
             Ok(expression) => any.expressions.push(expression),
             Err(error) => self.mistake(
                 place,
@@ -545,6 +532,33 @@ impl Translator<'_> {
             ),
         }
     }
+}
+
+/// An expression that says itself what it asks otherwise than one of our own, in which case does not count and `.` is any
+/// character.
+fn expression(
+    text: &str,
+    ignore_case: bool,
+    multiline: bool,
+    dot_all: bool,
+) -> Result<Regex, regex::Error> {
+    let on = if multiline { "m" } else { "" };
+    let off = match (ignore_case, dot_all) {
+        (true, true) => "",
+        (false, true) => "-i",
+        (true, false) => "-s",
+        (false, false) => "-is",
+    };
+    let text = match (on, off) {
+        ("", "") => text.to_owned(),
+        _ => format!("(?{on}{off}){text}"),
+    };
+    RegexBuilder::new(&text)
+        .case_insensitive(true)
+        .dot_matches_new_line(true)
+        .size_limit(EXPRESSION_BYTES)
+        .dfa_size_limit(EXPRESSION_BYTES)
+        .build()
 }
 
 /// The values with their places in the file; the whole item's where they are not known one by one.

@@ -1005,6 +1005,23 @@ fn number_of(name: &str) -> usize {
     name.trim_start_matches('r').parse().unwrap()
 }
 
+/// Those of the rules that our own form has words for, in its words.
+fn written(ours: &Rules) -> Rules {
+    let texts: Vec<String> = ours
+        .list()
+        .iter()
+        .filter_map(|rule| crate::rule::write(rule).ok())
+        .filter(|text| native::read_text("written.yaml", text).is_ok())
+        .collect();
+    assert!(
+        texts.len() > 150,
+        "{} of {}",
+        texts.len(),
+        ours.list().len()
+    );
+    Rules::new(native::read_text("written.yaml", &texts.join("---\n")).unwrap()).unwrap()
+}
+
 /// Ten thousand events, every modifier: a second engine says the same of each.
 #[test]
 fn our_engine_agrees_with_another() {
@@ -1019,6 +1036,7 @@ fn our_engine_agrees_with_another() {
     assert!(collection.errors.is_empty(), "{:?}", collection.errors);
     let mut theirs = Engine::new();
     theirs.add_collection(&collection).unwrap();
+    let written = written(&ours);
     let mut matched = BTreeMap::<String, usize>::new();
     for number in 0..10_000 {
         let event = any_event(&mut dice, number);
@@ -1031,6 +1049,13 @@ fn our_engine_agrees_with_another() {
             .collect();
         own.sort();
         other.sort();
+        let mut of_ours = names(&written, &event);
+        of_ours.sort();
+        let comparable: Vec<&String> = own
+            .iter()
+            .filter(|name| written.list().iter().any(|rule| rule.name == **name))
+            .collect();
+        assert_eq!(of_ours.iter().collect::<Vec<_>>(), comparable, "{json:#}");
         if own != other {
             let differing: Vec<&String> = own
                 .iter()

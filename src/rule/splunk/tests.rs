@@ -527,7 +527,7 @@ fn depth_is_bounded_and_the_deepest_can_be_written() {
         format!("| tstats count from datamodel=Network_Resolution where {asked} by DNS.src")
     };
     let deepest = read(&nested(4)).unwrap();
-    let written = crate::rule::write(&deepest);
+    let written = crate::rule::write(&deepest).unwrap();
     assert!(native::read_text("f.yaml", &written).is_ok(), "{written}");
     for depth in [10, 1_000, 20_000] {
         let mistakes = read(&nested(depth)).unwrap_err();
@@ -595,7 +595,7 @@ proptest! {
         ] {
             if let Ok(rules) = native::read_text("f.yml", &text) {
                 for rule in rules {
-                    let written = crate::rule::write(&rule);
+                    let written = crate::rule::write(&rule).unwrap();
                     let read = native::read_text("f.yaml", &written);
                     prop_assert!(read.is_ok(), "{:?}\n{}", read, written);
                 }

@@ -7,6 +7,22 @@ use crate::rule::yaml::{Node, Value};
 use crate::rule::{Against, Comparison, Condition, Test};
 use crate::time::Timestamp;
 
+/// What of a condition no `where` says.
+pub(super) fn unsaid(condition: &Condition) -> Option<&'static str> {
+    match condition {
+        Condition::All(parts) | Condition::Any(parts) => parts.iter().find_map(unsaid),
+        Condition::Not(part) => unsaid(part),
+        Condition::Exists(_) => None,
+        Condition::Compare(comparison) => {
+            comparison.tests.iter().find_map(|test| match test.against {
+                Against::Part(..) => Some("it asks for a part of a moment"),
+                Against::Within(_) => Some("it looks for one field's text in another"),
+                _ => None,
+            })
+        }
+    }
+}
+
 /// A mapping as `where`, `not` and the items of `and` and `or` take it.
 pub(super) fn node(condition: &Condition) -> Node {
     match condition {
@@ -141,7 +157,7 @@ fn tested(field: Field, test: &Test) -> (&'static str, Node) {
             ),
         ),
         Against::Field(other) => ("same_as", text(other.name())),
-        // Sigma's alone, whose rules are not written.
+        // Both are Sigma's alone, and come this far in no rule.
         Against::Within(within) => ("same_as", text(within.field.name())),
         Against::Part(_, number) => ("==", plain(number)),
     };

@@ -255,7 +255,7 @@ fn bare(rule: &Rule) -> String {
 proptest! {
     #[test]
     fn every_rule_reads_back(rule in rules()) {
-        let text = write(&rule);
+        let text = write(&rule).unwrap();
         match native::read_text("written.yaml", &text) {
             Ok(read) => {
                 prop_assert_eq!(read.len(), 1);
@@ -269,7 +269,7 @@ proptest! {
 #[test]
 fn the_embedded_rules_read_back() {
     for rule in crate::rule::embedded().unwrap() {
-        let read = native::read_text("written.yaml", &write(&rule)).unwrap();
+        let read = native::read_text("written.yaml", &write(&rule).unwrap()).unwrap();
         assert_eq!(bare(&read[0]), bare(&rule));
     }
 }
@@ -314,7 +314,7 @@ fn what_holds_always_or_never_is_written_as_such() {
             condition,
             ..Rule::default()
         };
-        let text = write(&rule);
+        let text = write(&rule).unwrap();
         assert!(text.contains(expected), "{text}");
     }
 }
