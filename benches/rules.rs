@@ -156,7 +156,12 @@ fn unwanted_with_names(bencher: Bencher<'_, '_>, count: usize) {
 /// All rules are held against an event that one of them matches.
 fn match_events(bencher: Bencher<'_, '_>, rules: &Rules, names: impl Iterator<Item = String>) {
     let names: Vec<String> = names.collect();
-    let events: Vec<Event> = names.iter().cycle().take(1_000).map(event).collect();
+    let events: Vec<Event> = names
+        .iter()
+        .cycle()
+        .take(1_000)
+        .map(|name| event(name))
+        .collect();
     bencher
         .counter(ItemsCount::new(events.len()))
         .bench_local(|| {
@@ -186,7 +191,7 @@ fn matched_with_names(bencher: Bencher<'_, '_>, count: usize) {
 }
 
 /// A lookup of that name, answered.
-fn event(query: &String) -> Event {
+fn event(query: &str) -> Event {
     Event {
         time: Timestamp::default(),
         sensor: "sensor".into(),
@@ -205,8 +210,8 @@ fn event(query: &String) -> Event {
         transaction_id: 1,
         opcode: "QUERY".into(),
         header_flags: 0x8180,
-        query: query.clone(),
-        query_spelled: query.clone(),
+        query: query.to_owned(),
+        query_spelled: query.to_owned(),
         other_questions: Vec::new(),
         record_type: "A".into(),
         query_class: "IN".into(),

@@ -277,6 +277,9 @@ pub enum RulesCommand {
         /// Leave the embedded rules out
         #[arg(long)]
         no_embedded: bool,
+        /// How many hits each had in the run that wrote this file with its --stats
+        #[arg(long, value_name = "FILE")]
+        stats: Option<PathBuf>,
     },
     /// Print a rule as it was read
     Show {
@@ -298,7 +301,7 @@ pub enum RulesCommand {
         #[arg(required = true, value_name = "FILE")]
         paths: Vec<PathBuf>,
     },
-    /// Print the rules that files of others become (Splunk's detections), as YAML to keep and to change
+    /// Print the rules that files of others become (Splunk's detections, Sigma's rules), as YAML to keep and to change
     Import {
         /// Rule files or folders
         #[arg(required = true, value_name = "FILE")]

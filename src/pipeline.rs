@@ -33,7 +33,7 @@ use crate::message::Question;
 use crate::risk::Scorer;
 use crate::rule::{Filters, Rules};
 use crate::sink::{SinkError, TableOptions, Writer};
-use crate::stats::Stats;
+use crate::stats::{RuleHits, Stats};
 use crate::time::Timestamp;
 use crate::transaction::{Arrival, Interest, Limits, NamedRoles, Pairing};
 use decoding::Decoding;
@@ -325,6 +325,15 @@ impl Run {
             } else {
                 "candidates"
             };
+            let speaking = rules
+                .running()
+                .filter(|(place, _)| !rules.is_silent(*place));
+            stats.rules = speaking
+                .map(|(place, rule)| RuleHits {
+                    rule: rule.name.clone(),
+                    hits: done.hits_of_rules.get(place).copied().unwrap_or(0),
+                })
+                .collect();
             stats.identities = stats.identities();
             Report {
                 stats,

@@ -2,6 +2,9 @@
 
 mod trial;
 
+use std::collections::HashMap;
+use std::path::Path;
+
 use crate::cli::RulesCommand;
 use crate::config::load_rules;
 use crate::error::Error;
@@ -27,38 +30,13 @@ fn text(command: RulesCommand) -> Result<String, Error> {
             names,
             paths,
             no_embedded,
+            stats,
         } => {
             let mut rules = load_rules(&paths, !no_embedded)?;
             if !names.is_empty() {
                 rule::select(&mut rules, &names).map_err(Error::Usage)?;
             }
-            let rules = checked(rules)?;
-            let mut text = String::new();
-            for rule in rules.list() {
-                let state = match (rule.enabled, names.is_empty()) {
-                    (true, true) => "on   by default    ",
-                    (true, false) => "on   named         ",
-                    (false, true) => "off  enabled: false",
-                    (false, false) => "off  not named     ",
-                };
-                let attack = if rule.attack.is_empty() {
-                    "-".to_owned()
-                } else {
-                    rule.attack.join(",")
-                };
-                text.push_str(&format!(
-                    "{state}  {:<44} {:<13} {:>4} {:<8}  {attack:<20} {}\n",
-                    rule.name,
-                    rule.rule_type.as_deref().unwrap_or("-"),
-                    rule.pattern_count(),
-                    noun(rule.pattern_count(), "pattern"),
-                    rule.origin
-                ));
-            }
-            if names.is_empty() && rules.list().iter().any(|rule| !rule.enabled) {
-                text.push_str("What is off runs where --rule NAME names it, and only what is named runs then.\n");
-            }
-            Ok(text)
+            list(&checked(rules)?, !names.is_empty(), stats.as_deref())
         }
         RulesCommand::Test { .. } => Ok(String::new()),
         RulesCommand::Show { name, paths } => {
@@ -99,6 +77,91 @@ fn text(command: RulesCommand) -> Result<String, Error> {
             Ok(documents?.join("---\n"))
         }
     }
+}
+
+/// The rules as a table.
+fn list(rules: &Rules, are_named: bool, stats: Option<&Path>) -> Result<String, Error> {
+    let hits = stats.map(hits_in).transpose()?;
+    let lines = rules.list().iter().map(|rule| {
+        let (state, why) = match (rule.enabled, are_named) {
+            (true, true) => ("on", "named"),
+            (true, false) => ("on", "by default"),
+            (false, true) => ("off", "not named"),
+            (false, false) => ("off", "enabled: false"),
+        };
+        let count = rule.pattern_count();
+        let mut line = vec![
+            format!("{state:<3}  {why}"),
+            rule.name.clone(),
+            rule.rule_type.as_deref().unwrap_or("-").to_owned(),
+            format!("{count:>4} {}", noun(count, "pattern")),
+        ];
+        if let Some(hits) = &hits {
+            line.push(match hits.get(&rule.name) {
+                Some(hits) => format!(
+                    "{hits:>6} {}",
+                    noun(usize::try_from(*hits).unwrap_or(0), "hit")
+                ),
+                None => format!("{:>6}", "-"),
+            });
+        }
+        let attack = rule.attack.join(",");
+        line.push(if attack.is_empty() {
+            "-".to_owned()
+        } else {
+            attack
+        });
+        line.push(rule.origin.to_string());
+        line
+    });
+    let mut text = table(&lines.collect::<Vec<_>>());
+    if !are_named && rules.list().iter().any(|rule| !rule.enabled) {
+        text.push_str(
+            "What is off runs where --rule NAME names it, and only what is named runs then.\n",
+        );
+    }
+    Ok(text)
+}
+
+/// Lines whose columns are as wide as their widest.
+fn table(lines: &[Vec<String>]) -> String {
+    let mut widths: Vec<usize> = Vec::new();
+    for line in lines {
+        widths.resize(widths.len().max(line.len()), 0);
+        for (width, cell) in widths.iter_mut().zip(line) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    for line in lines {
+        let cells = line
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"));
+        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// The hits of each rule, as `--stats` of a run wrote them.
+fn hits_in(path: &Path) -> Result<HashMap<String, u64>, Error> {
+    let refused = |reason: &dyn std::fmt::Display| {
+        Error::Usage(format!(
+            "--stats {}: {reason}; expected the file that --stats of a run wrote",
+            path.display()
+        ))
+    };
+    let bytes = std::fs::read(path).map_err(|error| refused(&error))?;
+    let stats: serde_json::Value =
+        serde_json::from_slice(&bytes).map_err(|error| refused(&error))?;
+    let rules = stats.get("rules").and_then(serde_json::Value::as_array);
+    let rules = rules.ok_or_else(|| refused(&"there are no rules in it"))?;
+    let hits = rules.iter().filter_map(|rule| {
+        let name = rule.get("rule")?.as_str()?;
+        Some((name.to_owned(), rule.get("hits")?.as_u64()?))
+    });
+    Ok(hits.collect())
 }
 
 /// The rules of files and folders.

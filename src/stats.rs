@@ -417,6 +417,15 @@ pub struct Filters {
     pub filters: Vec<Filter>,
 }
 
+/// What one rule found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RuleHits {
+    /// Its name.
+    pub rule: String,
+    /// Its hits, after the filters.
+    pub hits: u64,
+}
+
 /// What one filter did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Filter {
@@ -511,6 +520,8 @@ pub struct Stats {
     pub events: Events,
     /// The filters.
     pub filters: Filters,
+    /// The rules that ran, but for those whose hits are for correlations alone.
+    pub rules: Vec<RuleHits>,
     /// The rows.
     pub rows: Rows,
     /// The risk.

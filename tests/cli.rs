@@ -581,6 +581,64 @@ fn rules_can_be_looked_at() {
     );
 }
 
+/// However long a cell is, the next column begins where it does in the other lines.
+#[test]
+fn the_list_of_rules_has_columns() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("long.yaml");
+    let techniques: Vec<String> = (1..=9).map(|number| format!("T1071.00{number}")).collect();
+    let long = format!(
+        "name: {}\ndomain: example.org\nattack: [{}]\n",
+        "A name that is so long ".repeat(5),
+        techniques.join(", ")
+    );
+    std::fs::write(&path, long).unwrap();
+    let list = out(&["rules", "list", "--rules", path.to_str().unwrap()]);
+    let origins = list.lines().filter_map(|line| {
+        line.find("embedded (")
+            .or_else(|| line.find(path.to_str().unwrap()))
+    });
+    let places: std::collections::BTreeSet<usize> = origins.collect();
+    assert_eq!(places.len(), 1, "{list}");
+}
+
+#[test]
+fn the_list_of_rules_has_the_hits_of_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("stats.json");
+    let stats = path.to_str().unwrap();
+    let capture = capture("ngrok.pcap");
+    let hits = json(&[&capture, "--rows", "none", "--hits", "-", "--stats", stats]);
+    let list = out(&["rules", "list", "--stats", stats]);
+    let hits_of = |name: &str| {
+        let of_rule = hits.iter().filter(|hit| hit["rule"] == name);
+        of_rule.count()
+    };
+    let mut all = 0;
+    for rule in [
+        "Ngrok Reverse Proxy on Network  ",
+        "ngrok agent runs here ",
+        "Somebody visits an ngrok tunnel ",
+    ] {
+        let line = list.lines().find(|line| line.contains(rule)).unwrap();
+        let count = hits_of(rule.trim());
+        let said = format!(" {count} hit{} ", if count == 1 { "" } else { "s" });
+        assert!(line.contains(&said), "{said}: {line}");
+        all += count;
+    }
+    assert!(all == hits.len() && all > 50, "{all}");
+    // What did not run has none, and that is said otherwise than 0.
+    let off = list
+        .lines()
+        .find(|line| line.contains("later form"))
+        .unwrap();
+    assert!(!off.contains("hit") && off.contains("  - "), "{off}");
+    std::fs::write(&path, "{}").unwrap();
+    let output = dnsterrier(["rules", "list", "--stats", stats]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("there are no rules in it"));
+}
+
 #[test]
 fn a_hit_can_be_a_failure() {
     let path = capture("ngrok.pcap");
