@@ -8,6 +8,8 @@
 //! A pattern without such an end (`*tunnel*`) is filed under its longest literal; one walk over the name finds all of those
 //! that are in it. Only what has neither (`*`) is compared with every name.
 
+mod beginnings;
+mod bits;
 mod literals;
 mod tails;
 
@@ -151,8 +153,10 @@ impl Index {
                     }
                 }
             }
-            None => match pattern(lists, entry).and_then(Pattern::literal) {
-                Some(literal) => entry.next = chains.begin(literal, number).unwrap_or(END),
+            None => match pattern(lists, entry).and_then(|it| Some((it.literal()?, it.prefix()))) {
+                Some((literal, prefix)) => {
+                    entry.next = chains.begin(literal, prefix, number).unwrap_or(END);
+                }
                 None => self.endless.push(number),
             },
         }

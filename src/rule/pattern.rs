@@ -55,6 +55,13 @@ impl<'a> Pattern<'a> {
             .filter(|suffix| !suffix.is_empty())
     }
 
+    /// The literal beginning that every covered value has; `None` where there is none.
+    #[must_use]
+    pub fn prefix(self) -> Option<&'a [u8]> {
+        let first = self.text.split(|&byte| byte == b'*').next();
+        first.filter(|run| self.shape == Shape::Glob && !run.is_empty())
+    }
+
     /// The longest run of literal bytes, which every covered value holds; `None` where there is none.
     #[must_use]
     pub fn literal(self) -> Option<&'a [u8]> {

@@ -4,17 +4,36 @@ use std::collections::HashMap;
 
 use aho_corasick::AhoCorasick;
 
+use super::beginnings::Beginnings;
+use super::bits::Bits;
+
 /// Literals on their way into the index, each with the first entry of its chain.
 #[derive(Default)]
 pub(super) struct Chains<'a> {
     texts: Vec<&'a [u8]>,
     heads: Vec<u32>,
     places: HashMap<&'a [u8], usize, ahash::RandomState>,
+    /// Those of the patterns that tell names by what is anywhere in them, and what the names of the others begin with.
+    anywhere: Vec<&'a [u8]>,
+    beginnings: Vec<&'a [u8]>,
 }
 
 impl<'a> Chains<'a> {
-    /// Begins a literal's chain with an entry; gives the one that began it before.
-    pub(super) fn begin(&mut self, literal: &'a [u8], entry: u32) -> Option<u32> {
+    /// Fewer bytes turn too few names away.
+    const SHORTEST_BEGINNING: usize = 3;
+
+    /// Begins the chain of a pattern's literal with an entry; gives the one that began it before.
+    pub(super) fn begin(
+        &mut self,
+        literal: &'a [u8],
+        prefix: Option<&'a [u8]>,
+        entry: u32,
+    ) -> Option<u32> {
+        let in_label = prefix.and_then(|prefix| prefix.split(|&byte| byte == b'.').next());
+        match in_label.filter(|label| label.len() >= Self::SHORTEST_BEGINNING) {
+            Some(label) => self.beginnings.push(label),
+            None => self.anywhere.push(literal),
+        }
         let next = self.texts.len();
         let place = *self.places.entry(literal).or_insert(next);
         if let Some(head) = self.heads.get_mut(place) {
@@ -30,6 +49,7 @@ impl<'a> Chains<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Literals {
     grams: Grams,
+    beginnings: Beginnings,
     /// `None` where there are no literals.
     finder: Option<AhoCorasick>,
     /// The first entry of each literal's chain.
@@ -42,13 +62,20 @@ impl Literals {
     /// # Errors
     /// The chains' first entries, where the literals are too many.
     pub(super) fn new(chains: Chains<'_>) -> Result<Self, Vec<u32>> {
-        let Chains { texts, heads, .. } = chains;
+        let Chains {
+            texts,
+            heads,
+            anywhere,
+            beginnings,
+            ..
+        } = chains;
         if texts.is_empty() {
             return Ok(Self::default());
         }
         match AhoCorasick::new(&texts) {
             Ok(finder) => Ok(Self {
-                grams: Grams::of(&texts),
+                grams: Grams::of(&anywhere),
+                beginnings: Beginnings::of(&beginnings),
                 finder: Some(finder),
                 heads,
             }),
@@ -56,15 +83,20 @@ impl Literals {
         }
     }
 
-    /// Whether one may be in a name, in presentation form or in wire form without escapes. Never false where one is.
-    pub(super) fn may_be_in(&self, name: &[u8]) -> bool {
-        self.finder.is_some() && self.grams.may_be_in(name)
+    /// Whether one may be in the name with this wire form, without escapes. Never false where one is.
+    pub(super) fn may_be_in(&self, wire: &[u8]) -> bool {
+        self.finder.is_some() && self.may_hold(wire, wire.get(1..).unwrap_or_default())
+    }
+
+    /// Whether one may be in a name in either form, of which the first label begins so.
+    fn may_hold(&self, name: &[u8], label: &[u8]) -> bool {
+        self.beginnings.may_begin(label) || self.grams.may_be_in(name)
     }
 
     /// Calls `visit` with the chain of each literal that is in a name (lower case, presentation form), until it says true;
     /// whether it did.
     pub(super) fn each_head(&self, name: &[u8], visit: &mut dyn FnMut(u32) -> bool) -> bool {
-        let Some(finder) = self.finder.as_ref().filter(|_| self.grams.may_be_in(name)) else {
+        let Some(finder) = self.finder.as_ref().filter(|_| self.may_hold(name, name)) else {
             return false;
         };
         finder.find_overlapping_iter(name).any(|found| {
@@ -85,10 +117,7 @@ struct Grams {
     length: usize,
     /// How far apart they are looked for.
     stride: usize,
-    /// How many bits of a hash are too many for the bits there are.
-    shift: u32,
-    /// A bit for each hash; the number of words is a power of two.
-    bits: Vec<u64>,
+    bits: Bits,
 }
 
 impl Grams {
@@ -98,34 +127,39 @@ impl Grams {
     const BITS_AT_LEAST: usize = 16;
     const BITS_NEAR: usize = 1 << 17;
 
+    /// Those of no literal, which is in no name.
+    fn nothing() -> Self {
+        Self {
+            length: Self::LONGEST,
+            stride: usize::MAX,
+            bits: Bits::new(0),
+        }
+    }
+
     fn of(literals: &[&[u8]]) -> Self {
         let runs = literals.iter().map(|literal| {
             let runs = literal.split(|&byte| byte == b'.');
             runs.max_by_key(|run| run.len()).unwrap_or_default()
         });
-        let shortest = runs.clone().map(<[u8]>::len).min().unwrap_or(0);
-        if shortest == 0 {
-            return Self::default();
-        }
+        let shortest = match runs.clone().map(<[u8]>::len).min() {
+            None => return Self::nothing(),
+            Some(0) => return Self::default(),
+            Some(shortest) => shortest,
+        };
         // Longer ones turn more names away, shorter ones are looked for less often.
         let length = shortest.div_ceil(2).min(Self::LONGEST);
         let stride = shortest - length + 1;
         let count = literals.len().saturating_mul(stride);
         let bits = count.saturating_mul(Self::BITS).min(Self::BITS_NEAR);
         let bits = bits.max(count.saturating_mul(Self::BITS_AT_LEAST));
-        let words = bits.div_ceil(64).next_power_of_two();
         let mut grams = Self {
             length,
             stride,
-            shift: 26_u32.saturating_sub(words.trailing_zeros()),
-            bits: vec![0; words],
+            bits: Bits::new(bits),
         };
         // Wherever a literal stands, one of its first `stride` grams is looked at.
         for gram in runs.flat_map(|run| run.windows(length).take(stride)) {
-            let (word, bit) = grams.place(number(gram));
-            if let Some(word) = grams.bits.get_mut(word) {
-                *word |= 1 << bit;
-            }
+            grams.bits.add(number(gram));
         }
         grams
     }
@@ -143,26 +177,20 @@ impl Grams {
     fn any<const LENGTH: usize>(&self, name: &[u8]) -> bool {
         let (mut seen, mut rest) = (0, name);
         while let Some(gram) = rest.first_chunk::<LENGTH>() {
-            let (word, bit) = self.place(number(gram));
-            seen |= self.bits.get(word).map_or(1, |word| word >> bit);
+            seen |= self.bits.may_have(number(gram));
             rest = rest.get(self.stride..).unwrap_or_default();
         }
         seen & 1 != 0
     }
-
-    /// The word and the bit of a gram: the upper bits of its hash.
-    fn place(&self, gram: u32) -> (usize, u32) {
-        // A multiplication by 2^32 over the golden ratio spreads the bytes over the upper bits.
-        let hash = gram.wrapping_mul(0x9E37_79B1) >> self.shift;
-        (usize::try_from(hash >> 6).unwrap_or(0), hash & 63)
-    }
 }
 
 /// Some bytes as a number, four at most.
-fn number(gram: &[u8]) -> u32 {
-    gram.iter()
+fn number(gram: &[u8]) -> u64 {
+    let number = gram
+        .iter()
         .rev()
-        .fold(0, |number, byte| number << 8 | u32::from(*byte))
+        .fold(0, |number, byte| number << 8 | u32::from(*byte));
+    u64::from(number)
 }
 
 #[cfg(test)]
@@ -174,7 +202,7 @@ mod tests {
     fn literals(texts: &[&[u8]]) -> Literals {
         let mut chains = Chains::default();
         for (number, text) in (0..).zip(texts) {
-            chains.begin(text, number);
+            chains.begin(text, None, number);
         }
         Literals::new(chains).unwrap()
     }
@@ -188,18 +216,38 @@ mod tests {
             "my-vpn.exit",
             "c123-4.example",
         ] {
-            assert!(literals.may_be_in(name.as_bytes()), "{name}");
+            assert!(
+                literals.may_hold(name.as_bytes(), name.as_bytes()),
+                "{name}"
+            );
         }
-        for name in ["trunk.example", "www.example.com", "vpn", "", "x"] {
-            assert!(!literals.may_be_in(name.as_bytes()), "{name}");
+        for name in ["trunk.sample", "www.example.com", "vpn", "", "x"] {
+            assert!(
+                !literals.may_hold(name.as_bytes(), name.as_bytes()),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_names_begin_with_is_looked_for_there_alone() {
+        let mut chains = Chains::default();
+        chains.begin(b"c123-", Some(b"c123-"), 0);
+        chains.begin(b"longer.than.that", Some(b"vpn-x.a"), 1);
+        let literals = Literals::new(chains).unwrap();
+        for wire in [&b"\x06c123-4\x04test"[..], b"\x05vpn-x\x01a"] {
+            assert!(literals.may_be_in(wire));
+        }
+        for wire in [&b"\x07xc123-4\x04test"[..], b"\x03www\x04test", b"\x01c"] {
+            assert!(!literals.may_be_in(wire));
         }
     }
 
     /// Only what is written between dots is the same on the wire.
     #[test]
     fn a_literal_of_dots_alone_turns_nothing_away() {
-        assert!(literals(&[b"tunnel7", b"."]).may_be_in(b"www.example.com"));
-        assert!(!literals(&[]).may_be_in(b"www.example.com"));
+        assert!(literals(&[b"tunnel7", b"."]).may_be_in(b"\x03www\x07example\x03com"));
+        assert!(!literals(&[]).may_be_in(b"\x03www\x07example\x03com"));
     }
 
     proptest! {
