@@ -656,7 +656,9 @@ fn is_known_macro(text: &str) -> bool {
     };
     let argument = argument.map(|argument| argument.trim().trim_matches('"'));
     match (name, argument) {
-        ("drop_dm_object_name", Some("DNS")) | ("security_content_ctime", Some(_)) => true,
+        // Some published searches drop the model's name, which no field has.
+        ("drop_dm_object_name", Some("DNS" | "Network_Resolution"))
+        | ("security_content_ctime", Some(_)) => true,
         (name, None) => name.ends_with("_filter"),
         _ => false,
     }
