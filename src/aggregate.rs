@@ -42,7 +42,7 @@ use windows::{Found, Tile, Windows};
 
 use crate::event::Event;
 use crate::rule::column::MOST_VALUES;
-use crate::rule::{Rule, Schedule};
+use crate::rule::{Moves, Rule, Schedule};
 use crate::stats;
 use crate::time::Timestamp;
 
@@ -257,6 +257,14 @@ impl Aggregator {
     pub fn advance(&mut self, now: Timestamp, emit: &mut dyn FnMut(Row)) {
         let found = self.windows.advance(now);
         self.emit(found, emit);
+    }
+
+    /// The rules were read anew: goes on with those of `newer`, an aggregation of nothing yet. The groups of rules that are
+    /// as they were stay; those of all others become partial rows.
+    pub fn replace(&mut self, newer: Self, moves: &Moves, emit: &mut dyn FnMut(Row)) {
+        let found = self.windows.replace(moves);
+        self.emit(found, emit);
+        self.rules = newer.rules;
     }
 
     /// The end: all windows become rows.

@@ -108,7 +108,7 @@ impl Replay {
 }
 
 /// What `sniff` and `replay` both take.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Common {
     /// Aggregates: none, - or a file (.jsonl .csv .tsv .txt) [default: -]
     #[arg(long, value_name = "PLACE", help_heading = "Output")]

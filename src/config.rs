@@ -1,27 +1,30 @@
 //! From the command line to a run: everything is checked here, before the first packet is read.
 
+mod loading;
+
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::aggregate::{self, Aggregator, Window};
+use crate::aggregate::Window;
 use crate::capture::{Files, Input, Live, LiveOptions, Source, TapPlace, check_filter, expand};
 use crate::cli::{Common, Replay, Sniff};
 use crate::encrypted::KnownResolvers;
 use crate::error::Error;
-use crate::event::{self, Assets, Maker};
+use crate::event::{self, Maker};
 use crate::frame::{Ports, refused_link};
-use crate::pipeline::{Run, Span, Writers};
+use crate::pipeline::{Loaded, Run, Span, Writers};
 use crate::privilege;
-use crate::risk::Scorer;
-use crate::rule::pattern::{Patterns, Shape};
-use crate::rule::{self, Filters, Mistake, Rule, Rules, native};
+use crate::rule::{Mistake, Rule, Rules};
 use crate::sink::{
     self, Format, Options, Place, SinkError, Stream, TableOptions, Writer, is_descriptor,
 };
 use crate::time::Timestamp;
-use crate::transaction::{Limits, NamedRoles, Pairing};
+use crate::transaction::{Limits, NamedRoles};
+
+pub use loading::load_rules;
+use loading::{FixedColumns, Rowing, anew, known_resolvers};
 
 /// A run that is ready, and what its caller needs to tell of it.
 pub struct Ready {
@@ -67,7 +70,7 @@ pub fn sniff(arguments: Sniff, show: fn(&str)) -> Result<Ready, Error> {
     let user = became
         .map(|name| format!(", as {name}"))
         .unwrap_or_default();
-    let count = plan.rules.running().count();
+    let count = plan.files.rules.running().count();
     let rules = if count == 1 {
         "1 rule".to_owned()
     } else {
@@ -77,7 +80,7 @@ pub fn sniff(arguments: Sniff, show: fn(&str)) -> Result<Ready, Error> {
         "listening on {}{user}, {rules}; Ctrl-C ends",
         live.describe()
     );
-    let warnings = plan.rules.warnings().iter().map(warning);
+    let warnings = plan.files.rules.warnings().iter().map(warning);
     let greeting = lines(warnings.chain([listening]));
     Ok(Ready {
         run: plan.run(Box::new(live), &common, show)?,
@@ -130,10 +133,10 @@ pub fn replay(arguments: Replay, show: fn(&str)) -> Result<Ready, Error> {
         check_filter(expression)?;
     }
     let inputs = expand(&files)?;
-    let no_rule = (plan.rules.running().count() == 0 && common.events.is_empty()).then(|| {
+    let no_rule = (plan.files.rules.running().count() == 0 && common.events.is_empty()).then(|| {
         "warning: no rule runs, so there can be no row; name some with --rules, --rule or --name".to_owned()
     });
-    let warnings = plan.rules.warnings().iter().map(warning);
+    let warnings = plan.files.rules.warnings().iter().map(warning);
     let greeting = lines(warnings.chain(no_rule));
     let run = plan.run(
         Box::new(Files::new(inputs, filter, refused_link)),
@@ -156,7 +159,7 @@ pub fn trial(rule: Rule, capture: Input, rows: Arc<Mutex<Vec<u8>>>) -> Result<Ru
         enabled: true,
         ..rule
     };
-    plan.rules = Rules::new(vec![rule]).map_err(Error::Rules)?;
+    plan.files.rules = Rules::new(vec![rule]).map_err(Error::Rules)?;
     plan.places = Default::default();
     let source = Files::new(vec![capture], None, refused_link);
     let mut run = plan.run(Box::new(source), &plain.common, |_| {})?;
@@ -164,29 +167,17 @@ pub fn trial(rule: Rule, capture: Input, rows: Arc<Mutex<Vec<u8>>>) -> Result<Ru
     Ok(run)
 }
 
-/// The rules of the command line, all of them loaded and checked.
-///
-/// # Errors
-/// Every mistake in every file.
-pub fn load_rules(paths: &[PathBuf], embedded: bool) -> Result<Vec<Rule>, Error> {
-    let embedded = embedded.then(rule::embedded);
-    let files = paths.iter().map(|path| native::read_path(path));
-    rule::together(embedded.into_iter().chain(files)).map_err(Error::Rules)
-}
-
 /// What is checked before anything is opened.
 struct Plan {
-    rules: Rules,
-    filters: Filters,
+    files: loading::Files,
+    known: Arc<KnownResolvers>,
     ports: Ports,
-    window: Window,
+    rowing: Rowing,
     span: Span,
     limits: Limits,
     places: [Vec<Place>; 5],
     format: Format,
     shared_stdout: bool,
-    sensor: Arc<str>,
-    assets: Assets,
     sinkholes: Vec<ipnet::IpNet>,
     roles: NamedRoles,
 }
@@ -255,20 +246,21 @@ impl Plan {
                 "--timeout must be longer than nothing".to_owned(),
             ));
         }
-        let known = known_resolvers(common.doh_resolvers.as_deref())?;
-        let rules = selected_rules(common, &known)?;
+        let known = Arc::new(known_resolvers(common.doh_resolvers.as_deref())?);
         Ok(Self {
-            filters: filters(&common.filter_paths, &rules)?,
-            rules,
-            ports: ports(common)?.with_known(Arc::new(known)),
-            window,
+            files: loading::Files::read(common, &known)?,
+            ports: ports(common)?.with_known(Arc::clone(&known)),
+            known,
+            rowing: Rowing {
+                window,
+                sensor: common.sensor.clone().unwrap_or_else(host_name).into(),
+                timeout: limits.timeout,
+            },
             span: time_span,
             limits,
             places: [rows, hits, events, sources, risk],
             format,
             shared_stdout,
-            sensor: common.sensor.clone().unwrap_or_else(host_name).into(),
-            assets: assets(common)?,
             sinkholes: networks("--sinkhole", &common.sinkholes)?,
             roles: NamedRoles::new(
                 &networks("--resolvers", &common.resolvers)?,
@@ -279,26 +271,25 @@ impl Plan {
 
     fn run(self, source: Box<dyn Source>, common: &Common, show: fn(&str)) -> Result<Run, Error> {
         let Self {
-            rules,
-            filters,
+            files,
+            known,
             ports,
-            window,
+            rowing,
             span,
             limits,
             places,
             format,
             shared_stdout,
-            sensor,
-            assets,
             sinkholes,
             roles,
         } = self;
-        let aggregation = aggregate::Limits {
-            lateness: Pairing::longest(limits.timeout),
-            ..aggregate::Limits::default()
-        };
-        let aggregator = Aggregator::new(rules.list(), window, Arc::clone(&sensor), aggregation)
-            .map_err(|error| Error::Usage(error.to_string()))?;
+        let Loaded {
+            rules,
+            filters,
+            assets,
+            aggregator,
+            scorer,
+        } = rowing.load(files)?;
         let table = TableOptions {
             colour: std::io::stdout().is_terminal()
                 && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
@@ -325,6 +316,15 @@ impl Plan {
             )
         };
         let [rows, hits, events, sources, risk] = &places;
+        let reload = live.then(|| {
+            let streams = [
+                (Stream::Rows, rows.as_slice()),
+                (Stream::Hits, hits),
+                (Stream::Risk, risk),
+            ];
+            let columns = FixedColumns::of(&streams, format, rules.list());
+            anew(common, known, &rowing, columns)
+        });
         let writers = Writers {
             rows: open(Stream::Rows, rows)?,
             hits: open(Stream::Hits, hits)?,
@@ -333,7 +333,7 @@ impl Plan {
             risk: open(Stream::Risk, risk)?,
         };
         let maker = Maker {
-            sensor,
+            sensor: rowing.sensor,
             zone: common.cim_entity_zone.as_deref().map(Arc::from),
             assets,
             sources: source.names(),
@@ -349,107 +349,17 @@ impl Plan {
             limits,
             roles,
             maker,
-            scorer: Scorer::new(rules.list(), Pairing::longest(limits.timeout)),
-            rules: Arc::new(rules),
+            scorer,
+            rules,
             aggregator,
             filters,
             writers,
             table,
             show,
             tell: if common.quiet { |_| {} } else { show },
+            reload,
         })
     }
-}
-
-/// The resolvers that are known to answer over HTTPS: those inside the program, or those of a file.
-fn known_resolvers(path: Option<&Path>) -> Result<KnownResolvers, Error> {
-    let (file, read) = match path {
-        None => (
-            "rules/doh-resolvers.txt".to_owned(),
-            KnownResolvers::embedded(),
-        ),
-        Some(path) => {
-            let file = path.display().to_string();
-            let text = std::fs::read_to_string(path).map_err(|error| unreadable(&file, &error))?;
-            (file, KnownResolvers::read(&text))
-        }
-    };
-    read.map_err(|found| {
-        let found = found.into_iter();
-        mistaken(&file, found.map(|found| (found.line, found.message)))
-    })
-}
-
-/// That a list cannot be read.
-fn unreadable(file: &str, error: &std::io::Error) -> Error {
-    mistaken(
-        file,
-        std::iter::once((0, format!("cannot be read: {error}"))),
-    )
-}
-
-/// What is wrong with a list: lines, and what is wrong in each.
-fn mistaken(file: &str, found: impl Iterator<Item = (u32, String)>) -> Error {
-    let file: Arc<str> = file.into();
-    let mistakes = found.map(|(line, message)| Mistake {
-        file: Arc::clone(&file),
-        line,
-        column: 0,
-        message,
-    });
-    Error::Rules(mistakes.collect())
-}
-
-/// What is known of addresses: nothing, or what a file says.
-fn assets(common: &Common) -> Result<Assets, Error> {
-    let Some(path) = &common.assets else {
-        return Ok(Assets::default());
-    };
-    let name = path.display().to_string();
-    let file = std::fs::File::open(path).map_err(|error| unreadable(&name, &error))?;
-    Assets::read(file, common.cim_entity_zone.as_deref()).map_err(|found| {
-        let line = |line: u64| u32::try_from(line).unwrap_or(u32::MAX);
-        let found = found.into_iter();
-        mistaken(&name, found.map(|found| (line(found.line), found.message)))
-    })
-}
-
-/// The rules that run: the embedded ones and those of files, or the named ones of them, or a hunt alone. Beside their names
-/// those of known resolvers are looked at.
-fn selected_rules(common: &Common, known: &KnownResolvers) -> Result<Rules, Error> {
-    let mut names = common.names.clone();
-    for file in &common.name_files {
-        names.extend(rule::read_names(file).map_err(Error::Rules)?);
-    }
-    let hunting = !names.is_empty() || !common.name_files.is_empty();
-    // A hunt is for its names; rules run beside it where they are asked for.
-    let rules_asked_for = !common.rule_paths.is_empty() || !common.rule_names.is_empty();
-    let mut rules = Vec::new();
-    if !hunting || rules_asked_for {
-        rules = load_rules(&common.rule_paths, !common.no_embedded)?;
-        if !common.rule_names.is_empty() {
-            rule::select(&mut rules, &common.rule_names).map_err(Error::Usage)?;
-        }
-    }
-    if hunting {
-        rules.push(Rule::hunt(&names).map_err(Error::Usage)?);
-    }
-    let mut watched = Patterns::new();
-    for name in known.names() {
-        watched.add(Shape::Domain, name).map_err(Error::Usage)?;
-    }
-    Rules::watching(rules, watched).map_err(Error::Rules)
-}
-
-/// The filters of files. Those of embedded rules that are not loaded, as in a hunt, wait.
-fn filters(paths: &[PathBuf], rules: &Rules) -> Result<Filters, Error> {
-    let read = paths.iter().map(|path| native::read_filters(path));
-    let filters = rule::together(read).map_err(Error::Rules)?;
-    if filters.is_empty() {
-        return Ok(Filters::default());
-    }
-    let embedded = rule::embedded().map_err(Error::Rules)?;
-    Filters::new(filters, rules.list(), &embedded).map_err(Error::Rules)
 }
 
 /// The ports of DNS and of tunnels. One that has another meaning is not VXLAN's, and nobody is left to believe so.

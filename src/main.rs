@@ -69,7 +69,7 @@ impl Told {
 /// Runs, and tells how it went.
 fn run(ready: Ready, told: &Told) -> Result<ExitCode, Error> {
     let Ready { run, greeting } = ready;
-    let signals = signals()?;
+    let signals = signals(run.reload.is_some())?;
     if let Some(greeting) = greeting.filter(|_| !told.quiet) {
         say(&format!("dnsterrier: {greeting}\n"));
     }
@@ -138,9 +138,19 @@ fn end(report: Report, told: &Told) -> Result<ExitCode, Error> {
     }
 }
 
-/// Ctrl-C, SIGTERM and a terminal that goes away (SIGHUP) end a run, SIGUSR1 shows the rows so far.
-fn signals() -> Result<Signals, Error> {
-    let signals = Signals::default();
+/// Ctrl-C and SIGTERM end a run, SIGUSR1 shows the rows so far. SIGHUP has rules and the like read anew, or ends a run that
+/// cannot do that, or whose terminal has gone: unless SIGHUP was ignored from the start, as nohup has it.
+fn signals(reloads: bool) -> Result<Signals, Error> {
+    let ignored = is_hangup_ignored();
+    let had_terminal = !terminal_is_gone();
+    let signals = Signals {
+        is_orphaned: if had_terminal && !ignored {
+            terminal_is_gone
+        } else {
+            || false
+        },
+        ..Signals::default()
+    };
     let refused = |reason: String| Error::System {
         what: "cannot handle signals",
         reason,
@@ -148,15 +158,33 @@ fn signals() -> Result<Signals, Error> {
     let stop = Arc::clone(&signals.stop);
     ctrlc::set_handler(move || stop.store(true, Ordering::Relaxed))
         .map_err(|error| refused(error.to_string()))?;
-    for (signal, flag) in [
+    let mut flags = vec![
         (signal_hook::consts::SIGTERM, &signals.stop),
-        (signal_hook::consts::SIGHUP, &signals.stop),
         (signal_hook::consts::SIGUSR1, &signals.show),
-    ] {
+    ];
+    if reloads || !ignored {
+        flags.push((signal_hook::consts::SIGHUP, &signals.hangup));
+    }
+    for (signal, flag) in flags {
         signal_hook::flag::register(signal, Arc::clone(flag))
             .map_err(|error| refused(error.to_string()))?;
     }
     Ok(signals)
+}
+
+/// Whether there is no terminal, or none any more, that controls this process: then nothing can be opened by its name.
+fn terminal_is_gone() -> bool {
+    std::fs::File::open("/dev/tty").is_err()
+}
+
+/// Whether whoever started this process had it ignore SIGHUP, as nohup does.
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 << (signal_hook::consts::SIGHUP - 1) != 0)
 }
 
 /// The interfaces, each with what is missing to sniff on it.

@@ -69,10 +69,10 @@ impl Layer {
     /// That of a run: a technique for each that a rule with hits names, scored by the number of hits.
     #[must_use]
     pub fn of(report: &Report) -> Self {
-        let rules = report.rules.list().iter().zip(&report.hits_of_rules);
-        let hits = rules
-            .filter(|(_, hits)| **hits > 0)
-            .map(|(rule, hits)| (rule.name.as_str(), rule.attack.as_slice(), *hits));
+        let hits = report
+            .hits
+            .iter()
+            .map(|rule| (rule.name.as_str(), rule.attack.as_slice(), rule.hits));
         let stats = &report.stats;
         let span = match (stats.capture.first, stats.capture.last) {
             (Some(first), Some(last)) => format!("{first} to {last}"),

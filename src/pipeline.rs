@@ -1,8 +1,10 @@
 //! Threads, channels and how they end: the only place that knows of any of them.
 //!
 //! ```text
-//! capture thread --batches of arrivals--> decoder thread --batches of events--> matcher thread
-//!        ^------------empty batches--------------'  ^-----------empty batches---------'
+//! loader thread --what was read anew--.
+//!        ^                            v
+//!        '---asked for--- capture thread --batches of arrivals--> decoder thread --batches of events--> matcher thread
+//!                                ^------------empty batches--------------'  ^-----------empty batches---------'
 //! ```
 //!
 //! All channels are bounded. When a stage is slower than the one before it, the one before it waits, up to the capture
@@ -12,6 +14,7 @@
 mod decoding;
 mod matching;
 mod reading;
+mod reload;
 mod shown;
 
 use std::net::IpAddr;
@@ -33,12 +36,14 @@ use crate::message::Question;
 use crate::risk::Scorer;
 use crate::rule::{Filters, Rules};
 use crate::sink::{SinkError, TableOptions, Writer};
-use crate::stats::{RuleHits, Stats};
+use crate::stats::Stats;
 use crate::time::Timestamp;
 use crate::transaction::{Arrival, Interest, Limits, NamedRoles, Pairing};
 use decoding::Decoding;
 use matching::Matching;
 use reading::Reading;
+use reload::{Further, look_at};
+pub use reload::{Load, Loaded};
 
 /// How many batches are on their way between two stages: enough that neither waits for the other's short delays.
 const BATCHES: usize = 32;
@@ -46,12 +51,28 @@ const BATCHES: usize = 32;
 const EMPTY_BATCHES: u32 = 32;
 
 /// What the threads are told from outside, by signals for instance.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Signals {
     /// End the run: read no more, flush everything.
     pub stop: Arc<AtomicBool>,
     /// Show the rows so far.
     pub show: Arc<AtomicBool>,
+    /// Read rules, filters, lookups and assets anew; or, where the run can do that no more, end it.
+    pub hangup: Arc<AtomicBool>,
+    /// Whether whom the run was for has gone, so that it ends instead of reading anything anew.
+    pub is_orphaned: fn() -> bool,
+}
+
+impl Default for Signals {
+    /// Nothing was told yet, and nobody has gone.
+    fn default() -> Self {
+        Self {
+            stop: Arc::default(),
+            show: Arc::default(),
+            hangup: Arc::default(),
+            is_orphaned: || false,
+        }
+    }
 }
 
 /// The time that a run looks at.
@@ -132,6 +153,8 @@ pub struct Run {
     pub show: fn(&str),
     /// Where it is said that something happened which somebody should know of before the end.
     pub tell: fn(&str),
+    /// Reads what can be taken anew while the run goes on; a run without it ends when it is asked to.
+    pub reload: Option<Load>,
 }
 
 /// How a run ended.
@@ -145,12 +168,21 @@ pub struct Report {
     pub output: Result<(), SinkError>,
     /// Sources that had hits.
     pub sources_with_hits: u64,
-    /// The rules.
-    pub rules: Arc<Rules>,
-    /// How many hits each of them had, by its place.
-    pub hits_of_rules: Vec<u64>,
+    /// The rules that had hits, also those that were gone by the end.
+    pub hits: Vec<HitsOfRule>,
     /// A thread that panicked: a bug.
     pub panicked: Option<&'static str>,
+}
+
+/// A rule, and how many hits it had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HitsOfRule {
+    /// Its name.
+    pub name: String,
+    /// The ATT&CK techniques that it names.
+    pub attack: Vec<String>,
+    /// How many.
+    pub hits: u64,
 }
 
 /// Messages on their way to the decoder.
@@ -165,6 +197,8 @@ struct ArrivalBatch {
     now: Timestamp,
     /// A live capture that has nothing to read.
     is_idle: bool,
+    /// What holds from this batch on.
+    reloaded: Option<Box<Further>>,
     /// What the capture thread had counted.
     stats: Stats,
 }
@@ -208,6 +242,8 @@ struct EventBatch {
     resolvers: Vec<IpAddr>,
     /// What was seen of encrypted DNS.
     sightings: Vec<Sighting>,
+    /// What holds from this batch on.
+    reloaded: Option<Box<Further>>,
     now: Timestamp,
     stats: Stats,
 }
@@ -217,7 +253,7 @@ impl Run {
     #[must_use]
     pub fn run(self, signals: &Signals) -> Report {
         let Self {
-            mut source,
+            source,
             ports,
             tunnel_depth,
             count,
@@ -233,8 +269,10 @@ impl Run {
             table,
             show,
             tell,
+            reload,
         } = self;
-        let everything = !writers.events.is_none() || rules.needs_everything();
+        let everything_asked_for = !writers.events.is_none();
+        let everything = everything_asked_for || rules.needs_everything();
         let live = source.is_live();
         let inputs = source.names().iter().map(|name| name.to_string()).collect();
         let sensor = maker.sensor.to_string();
@@ -248,6 +286,9 @@ impl Run {
             empty_batches.try_send(ArrivalBatch::default()).ok();
             empty_events.try_send(EventBatch::default()).ok();
         }
+        let (ask, asked) = bounded::<()>(1);
+        let (reloaded, to_take) = bounded(1);
+        let ask = reload.is_some().then_some(ask);
         let packets = span.widened(Pairing::longest(limits.timeout));
         let asking = Asking {
             rules: Arc::clone(&rules),
@@ -262,6 +303,7 @@ impl Run {
             Box::new(asking),
             full_batches,
             batches_to_fill,
+            to_take,
         );
         let decoding = Decoding::new(limits, roles, maker);
         let mut matching = Matching::new(
@@ -279,11 +321,12 @@ impl Run {
         matching.tell = tell;
 
         thread::scope(|scope| {
+            let loader = reload::spawn(scope, reload, everything_asked_for, asked, reloaded, show);
             let capture = thread::Builder::new()
                 .name("capture".to_owned())
-                .spawn_scoped(scope, || {
-                    let mut reading = reading;
-                    let stop = || signals.stop.load(Ordering::Relaxed);
+                .spawn_scoped(scope, move || {
+                    let (mut source, mut reading) = (source, reading);
+                    let stop = || look_at(signals, ask.as_ref());
                     let errors = source.run(&mut reading, &stop);
                     match reading.finish() {
                         ControlFlow::Continue(()) | ControlFlow::Break(()) => errors,
@@ -313,6 +356,12 @@ impl Run {
             if !matches!(decoder.map(thread::ScopedJoinHandle::join), Ok(Ok(()))) {
                 panicked = Some("decoder");
             }
+            if !matches!(
+                loader.map(|it| it.map(thread::ScopedJoinHandle::join)),
+                None | Some(Ok(Ok(())))
+            ) {
+                panicked = Some("loader");
+            }
             // Where nothing at all could be read, the files of the run before stay.
             let nothing_read = !inputs_failed.is_empty() && matching.received() == 0;
             let done = matching.finish(nothing_read);
@@ -320,28 +369,18 @@ impl Run {
             stats.version = env!("CARGO_PKG_VERSION");
             stats.sensor = sensor;
             stats.inputs = inputs;
-            stats.mode = if everything {
+            stats.mode = if everything_asked_for || done.needed_everything {
                 "everything"
             } else {
                 "candidates"
             };
-            let speaking = rules
-                .running()
-                .filter(|(place, _)| !rules.is_silent(*place));
-            stats.rules = speaking
-                .map(|(place, rule)| RuleHits {
-                    rule: rule.name.clone(),
-                    hits: done.hits_of_rules.get(place).copied().unwrap_or(0),
-                })
-                .collect();
             stats.identities = stats.identities();
             Report {
                 stats,
                 inputs: inputs_failed,
                 output: done.output,
                 sources_with_hits: done.sources_with_hits,
-                rules,
-                hits_of_rules: done.hits_of_rules,
+                hits: done.hits,
                 panicked,
             }
         })
@@ -367,7 +406,11 @@ fn decode(
         let is_idle = batch.is_idle;
         // The capture thread may be gone already.
         empty.try_send(batch).ok();
-        if out.events.is_empty() && !is_idle && !decoded.is_multiple_of(EMPTY_BATCHES) {
+        if out.events.is_empty()
+            && out.reloaded.is_none()
+            && !is_idle
+            && !decoded.is_multiple_of(EMPTY_BATCHES)
+        {
             // Nothing to tell: to wake the matcher costs more than to decode a batch.
             waiting = Some(out);
         } else if events.send(out).is_err() {

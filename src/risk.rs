@@ -18,7 +18,7 @@ pub use event::{Content, Item, OWN, RiskEvent, Severity};
 
 use crate::aggregate::{Cell, Key, RESERVED, Row, sortable};
 use crate::event::{Event, Field, Role, Value};
-use crate::rule::{Function, Risk, Rule, Throttle};
+use crate::rule::{Function, Moves, Risk, Rule, Throttle};
 use crate::stats;
 use crate::time::Timestamp;
 use legs::Legs;
@@ -82,6 +82,17 @@ impl Scorer {
             partial: HashSet::default(),
             stats: stats::Risk::default(),
         }
+    }
+
+    /// The rules were read anew: goes on with those of `newer`, which has scored nothing yet. What is known of a rule is
+    /// that of the one with its name. No rows may be open ([`Self::close`]).
+    pub fn replace(&mut self, newer: Self, moves: &Moves) {
+        self.rules = newer.rules;
+        self.legs.replace(moves);
+        let partial = std::mem::take(&mut self.partial).into_iter();
+        self.partial = partial
+            .filter_map(|(place, window)| Some((moves.named(place)?, window)))
+            .collect();
     }
 
     /// Sees an event that the rule at that place matched, also where a filter removed the hit: who passed it on is nobody's

@@ -477,6 +477,16 @@ counters! {
     }
 }
 
+counters! {
+    /// How often the rules, filters, lookups and assets were read anew while the run went on.
+    Reloads {
+        /// They were taken.
+        taken,
+        /// There was a mistake in them, and the run went on with those of before.
+        refused,
+    }
+}
+
 /// All counters of a run, as `--stats` writes them.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Stats {
@@ -526,6 +536,8 @@ pub struct Stats {
     pub rows: Rows,
     /// The risk.
     pub risk: Risk,
+    /// What was read anew.
+    pub reloads: Reloads,
     /// What must be equal, and whether it is.
     pub identities: Vec<Identity>,
 }

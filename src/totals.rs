@@ -450,6 +450,7 @@ fn counters(stats: &Stats) -> String {
     );
     section("rows", stats.rows.named().collect());
     section("risk", stats.risk.named().collect());
+    section("reloads", stats.reloads.named().collect());
     for filter in &stats.filters.filters {
         let state = if filter.expired { "expired" } else { "expires" };
         writeln!(

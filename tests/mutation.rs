@@ -349,6 +349,7 @@ fn run(originals: &Arc<[Original]>, seed: u64, packets: u64, events: Place) -> R
         filters: Filters::default(),
         show: |_| {},
         tell: |_| {},
+        reload: None,
     };
     run.run(&Signals::default())
 }

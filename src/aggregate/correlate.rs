@@ -22,7 +22,7 @@ use ahash::RandomState;
 use super::MAX_COMBINATIONS;
 use super::key::EventValues;
 use crate::event::{Event, Field};
-use crate::rule::{Correlation, Measure, Rule};
+use crate::rule::{Correlation, Measure, Moved, Moves, Rule};
 use crate::time::Timestamp;
 use group::{Entry, Group};
 
@@ -142,6 +142,29 @@ impl Correlator {
             });
         }
         correlator
+    }
+
+    /// The rules were read anew. Correlations that are as they were, and look at rules that are, remember what they did.
+    pub fn replace(&mut self, rules: &[Rule], moves: &Moves) {
+        let newer = Self::new(rules, self.limits);
+        let older = std::mem::replace(&mut self.correlations, newer.correlations);
+        self.watchers = newer.watchers;
+        for older in older {
+            let Moved::Kept(place) = moves.of(older.rule) else {
+                continue;
+            };
+            let same = self
+                .correlations
+                .iter_mut()
+                .find(|newer| newer.rule == place);
+            if let Some(same) = same {
+                *same = Remembering {
+                    rule: place,
+                    correlation: same.correlation.clone(),
+                    ..older
+                };
+            }
+        }
     }
 
     /// Whether some correlation looks at the hits of the rule at that place.

@@ -1,7 +1,7 @@
 //! The windows that are open, and their groups.
 
 use std::borrow::Borrow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use ahash::RandomState;
@@ -11,7 +11,7 @@ use super::group::Group;
 use super::key::EventValues;
 use super::table::{Entry, Table};
 use crate::event::Event;
-use crate::rule::Column;
+use crate::rule::{Column, Moved, Moves};
 use crate::time::Timestamp;
 
 /// How many windows may be open: more come from captures whose times are far apart and out of order.
@@ -50,6 +50,14 @@ struct Open {
     /// Groups of that number and later may be the rest of one that was given up: 0 in a window that was closed already,
     /// the highest number while nothing was given up.
     whole_before: u64,
+    /// Rules that were read anew and changed, and groups of which were given up for that: all of theirs may be the rest.
+    changed: HashSet<u32, RandomState>,
+}
+
+impl Open {
+    fn is_partial(&self, number: u64, group: &Group) -> bool {
+        number >= self.whole_before || self.changed.contains(&group.rule)
+    }
 }
 
 /// A group on its way out: its window, whether it is partial, and it.
@@ -121,6 +129,7 @@ impl Windows {
                 Open {
                     groups: Table::default(),
                     whole_before,
+                    changed: HashSet::default(),
                 }
             });
             let same = |group: &Group| group.rule == rule && *group.key == *key;
@@ -210,7 +219,7 @@ impl Windows {
             .iter()
             .flat_map(|(tile, open)| {
                 let groups = open.groups.iter();
-                groups.map(|(number, group)| (*tile, number >= open.whole_before, group))
+                groups.map(|(number, group)| (*tile, open.is_partial(number, group), group))
             })
             .collect();
         order(&mut found);
@@ -218,12 +227,50 @@ impl Windows {
     }
 
     /// Takes the groups of a window that is no longer open.
-    fn give_up(&mut self, tile: Option<Tile>, open: Open, found: &mut Vec<Found<Group>>) {
-        for (number, group) in open.groups.into_entries() {
+    fn give_up(&mut self, tile: Option<Tile>, mut open: Open, found: &mut Vec<Found<Group>>) {
+        for (number, group) in std::mem::take(&mut open.groups).into_entries() {
             self.groups -= 1;
             self.bytes = self.bytes.saturating_sub(group.bytes());
-            found.push((tile, number >= open.whole_before, group));
+            found.push((tile, open.is_partial(number, &group), group));
         }
+    }
+
+    /// The rules were read anew: the groups of those that are as they were stay; gives the others.
+    pub(super) fn replace(&mut self, moves: &Moves) -> Vec<Found<Group>> {
+        let mut found = Vec::new();
+        let number_of = |place: usize| u32::try_from(place).unwrap_or(u32::MAX);
+        let place_of = |rule: u32| usize::try_from(rule).unwrap_or(usize::MAX);
+        for (&tile, open) in &mut self.open {
+            let mut kept = Table::default();
+            let mut changed: HashSet<u32, RandomState> = open
+                .changed
+                .iter()
+                .filter_map(|rule| moves.named(place_of(*rule)).map(number_of))
+                .collect();
+            let mut whole = 0;
+            for (number, mut group) in std::mem::take(&mut open.groups).into_entries() {
+                let moved = moves.of(place_of(group.rule));
+                if let Moved::Kept(place) = moved {
+                    whole += u64::from(number < open.whole_before);
+                    group.rule = number_of(place);
+                    kept.push(group.hash(&self.state), group, &self.state);
+                    continue;
+                }
+                if let Moved::Changed(place) = moved {
+                    changed.insert(number_of(place));
+                }
+                self.groups -= 1;
+                self.bytes = self.bytes.saturating_sub(group.bytes());
+                found.push((tile, true, group));
+            }
+            open.groups = kept;
+            open.changed = changed;
+            if open.whole_before < u64::MAX {
+                open.whole_before = whole;
+            }
+        }
+        order(&mut found);
+        found
     }
 
     /// How many groups and bytes are held, and whether the groups are as many as the windows say.

@@ -36,6 +36,10 @@ impl Decoding {
             made,
             ..
         } = self;
+        if let Some(mut reloaded) = batch.reloaded.take() {
+            maker.assets = reloaded.assets.take().unwrap_or_default();
+            out.reloaded = Some(reloaded);
+        }
         let mut give =
             |transaction: &Transaction<'_>| make(maker, made, transaction, &mut out.events);
         batch.bytes = 0;

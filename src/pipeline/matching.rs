@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
+use super::reload::Further;
 use super::shown::{Novelty, SHOWN_MAX, Shown};
-use super::{EventBatch, Span, Writers};
+use super::{EventBatch, HitsOfRule, Span, Writers};
 use crate::aggregate::correlate::{self, Correlator};
 use crate::aggregate::sources::Sources;
 use crate::aggregate::{Aggregator, Row};
 use crate::event::Event;
 use crate::risk::Scorer;
-use crate::rule::{Filters, Rules};
+use crate::rule::{Filters, Moved, Moves, Rule, Rules};
 use crate::sink::{HitRecord, SinkError, TableOptions, live_line, rows_table};
-use crate::stats::{self, EncryptedDns, Stats};
+use crate::stats::{self, EncryptedDns, RuleHits, Stats};
 use crate::time::Timestamp;
 
 /// The stages from events to records.
@@ -37,6 +38,10 @@ pub(super) struct Matching {
     removed: u64,
     /// The others of each rule, by its place.
     hits_of_rules: Vec<u64>,
+    /// Those of rules that are there no longer, or no longer as they were.
+    hits_before: Vec<HitsOfRule>,
+    /// Some rule needed everything decoded, all the time.
+    needed_everything: bool,
     failed: Option<SinkError>,
 }
 
@@ -45,8 +50,12 @@ pub(super) struct Done {
     pub(super) stats: Stats,
     pub(super) output: Result<(), SinkError>,
     pub(super) sources_with_hits: u64,
-    pub(super) hits_of_rules: Vec<u64>,
+    pub(super) hits: Vec<HitsOfRule>,
+    pub(super) needed_everything: bool,
 }
+
+/// The hits of more rules than these that are there no longer are forgotten.
+const HITS_BEFORE: usize = 10_000;
 
 impl Matching {
     #[expect(
@@ -67,6 +76,8 @@ impl Matching {
             span,
             correlator: Correlator::new(rules.list(), correlate::Limits::default()),
             hits_of_rules: vec![0; rules.list().len()],
+            hits_before: Vec::new(),
+            needed_everything: rules.needs_everything(),
             rules,
             aggregator,
             scorer,
@@ -88,6 +99,9 @@ impl Matching {
 
     /// Takes a batch; `false` where nothing more can be written.
     pub(super) fn take(&mut self, batch: &mut EventBatch, show: bool) -> bool {
+        if let Some(reloaded) = batch.reloaded.take() {
+            self.replace(*reloaded);
+        }
         self.sources.learn_resolvers(batch.resolvers.drain(..));
         for sighting in batch.sightings.drain(..) {
             if self.span.holds(sighting.time) {
@@ -137,6 +151,55 @@ impl Matching {
         rows.close();
     }
 
+    /// Goes on with what was read anew.
+    fn replace(&mut self, further: Further) {
+        let Further {
+            rules,
+            filters,
+            aggregator,
+            scorer,
+            assets: _,
+        } = further;
+        let moves = Moves::between(&self.rules, &rules);
+        let mut rows = RowsOut {
+            scorer: &mut self.scorer,
+            writers: &mut self.writers,
+            failed: &mut self.failed,
+        };
+        let sources = &self.sources;
+        self.aggregator
+            .replace(aggregator, &moves, &mut |row| rows.take(&row, sources));
+        rows.close();
+        self.scorer.replace(scorer, &moves);
+        self.correlator.replace(rules.list(), &moves);
+        self.filters.replace(filters);
+        let mut hits_of_rules = vec![0; rules.list().len()];
+        let before = self.rules.list().iter().zip(&self.hits_of_rules);
+        for (place, (rule, &hits)) in before.enumerate().filter(|(_, (_, hits))| **hits > 0) {
+            let now = match moves.of(place) {
+                Moved::Kept(now) => hits_of_rules.get_mut(now),
+                Moved::Changed(_) | Moved::Gone => None,
+            };
+            match now {
+                Some(now) => *now = hits,
+                None => add_hits(&mut self.hits_before, rule, hits),
+            }
+        }
+        self.hits_of_rules = hits_of_rules;
+        self.needed_everything &= rules.needs_everything();
+        self.rules = rules;
+        for warning in self.rules.warnings() {
+            (self.tell)(&format!("dnsterrier: warning: {warning}\n"));
+        }
+        (self.tell)(&format!(
+            "dnsterrier: reloaded: {moves}; rules that run now: {}\n",
+            self.rules.running().count()
+        ));
+        if self.live {
+            self.flush();
+        }
+    }
+
     /// How many packets were received, as far as is known here.
     pub(super) const fn received(&self) -> u64 {
         self.stats.capture.received
@@ -156,15 +219,22 @@ impl Matching {
         for source in &sources {
             keep(&mut self.failed, self.writers.sources.write(source));
         }
+        let rules = hits_by_name(&self.rules, &self.hits_of_rules, &self.hits_before);
+        let mut hits = self.hits_before;
+        let now = self.rules.list().iter().zip(&self.hits_of_rules);
+        for (rule, count) in now.filter(|(_, count)| **count > 0) {
+            add_hits(&mut hits, rule, *count);
+        }
         let mut stats = self.stats;
         stats.events.outside_time = self.outside_time;
+        stats.rules = rules;
         stats.rows = self.aggregator.stats;
         stats.rows.correlation_evicted = self.correlator.evicted;
         stats.risk = self.scorer.stats;
         stats.filters = stats::Filters {
             matched: self.matched,
             removed: self.removed,
-            filters: self.filters.counted().to_vec(),
+            filters: self.filters.counted(),
         };
         stats.encrypted_dns = EncryptedDns {
             forgotten: stats.encrypted_dns.forgotten,
@@ -196,7 +266,8 @@ impl Matching {
             stats,
             output,
             sources_with_hits: sources.iter().filter(|source| source.hits > 0).count() as u64,
-            hits_of_rules: self.hits_of_rules,
+            hits,
+            needed_everything: self.needed_everything,
         }
     }
 
@@ -264,7 +335,7 @@ impl Matching {
             }
             // Of a rule with thresholds a lookup is nothing yet: its rows say what came of it.
             if self.live && rule.having.is_empty() {
-                let line = match shown.look((place, event.src, name)) {
+                let line = match shown.look((rule.name.as_str(), event.src, name)) {
                     Novelty::New => Some(live_line(&rule.name, name, event, self.table)),
                     Novelty::Known => None,
                     Novelty::Unremembered => {
@@ -352,6 +423,43 @@ impl RowsOut<'_> {
         let (writers, failed) = (&mut *self.writers, &mut *self.failed);
         self.scorer
             .close(&mut |event| keep(failed, writers.risk.write(&event)));
+    }
+}
+
+/// The hits of the rules that run and speak, by their names, and of those that did.
+fn hits_by_name(rules: &Rules, hits: &[u64], before: &[HitsOfRule]) -> Vec<RuleHits> {
+    let speaking = rules.running().filter(|(place, _)| !rules.is_silent(*place));
+    let mut list: Vec<RuleHits> = speaking
+        .map(|(place, rule)| RuleHits {
+            rule: rule.name.clone(),
+            hits: hits.get(place).copied().unwrap_or(0),
+        })
+        .collect();
+    for earlier in before {
+        match list.iter_mut().find(|other| other.rule == earlier.name) {
+            Some(other) => other.hits += earlier.hits,
+            None => list.push(RuleHits {
+                rule: earlier.name.clone(),
+                hits: earlier.hits,
+            }),
+        }
+    }
+    list
+}
+
+/// Adds the hits of a rule to those of the same name and techniques.
+fn add_hits(list: &mut Vec<HitsOfRule>, rule: &Rule, hits: u64) {
+    let same = list
+        .iter_mut()
+        .find(|other| other.name == rule.name && other.attack == rule.attack);
+    if let Some(other) = same {
+        other.hits += hits;
+    } else if list.len() < HITS_BEFORE {
+        list.push(HitsOfRule {
+            name: rule.name.clone(),
+            attack: rule.attack.clone(),
+            hits,
+        });
     }
 }
 

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 
+use super::reload::Reloaded;
 use super::{ArrivalBatch, Span};
 use crate::capture::TakePackets;
 use crate::encrypted::Flows;
 use crate::frame::{Around, Decoder, Frame, Origin, Plain, Ports, Transport};
 use crate::message::Envelope;
 use crate::packet::{LinkType, Look, Packet};
-use crate::stats::Capture;
+use crate::stats::{Capture, Reloads};
 use crate::stream::{StreamMessage, Streams};
 use crate::time::Timestamp;
 use crate::transaction::{Interest, Reader};
@@ -38,6 +39,8 @@ pub(super) struct Reading {
     batch: ArrivalBatch,
     full: Sender<ArrivalBatch>,
     empty: Receiver<ArrivalBatch>,
+    reloaded: Receiver<Option<Reloaded>>,
+    reloads: Reloads,
 }
 
 /// The look at messages.
@@ -68,6 +71,10 @@ impl Messages {
 }
 
 impl Reading {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is an option of the run or an end of a channel, named where it is called"
+    )]
     pub(super) fn new(
         ports: Ports,
         tunnel_depth: u8,
@@ -76,6 +83,7 @@ impl Reading {
         interest: Box<dyn Interest>,
         full: Sender<ArrivalBatch>,
         empty: Receiver<ArrivalBatch>,
+        reloaded: Receiver<Option<Reloaded>>,
     ) -> Self {
         Self {
             encrypted: Flows::new(ports.known()),
@@ -99,6 +107,8 @@ impl Reading {
             batch: ArrivalBatch::default(),
             full,
             empty,
+            reloaded,
+            reloads: Reloads::default(),
         }
     }
 
@@ -244,15 +254,30 @@ impl Reading {
         stats.streams = self.streams.stats;
         stats.messages.not_dns = self.messages.not_dns;
         stats.encrypted_dns.forgotten = self.encrypted.forgotten;
+        stats.reloads = self.reloads;
         if self.full.send(batch).is_err() {
             return ControlFlow::Break(());
         }
         match self.empty.recv() {
             Ok(batch) => {
                 self.batch = batch;
+                self.take_reloaded();
                 ControlFlow::Continue(())
             }
             Err(_) => ControlFlow::Break(()),
+        }
+    }
+
+    /// Where something was read anew: from the batch that begins now on it holds.
+    fn take_reloaded(&mut self) {
+        match self.reloaded.try_recv() {
+            Ok(Some(reloaded)) => {
+                self.messages.interest = reloaded.interest;
+                self.batch.reloaded = Some(reloaded.further);
+                self.reloads.taken += 1;
+            }
+            Ok(None) => self.reloads.refused += 1,
+            Err(_) => {}
         }
     }
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use ahash::RandomState;
 
 use crate::event::{Event, Role};
+use crate::rule::Moves;
 use crate::time::Timestamp;
 
 /// How many names are remembered, of lookups that may have been passed on and of those that may be them each; and how many
@@ -178,6 +179,23 @@ impl Legs {
             .is_some_and(|(from, until)| *from <= last && first <= *until);
         let is_forgotten = self.forgotten.is_some_and(|until| first <= until);
         !waits && !is_alone && !is_forgotten
+    }
+
+    /// The rules were read anew.
+    pub(super) fn replace(&mut self, moves: &Moves) {
+        let named = |(rule, name): Name| Some((moves.named(rule)?, name));
+        let asked = std::mem::take(&mut self.asked).into_iter();
+        self.asked = asked
+            .filter_map(|(name, it)| Some((named(name)?, it)))
+            .collect();
+        let waiting = std::mem::take(&mut self.waiting).into_iter();
+        self.waiting = waiting
+            .filter_map(|(name, it)| Some((named(name)?, it)))
+            .collect();
+        let alone = std::mem::take(&mut self.alone).into_iter();
+        self.alone = alone
+            .filter_map(|((name, src), it)| Some(((named(name)?, src), it)))
+            .collect();
     }
 
     /// The windows of a rule that begin before that time are over.

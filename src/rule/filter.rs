@@ -12,6 +12,9 @@ use crate::event::Event;
 use crate::stats;
 use crate::time::Timestamp;
 
+/// So many are remembered that did something and are there no longer; beyond it what they took away is in the sum alone.
+const GONE: usize = 10_000;
+
 /// A filter as read.
 #[derive(Clone, Debug)]
 pub struct Filter {
@@ -99,6 +102,8 @@ pub struct Filters {
     of_rule: HashMap<usize, Vec<usize>, ahash::RandomState>,
     /// What was counted, in the order of the filters.
     counted: Vec<stats::Filter>,
+    /// What those did that are there no longer.
+    gone: Vec<stats::Filter>,
     /// No filter that was not said to have expired does before.
     next_expiry: Timestamp,
 }
@@ -143,6 +148,7 @@ impl Filters {
         Ok(Self {
             of_rule,
             counted: counted.collect(),
+            gone: Vec::new(),
             next_expiry: expiries.min().unwrap_or(Timestamp::MAX),
             filters,
         })
@@ -187,10 +193,45 @@ impl Filters {
         }
     }
 
-    /// What was counted, filter by filter.
+    /// What was counted, filter by filter, also of those that are there no longer.
     #[must_use]
-    pub fn counted(&self) -> &[stats::Filter] {
-        &self.counted
+    pub fn counted(&self) -> Vec<stats::Filter> {
+        self.counted.iter().chain(&self.gone).cloned().collect()
+    }
+
+    /// The filters were read anew, and these are those of now. What was counted stays: with the same filter where it is
+    /// still there.
+    pub fn replace(&mut self, newer: Self) {
+        let older = std::mem::replace(self, newer);
+        self.gone = older.gone;
+        for before in older.counted {
+            let same = self.counted.iter_mut().find(|now| {
+                (&now.rule, &now.file, &now.owner, &now.reason, now.expires)
+                    == (
+                        &before.rule,
+                        &before.file,
+                        &before.owner,
+                        &before.reason,
+                        before.expires,
+                    )
+                    && now.removed + now.passed == 0
+            });
+            match same {
+                Some(now) => {
+                    let line = now.line;
+                    *now = stats::Filter { line, ..before };
+                }
+                None if before.removed + before.passed > 0 && self.gone.len() < GONE => {
+                    self.gone.push(before);
+                }
+                None => {}
+            }
+        }
+        let open = self.counted.iter().filter(|filter| !filter.expired);
+        self.next_expiry = open
+            .map(|filter| filter.expires)
+            .min()
+            .unwrap_or(Timestamp::MAX);
     }
 }
 

@@ -357,31 +357,7 @@ fn two_rules_do_not_share_a_name() {
 
 #[test]
 fn twenty_mistakes_in_one_file_are_all_named_with_their_places() {
-    let text = r#"nmae: typo
-id: 5790a766
-type: Anomly
-version: three
-enabled: yes
-analytic_story: 7
-references: [ngrok.com]
-where:
-  qeury: "*.ngrok.io"
-  answer: []
-  query: ["bücher.example", "a b"]
-by: [src, sorce, src]
-aggregate:
-  count: cuont
-  firstTime: min()
-  src: count
-  names: values(qery)
-  names: count
-schedule: { cron: "61 * * * *", earliest: -10m@m, latest: 70m }
-risk:
-  message: An endpoint, $dest$
-  objects: [{ field: dest, type: sytem, impact: 101, confidence: -1 }]
-attack: [1572]
-attack: [T1572]
-"#;
+    let text = include_str!("../../tests/rules/mistakes.yaml");
     let found = mistakes(text);
     let expected = [
         ("1:1", "has no key `nmae`; did you mean `name`?"),

@@ -32,6 +32,7 @@ mod link_types;
 mod losing;
 mod other_ports;
 mod permission;
+mod reload;
 mod roles;
 mod table;
 mod two_interfaces;

@@ -113,6 +113,11 @@ impl Running {
         self.out.text.lock().unwrap().0.contains(words)
     }
 
+    /// How often standard error holds the words by now.
+    pub(crate) fn said(&self, words: &str) -> usize {
+        self.err.text.lock().unwrap().0.matches(words).count()
+    }
+
     fn wait(&self, pipe: &str, heard: &Heard, enough: impl Fn(&str) -> bool, what: &str) -> String {
         let (text, is_enough) = heard.wait(PATIENCE, |text, _| enough(text));
         assert!(
