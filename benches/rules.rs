@@ -232,6 +232,7 @@ fn event(query: &str) -> Event {
         packet: 1,
         response_packet: Some(2),
         event_id: [0; 16],
+        added: Vec::new(),
     }
 }
 

@@ -1,9 +1,11 @@
 //! The event: one DNS transaction with the fields of the CIM's Network_Resolution data model.
 
+mod added;
 mod assets;
 mod derived;
 pub mod field;
 mod make;
+mod networks;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,9 +14,11 @@ use std::sync::Arc;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+pub use added::{Added, Name};
 pub use assets::{Asset, AssetMistake, Assets};
 pub use field::{Field, Kind, Type, Value, Values, billionths, network};
 pub use make::Maker;
+pub use networks::Networks;
 
 pub use crate::frame::Mac;
 use crate::frame::Transport;
@@ -229,6 +233,8 @@ pub struct Event {
     pub response_packet: Option<u64>,
     /// The same for the same transaction, whoever replays it.
     pub event_id: [u8; 16],
+    /// What a rule's lookups added; nothing as long as it is no hit of one that has any.
+    pub added: Vec<Added>,
 }
 
 impl Event {
@@ -398,6 +404,12 @@ impl Event {
                     take(Value::Number(packet));
                 }
             }
+            Field::Added(_) => {
+                let added = self.added.iter().filter(|added| added.field == field);
+                added
+                    .flat_map(|added| &added.values)
+                    .for_each(|value| take(text(value)));
+            }
         }
     }
 
@@ -482,6 +494,13 @@ impl Event {
                     });
                     result?;
                 }
+            }
+        }
+        for added in &self.added {
+            match added.values.first() {
+                _ if added.is_list => map.serialize_entry(added.field.name(), &added.values)?,
+                Some(value) => map.serialize_entry(added.field.name(), value)?,
+                None => {}
             }
         }
         map.serialize_entry("answers", &self.answers)

@@ -10,6 +10,7 @@ mod correlation;
 pub mod filter;
 mod hunt;
 mod index;
+mod lookup;
 pub mod message;
 mod mistake;
 mod moves;
@@ -33,6 +34,7 @@ pub use condition::{Against, Asked, Comparison, Condition, Relation, Test, Withi
 pub use correlation::{Bound, Correlation, Expression, Measure, Part};
 pub use filter::{Filter, Filters};
 pub use hunt::read_names;
+pub use lookup::{Lookup, Match, Matching, Output};
 pub use mistake::{Mistake, gather, together};
 pub use moves::{Moved, Moves};
 pub use sigma::{Narrowing, Role as SigmaRole, Sigma};
@@ -44,6 +46,7 @@ use crate::message::Question;
 use column::default_columns;
 use condition::Whole;
 use index::Index;
+use lookup::LookedUp;
 use sigma::link::Joined;
 
 /// When Splunk would run the search, and over what: a cron expression in UTC, and Splunk's relative times.
@@ -210,6 +213,8 @@ pub struct Rule {
     pub false_positives: Option<String>,
     /// What an event must be.
     pub condition: Condition,
+    /// The tables that say more of it.
+    pub lookups: Vec<Arc<Lookup>>,
     /// The fields whose values make the groups.
     pub by: Vec<Field>,
     /// The columns.
@@ -250,6 +255,7 @@ impl Default for Rule {
             references: Vec::new(),
             false_positives: None,
             condition: Condition::default(),
+            lookups: Vec::new(),
             by: Vec::new(),
             columns: Vec::new(),
             having: Vec::new(),
@@ -271,6 +277,12 @@ impl Rule {
     #[must_use]
     pub fn pattern_count(&self) -> usize {
         self.condition.pattern_count()
+    }
+
+    /// What its lookups add to its hits.
+    pub fn added(&self) -> impl Iterator<Item = Field> {
+        let outputs = self.lookups.iter().flat_map(|lookup| &lookup.outputs);
+        outputs.map(|output| output.field)
     }
 
     /// What it looks at, where it looks at other rules' hits.
@@ -375,7 +387,7 @@ impl Rules {
     /// As for [`Self::new`].
     pub fn watching(rules: Vec<Rule>, watched: pattern::Patterns) -> Result<Self, Vec<Mistake>> {
         let Joined {
-            rules,
+            mut rules,
             silent,
             warnings,
         } = sigma::link::join(rules)?;
@@ -403,6 +415,10 @@ impl Rules {
         }
         if !mistakes.is_empty() {
             return Err(mistakes);
+        }
+        for rule in rules.iter_mut().filter(|rule| !rule.lookups.is_empty()) {
+            let condition = std::mem::take(&mut rule.condition);
+            rule.condition = lookup::requiring(condition, &rule.lookups);
         }
         let (mut lists, mut owners) = (Vec::new(), Vec::new());
         let (mut asking, mut undecided) = (Vec::new(), Vec::new());
@@ -496,7 +512,12 @@ impl Rules {
     /// Calls `hit` for each rule that the event matches, in the list's order, with the rule's place in the list and the
     /// name that matched: the first of the questions for which the rule holds.
     pub fn matches<'e>(&self, event: &'e Event, hit: &mut dyn FnMut(usize, &'e str)) {
-        let mut hits: Vec<(usize, &'e str)> = Vec::new();
+        self.hits(event, &mut |place, _, name| hit(place, name));
+    }
+
+    /// The same, with the event as the rule has it: with what its lookups add.
+    pub fn hits<'e>(&self, event: &'e Event, hit: &mut dyn FnMut(usize, &Event, &'e str)) {
+        let mut hits: Vec<(usize, Option<Event>, &'e str)> = Vec::new();
         let mut covering: Vec<u32> = Vec::new();
         let mut candidates: Vec<usize> = Vec::new();
         for name in std::iter::once(&event.query).chain(&event.other_questions) {
@@ -526,27 +547,27 @@ impl Rules {
                     list.is_some_and(|list| Arc::ptr_eq(list, patterns))
                 })
             };
-            let facts = Whole {
-                event,
-                query: name,
-                covered: &covers,
-            };
             let earlier = hits.len();
             for &place in &candidates {
-                let known = hits.iter().take(earlier).any(|(other, _)| *other == place);
-                if !known
-                    && self
-                        .rules
-                        .get(place)
-                        .is_some_and(|rule| rule.condition.holds(&facts) == Some(true))
-                {
-                    hits.push((place, name));
+                let known = hits.iter().take(earlier).any(|(other, ..)| *other == place);
+                let Some(rule) = self.rules.get(place).filter(|_| !known) else {
+                    continue;
+                };
+                let looked_up = LookedUp::new(&rule.lookups);
+                let facts = Whole {
+                    event,
+                    query: name,
+                    covered: &covers,
+                    looked_up: &looked_up,
+                };
+                if rule.condition.holds(&facts) == Some(true) {
+                    hits.push((place, looked_up.add_to(event, &facts), name));
                 }
             }
         }
-        hits.sort_unstable_by_key(|(place, _)| *place);
-        for (place, name) in hits {
-            hit(place, name);
+        hits.sort_unstable_by_key(|(place, ..)| *place);
+        for (place, with_more, name) in &hits {
+            hit(*place, with_more.as_ref().unwrap_or(event), name);
         }
     }
 }

@@ -144,6 +144,7 @@ pub fn columns(stream: Stream, rules: &[Rule]) -> Vec<String> {
         Stream::Hits => {
             names.push("rule");
             names.extend(Field::ALL.iter().map(|field| field.name()));
+            names.extend(rules.iter().flat_map(Rule::added).map(|field| field.name()));
         }
         Stream::Rows => {
             names.push("rule");

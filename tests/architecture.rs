@@ -89,7 +89,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("psl", &["event"]),
     ("regex", &["rule"]),
     ("saphyr_parser", &["rule"]),
-    ("csv", &["event", "sink"]),
+    ("csv", &["event", "rule", "sink"]),
     ("ethnum", &["aggregate"]),
     ("datasketches", &["aggregate"]),
     ("data_encoding", &["aggregate", "rule"]),

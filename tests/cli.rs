@@ -29,6 +29,8 @@ mod events;
 mod filters;
 #[path = "cli/link_types.rs"]
 mod link_types;
+#[path = "cli/lookups.rs"]
+mod lookups;
 #[path = "cli/messages.rs"]
 mod messages;
 #[path = "cli/navigator.rs"]

@@ -54,6 +54,7 @@ pub(crate) fn sample_event() -> Event {
         packet: 1,
         response_packet: Some(2),
         event_id: [1; 16],
+        added: Vec::new(),
     }
 }
 

@@ -1,12 +1,13 @@
 //! Assets: what an organisation knows of its addresses, from a list in the form of Splunk Enterprise Security's.
 
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
 use std::io::Read;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::field::network;
+use super::networks::Networks;
 use ipnet::{IpNet, IpSubnets, Ipv4Subnets, Ipv6Subnets};
 
 /// The columns that the list may have; of them `ip` it must have.
@@ -48,9 +49,7 @@ pub struct Asset {
 /// Addresses and what is known of them; the most specific entry wins, of equal ones the first.
 #[derive(Clone, Debug, Default)]
 pub struct Assets {
-    networks: HashMap<IpNet, Arc<Asset>, ahash::RandomState>,
-    /// The lengths of prefixes that there are, longest first, of IPv4 and of IPv6.
-    lengths: [Vec<u8>; 2],
+    networks: Networks<Arc<Asset>>,
 }
 
 /// What is wrong with a list, and in which line.
@@ -170,16 +169,6 @@ impl Assets {
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
-        for (lengths, is_ipv4) in assets.lengths.iter_mut().zip([true, false]) {
-            let found: HashSet<u8> = assets
-                .networks
-                .keys()
-                .filter(|network| network.addr().is_ipv4() == is_ipv4)
-                .map(IpNet::prefix_len)
-                .collect();
-            lengths.extend(found);
-            lengths.sort_unstable_by(|one, other| other.cmp(one));
-        }
         Ok(assets)
     }
 
@@ -192,12 +181,7 @@ impl Assets {
     /// What is known of an address.
     #[must_use]
     pub fn find(&self, address: IpAddr) -> Option<&Arc<Asset>> {
-        let [ipv4, ipv6] = &self.lengths;
-        let lengths = if address.is_ipv4() { ipv4 } else { ipv6 };
-        lengths.iter().find_map(|length| {
-            let network = IpNet::new(address, *length).ok()?.trunc();
-            self.networks.get(&network)
-        })
+        self.networks.of_address(address).next()
     }
 }
 

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use serde::ser::{Serialize, SerializeSeq, Serializer};
 
 use super::Event;
+use super::added::Name;
 use crate::frame::Mac;
 use crate::time::Timestamp;
 
@@ -31,6 +32,8 @@ pub enum Type {
     Address,
     /// A moment.
     Time,
+    /// Text that may be any of these but a moment.
+    Any,
 }
 
 macro_rules! fields {
@@ -41,7 +44,10 @@ macro_rules! fields {
         /// A field of an event. The names are those of the CIM's Network_Resolution data model and of
         /// `docs/event.schema.json`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Field { $(#[doc = $doc] $variant,)+ $(#[doc = $derived_doc] $derived),+ }
+        pub enum Field { $(#[doc = $doc] $variant,)+ $(#[doc = $derived_doc] $derived,)+
+            /// A column that a rule's lookup adds: events have it that are hits of that rule.
+            Added(Name),
+        }
 
         impl Field {
             /// The fields of an event as it is written, in that order.
@@ -53,22 +59,22 @@ macro_rules! fields {
             /// The name in rules and in every output.
             #[must_use]
             pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name,)+ $(Self::$derived => $derived_name),+ }
+                match self { $(Self::$variant => $name,)+ $(Self::$derived => $derived_name,)+ Self::Added(name) => name.text() }
             }
 
             /// Whether it is a list.
             #[must_use]
             pub const fn kind(self) -> Kind {
-                match self { $(Self::$variant => Kind::$kind,)+ $(Self::$derived => Kind::$derived_kind),+ }
+                match self { $(Self::$variant => Kind::$kind,)+ $(Self::$derived => Kind::$derived_kind,)+ Self::Added(_) => Kind::Many }
             }
 
             /// What its values are.
             #[must_use]
             pub const fn value_type(self) -> Type {
-                match self { $(Self::$variant => Type::$type,)+ $(Self::$derived => Type::$derived_type),+ }
+                match self { $(Self::$variant => Type::$type,)+ $(Self::$derived => Type::$derived_type,)+ Self::Added(_) => Type::Any }
             }
 
-            /// The field of that name.
+            /// The field of that name; not of one that a lookup adds.
             #[must_use]
             pub fn from_name(name: &str) -> Option<Self> {
                 match name {

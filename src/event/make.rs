@@ -115,6 +115,7 @@ impl Maker {
             packet: first_side.number,
             response_packet: response.as_ref().map(|(_, side)| side.number),
             event_id: self.event_id(transaction, time, asked, asked_side),
+            added: Vec::new(),
         })
     }
 

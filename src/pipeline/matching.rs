@@ -354,7 +354,7 @@ impl Matching {
             });
             true
         };
-        self.rules.matches(event, &mut |place, name| {
+        self.rules.hits(event, &mut |place, event, name| {
             if take(place, event, name, None, true) {
                 correlator.take(place, event, name, &mut |hit| {
                     take(hit.rule, hit.event, hit.query, Some(hit.key), hit.is_first);
@@ -428,7 +428,9 @@ impl RowsOut<'_> {
 
 /// The hits of the rules that run and speak, by their names, and of those that did.
 fn hits_by_name(rules: &Rules, hits: &[u64], before: &[HitsOfRule]) -> Vec<RuleHits> {
-    let speaking = rules.running().filter(|(place, _)| !rules.is_silent(*place));
+    let speaking = rules
+        .running()
+        .filter(|(place, _)| !rules.is_silent(*place));
     let mut list: Vec<RuleHits> = speaking
         .map(|(place, rule)| RuleHits {
             rule: rule.name.clone(),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use regex::Regex;
 
+use super::lookup::{LookedUp, Lookup};
 use super::pattern::Patterns;
 use crate::event::{Event, Field, NO_QUESTION, Value, network, of_name};
 use crate::message::record_type_name;
@@ -26,6 +27,8 @@ pub enum Condition {
     Exists(Field),
     /// Values of a field pass tests. A field that is absent has no value, and passes none.
     Compare(Comparison),
+    /// A line of that lookup of the rule's matches.
+    Listed(Arc<Lookup>),
 }
 
 /// Values of a field held against tests.
@@ -153,6 +156,9 @@ pub(super) trait Facts {
 
     /// Whether a list of patterns covers the name in the question.
     fn name_is_covered(&self, patterns: &Arc<Patterns>) -> bool;
+
+    /// Whether a line of a lookup matches, `None` where that cannot be told yet.
+    fn is_listed(&self, lookup: &Arc<Lookup>) -> Option<bool>;
 }
 
 /// An event, with one of its questions as the one at hand.
@@ -161,13 +167,21 @@ pub(super) struct Whole<'a> {
     pub(super) query: &'a str,
     /// Which lists of patterns cover that name: known already, so that a list of a million names is not walked.
     pub(super) covered: &'a dyn Fn(&Arc<Patterns>) -> bool,
+    /// What the lookups of the rule at hand say.
+    pub(super) looked_up: &'a LookedUp<'a>,
 }
 
 impl Facts for Whole<'_> {
     fn each(&self, field: Field, take: &mut dyn FnMut(&Value<'_>)) -> bool {
-        self.event
-            .each_about(field, self.query, &mut |value| take(&value));
+        if !matches!(field, Field::Added(_)) || !self.looked_up.each(field, self, take) {
+            self.event
+                .each_about(field, self.query, &mut |value| take(&value));
+        }
         true
+    }
+
+    fn is_listed(&self, lookup: &Arc<Lookup>) -> Option<bool> {
+        Some(self.looked_up.is_listed(lookup, self))
     }
 
     fn name_is_covered(&self, patterns: &Arc<Patterns>) -> bool {
@@ -212,10 +226,14 @@ impl Facts for Asked<'_> {
     fn name_is_covered(&self, patterns: &Arc<Patterns>) -> bool {
         patterns.iter().any(|pattern| pattern.covers(self.name))
     }
+
+    fn is_listed(&self, lookup: &Arc<Lookup>) -> Option<bool> {
+        lookup.lines(self).map(|lines| !lines.is_empty())
+    }
 }
 
 /// Whether the question alone tells a field's value.
-fn is_of_question(field: Field) -> bool {
+pub(super) fn is_of_question(field: Field) -> bool {
     matches!(field, Field::Query | Field::RecordType) || of_name(field, "").is_some()
 }
 
@@ -256,6 +274,7 @@ impl Condition {
             Self::All(parts) | Self::Any(parts) => parts.iter().map(Self::pattern_count).sum(),
             Self::Not(part) => part.pattern_count(),
             Self::Exists(_) => 1,
+            Self::Listed(lookup) => lookup.len(),
             Self::Compare(comparison) => comparison
                 .tests
                 .iter()
@@ -280,6 +299,7 @@ impl Condition {
             event,
             query,
             covered: &covered,
+            looked_up: &LookedUp::new(&[]),
         };
         self.holds(&facts) == Some(true)
     }
@@ -296,6 +316,7 @@ impl Condition {
                 is_known.then_some(exists)
             }
             Self::Compare(comparison) => comparison.holds(facts),
+            Self::Listed(lookup) => facts.is_listed(lookup),
         }
     }
 
@@ -315,6 +336,11 @@ impl Condition {
                 });
             }
             Self::Compare(_) => {}
+            Self::Listed(lookup) => {
+                if let Some(patterns) = lookup.on_query() {
+                    take(patterns);
+                }
+            }
         }
     }
 
@@ -326,6 +352,7 @@ impl Condition {
             Self::All(parts) => parts.iter().any(Self::is_decided_by_query),
             Self::Any(parts) => parts.iter().all(Self::is_decided_by_query),
             Self::Not(_) | Self::Exists(_) => false,
+            Self::Listed(lookup) => lookup.on_query().is_some(),
             Self::Compare(comparison) => {
                 comparison.field == Field::Query
                     && comparison
@@ -352,6 +379,7 @@ impl Condition {
             Self::Any(parts) => parts.iter().all(may),
             Self::Not(part) => part.question_may_tell(!holds),
             Self::Exists(field) => is_of_question(*field),
+            Self::Listed(lookup) => lookup.question_may_tell(holds),
             Self::Compare(comparison) => {
                 is_of_question(comparison.field)
                     && comparison.tests.iter().all(|test| match test.against {

@@ -201,18 +201,23 @@ impl Index {
     /// Calls `found` with the place of each list that covers a name (lower case, presentation form); more than once
     /// where several of its patterns do.
     pub(super) fn each_covering(&self, name: &[u8], found: &mut dyn FnMut(u32)) {
+        self.each_pattern(name, &mut |list, _| found(list));
+    }
+
+    /// The same, with the place of the pattern in its list.
+    pub(super) fn each_pattern(&self, name: &[u8], found: &mut dyn FnMut(u32, u32)) {
         for number in &self.endless {
             if let Some((entry, pattern)) = self.entry(*number)
                 && pattern.covers(name)
             {
-                found(entry.list);
+                found(entry.list, entry.place);
             }
         }
         let mut compare = |head| {
             let mut next = head;
             while let Some((entry, pattern)) = self.entry(next) {
                 if pattern.covers(name) {
-                    found(entry.list);
+                    found(entry.list, entry.place);
                 }
                 next = entry.next;
             }

@@ -98,13 +98,22 @@ impl Mistakes {
         }
     }
 
+    /// Adds one in a line of another file.
+    pub(super) fn add_in(&mut self, file: &Arc<str>, line: u32, message: impl Into<String>) {
+        self.add((line, 0), message);
+        if let Some(last) = self.list.last_mut().filter(|_| self.unlisted == 0) {
+            last.file = Arc::clone(file);
+        }
+    }
+
     /// The value where there was no mistake, else the mistakes in the order of the file.
     pub(super) fn or<T>(mut self, value: T) -> Result<T, Vec<Mistake>> {
         if self.list.is_empty() {
             return Ok(value);
         }
+        let own = &self.file;
         self.list
-            .sort_by_key(|mistake| (mistake.line, mistake.column));
+            .sort_by_key(|mistake| (mistake.file != *own, mistake.line, mistake.column));
         if self.unlisted > 0 {
             let message = format!("{} further mistakes", self.unlisted);
             self.list.push(Mistake {

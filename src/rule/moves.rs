@@ -143,8 +143,11 @@ fn is_same(one: &Rule, other: &Rule) -> bool {
         }
         sigma
     };
+    // What parts it from the one before is no part of it.
+    let text = |rule: &Rule| rule.text.trim_start_matches('-').trim().to_owned();
     // The text of one of Sigma's is that of its whole file.
-    (one.text == other.text || one.sigma.is_some())
+    (text(one) == text(other) || one.sigma.is_some())
+        && one.lookups == other.lookups
         && one.by == other.by
         && one.columns == other.columns
         && one.having == other.having
@@ -168,6 +171,7 @@ fn is_same_condition(one: &Condition, other: &Condition) -> bool {
         (Condition::Not(one), Condition::Not(other)) => is_same_condition(one, other),
         (Condition::Exists(one), Condition::Exists(other)) => one == other,
         (Condition::Compare(one), Condition::Compare(other)) => is_same_comparison(one, other),
+        (Condition::Listed(one), Condition::Listed(other)) => one == other,
         _ => false,
     }
 }

@@ -6,6 +6,7 @@ mod aggregate;
 mod check;
 mod condition;
 mod filter;
+mod lookup;
 mod reader;
 mod risk;
 mod search;

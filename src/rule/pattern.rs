@@ -15,6 +15,8 @@ pub enum Shape {
     Glob,
     /// A name and all names below it.
     Domain,
+    /// The whole value as it stands, `*` too.
+    Exact,
 }
 
 /// One pattern, in lower case.
@@ -34,6 +36,7 @@ impl<'a> Pattern<'a> {
         match self.shape {
             Shape::Glob => glob(self.text, value),
             Shape::Domain => domain(self.text, value),
+            Shape::Exact => self.text == value,
         }
     }
 
@@ -43,7 +46,7 @@ impl<'a> Pattern<'a> {
     /// does not know labels.
     #[must_use]
     pub fn suffix(self) -> Option<&'a [u8]> {
-        if self.shape == Shape::Domain {
+        if self.shape != Shape::Glob {
             return Some(self.text);
         }
         let Some(star) = memchr::memrchr(b'*', self.text) else {

@@ -52,6 +52,7 @@ pub(super) fn event(query: &str) -> Event {
         packet: 1,
         response_packet: Some(2),
         event_id: [0; 16],
+        added: Vec::new(),
     }
 }
 
@@ -1102,7 +1103,7 @@ fn says(condition: &Condition, name: &str, transport: &str) -> bool {
         Condition::All(parts) => parts.iter().all(|part| says(part, name, transport)),
         Condition::Any(parts) => parts.iter().any(|part| says(part, name, transport)),
         Condition::Not(part) => !says(part, name, transport),
-        Condition::Exists(_) => false,
+        Condition::Exists(_) | Condition::Listed(_) => false,
         Condition::Compare(Comparison { field, tests, .. }) => match &tests[0].against {
             Against::Patterns(patterns) => patterns.cover(if *field == Field::Query {
                 name

@@ -3,7 +3,9 @@
 mod condition;
 
 use super::yaml::{self, Node};
-use super::{Column, Function, Relation, Risk, Rule, Schedule, Threshold, Throttle};
+use super::{
+    Column, Function, Lookup, Matching, Relation, Risk, Rule, Schedule, Threshold, Throttle,
+};
 use crate::event::Field;
 
 /// The nodes of what is written stand nowhere yet.
@@ -40,6 +42,10 @@ pub fn write(rule: &Rule) -> Result<String, &'static str> {
     add("references", several(&rule.references));
     add("false_positives", rule.false_positives.as_deref().map(text));
     add("where", Some(condition::node(&rule.condition)));
+    add(
+        "lookup",
+        (!rule.lookups.is_empty()).then(|| list(rule.lookups.iter().map(|it| lookup(it)))),
+    );
     add(
         "by",
         Some(list(rule.by.iter().map(|field| text(field.name())))),
@@ -89,6 +95,36 @@ fn columns(columns: &[Column]) -> Node {
         };
         (column.name.as_str(), function)
     }))
+}
+
+fn lookup(lookup: &Lookup) -> Node {
+    let matches = lookup.matches.iter().map(|it| {
+        let asked = match it.matching {
+            Matching::Exact => text(&it.column),
+            other => mapping([("column", text(&it.column)), ("as", text(other.name()))]),
+        };
+        (it.field.name(), asked)
+    });
+    let outputs = lookup.outputs.iter();
+    let outputs = outputs.map(|it| (it.field.name(), text(&it.column)));
+    let defaults = lookup.outputs.iter();
+    let defaults: Vec<_> = defaults
+        .filter_map(|it| Some((it.field.name(), text(it.default.as_deref()?))))
+        .collect();
+    let mut entries = vec![("file", text(&lookup.file)), ("match", mapping(matches))];
+    if !lookup.outputs.is_empty() {
+        entries.push(("output", mapping(outputs)));
+    }
+    if lookup.all {
+        entries.push(("matches", text("all")));
+    }
+    if !defaults.is_empty() {
+        entries.push(("default", mapping(defaults)));
+    }
+    if lookup.required {
+        entries.push(("required", plain(true)));
+    }
+    mapping(entries)
 }
 
 /// A mapping from columns to what they must come to.

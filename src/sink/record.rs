@@ -60,6 +60,16 @@ impl Cell {
 impl Record for Event {
     fn fill(&self, column: &str, cell: &mut Cell) {
         let Some(field) = Field::from_name(column) else {
+            let added = self
+                .added
+                .iter()
+                .filter(|added| added.field.name() == column);
+            for added in added {
+                match added.is_list {
+                    true => added.values.iter().for_each(|value| cell.item(value)),
+                    false => added.values.iter().for_each(|value| cell.value(value)),
+                }
+            }
             return;
         };
         match field.kind() {

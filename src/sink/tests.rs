@@ -585,6 +585,7 @@ fn event() -> Event {
         packet: 7,
         response_packet: Some(8),
         event_id: [0xab; 16],
+        added: Vec::new(),
     }
 }
 

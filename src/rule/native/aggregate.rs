@@ -174,7 +174,7 @@ impl Reader<'_> {
 
     /// Whether a field is of numbers, as the function of that name needs it.
     fn is_number(&mut self, node: &Node, function: &str, field: Field) -> bool {
-        if field.value_type() == Type::Number {
+        if matches!(field.value_type(), Type::Number | Type::Any) {
             return true;
         }
         let numbers: Vec<&str> = Field::ALL

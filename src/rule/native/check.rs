@@ -3,9 +3,9 @@
 use super::reader::{Entry, Reader};
 use crate::rule::spelling::clip;
 use crate::rule::yaml::{Node, Value};
-use crate::rule::{Rule, default_by, default_columns};
+use crate::rule::{Condition, Rule, default_by, default_columns};
 
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 20] = [
     "name",
     "id",
     "description",
@@ -17,6 +17,7 @@ const KEYS: [&str; 19] = [
     "false_positives",
     "where",
     "domain",
+    "lookup",
     "by",
     "aggregate",
     "having",
@@ -64,6 +65,12 @@ pub(super) fn rule(root: &Node, cut: bool, reader: &mut Reader<'_>) -> Rule {
             _ => {}
         }
     }
+    // All else may name what they give.
+    reader.added.clear();
+    if let Some(entry) = find("lookup") {
+        rule.lookups = reader.lookups(entry.node);
+    }
+    let is_required = rule.lookups.iter().any(|lookup| lookup.required);
     match (find("where"), find("domain")) {
         (Some(Entry { node, .. }), None) => rule.condition = reader.condition(node),
         (None, Some(Entry { node, .. })) => rule.condition = reader.domains(node),
@@ -75,7 +82,9 @@ pub(super) fn rule(root: &Node, cut: bool, reader: &mut Reader<'_>) -> Rule {
             reader.condition(first.node);
             reader.domains(second.node);
         }
-        (None, None) if !cut => {
+        (None, None) if is_required => rule.condition = Condition::All(Vec::new()),
+        // What is wrong with a lookup is said already.
+        (None, None) if !cut && (find("lookup").is_none() || !rule.lookups.is_empty()) => {
             reader.mistakes.add(
                 root.place,
                 "the rule says of no event that it matches; expected `where` or `domain`",

@@ -14,13 +14,13 @@ use crate::rule::{Against, Comparison, Condition, Relation, Test};
 use crate::time::Timestamp;
 
 /// What a field can be asked beside patterns.
-const OPERATORS: [&str; 16] = [
+pub(super) const OPERATORS: [&str; 16] = [
     "=", "!=", "==", "<", "<=", ">", ">=", "between", "domain", "cidr", "regex", "same_as", "and",
     "not", "exists", "every",
 ];
 
 /// What joins conditions; no field of an event has such a name.
-const JOINTS: [&str; 3] = ["and", "or", "not"];
+pub(super) const JOINTS: [&str; 3] = ["and", "or", "not"];
 
 /// The most bytes that a compiled expression, and what it remembers as it runs, may take.
 const EXPRESSION_BYTES: usize = 1 << 20;
@@ -242,7 +242,7 @@ impl Reader<'_> {
                 );
                 None
             }
-            Some(Type::Number) | None => {
+            Some(Type::Number | Type::Any) | None => {
                 let number = billionths(text);
                 if number.is_none() {
                     self.mistakes.add(
@@ -294,7 +294,7 @@ impl Reader<'_> {
     }
 
     fn networks(&mut self, node: &Node, field: Option<Field>, name: &str) -> Option<Against> {
-        if field.is_some_and(|field| field.value_type() != Type::Address) {
+        if field.is_some_and(|field| !matches!(field.value_type(), Type::Address | Type::Any)) {
             let addresses: Vec<&str> = Field::ALL
                 .iter()
                 .filter(|field| field.value_type() == Type::Address)

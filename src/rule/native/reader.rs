@@ -19,6 +19,8 @@ pub(super) struct Reader<'m> {
     /// The cron expression that was found right last: the rules of a file have one and the same, and to check it takes
     /// longer than all else of a rule.
     pub(super) cron: Option<String>,
+    /// What the lookups of the rule at hand give.
+    pub(super) added: Vec<Field>,
 }
 
 impl<'m> Reader<'m> {
@@ -26,6 +28,7 @@ impl<'m> Reader<'m> {
         Self {
             mistakes,
             cron: None,
+            added: Vec::new(),
         }
     }
 
@@ -206,9 +209,15 @@ impl<'m> Reader<'m> {
 
     /// The field of that name.
     pub(super) fn field(&mut self, place: Place, name: &str, what: &str) -> Option<Field> {
-        let field = Field::from_name(name);
+        let added = || {
+            self.added
+                .iter()
+                .find(|field| field.name() == name)
+                .copied()
+        };
+        let field = Field::from_name(name).or_else(added);
         if field.is_none() {
-            let fields = Field::ALL.iter().chain(Field::DERIVED);
+            let fields = self.added.iter().chain(Field::ALL).chain(Field::DERIVED);
             let near = nearest(name, fields.map(|field| field.name()));
             let remedy = if near.is_empty() {
                 "expected a field of the event (docs/rules.md lists them)".to_owned()

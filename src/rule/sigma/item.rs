@@ -277,7 +277,7 @@ impl Translator<'_> {
                         ),
                     ),
                 },
-                Type::Text | Type::Address => self.mistake(
+                Type::Text | Type::Address | Type::Any => self.mistake(
                     place,
                     format!("`{name}` is no number; expected a field that is one"),
                 ),

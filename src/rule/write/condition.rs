@@ -12,7 +12,7 @@ pub(super) fn unsaid(condition: &Condition) -> Option<&'static str> {
     match condition {
         Condition::All(parts) | Condition::Any(parts) => parts.iter().find_map(unsaid),
         Condition::Not(part) => unsaid(part),
-        Condition::Exists(_) => None,
+        Condition::Exists(_) | Condition::Listed(_) => None,
         Condition::Compare(comparison) => {
             comparison.tests.iter().find_map(|test| match test.against {
                 Against::Part(..) => Some("it asks for a part of a moment"),
@@ -55,6 +55,8 @@ pub(super) fn node(condition: &Condition) -> Node {
         Condition::Not(part) => mapping([("not", node(part))]),
         Condition::Exists(field) => mapping([(field.name(), exists(true))]),
         Condition::Compare(comparison) => compared(comparison),
+        // The lookup itself says so.
+        Condition::Listed(_) => always(),
     }
 }
 
@@ -175,7 +177,7 @@ fn patterns_of(patterns: &Patterns) -> Node {
         .map(|pattern| {
             let said = text(&String::from_utf8_lossy(pattern.text));
             match pattern.shape {
-                Shape::Glob => said,
+                Shape::Glob | Shape::Exact => said,
                 Shape::Domain => mapping([("domain", said)]),
             }
         })
