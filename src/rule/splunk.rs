@@ -7,11 +7,14 @@
 //! for both.
 
 mod condition;
+mod lookup;
 mod place;
 mod reader;
 mod search;
 mod values;
 mod words;
+
+use std::path::Path;
 
 use super::THREAT_OBJECT_TYPES;
 use super::filter::macro_name;
@@ -130,7 +133,9 @@ fn search(
     let places = Places::new(document.text, document.first_line, node.place, text);
     let name = document.root.get("name").and_then(scalar);
     let filter = macro_name(name.unwrap_or_default());
-    match search::read(text, &filter, &places, notes) {
+    let folder = Path::new(mistakes.file().as_ref()).parent();
+    let folder = folder.unwrap_or(Path::new("")).to_owned();
+    match search::read(text, &filter, &folder, &places, notes) {
         Ok(search) => Some(search),
         Err(refused) => {
             for (place, message) in refused {
@@ -156,6 +161,9 @@ fn of_search(search: &Search, place: Place) -> Vec<(&'static str, Node)> {
         ("by", Node::list(place, by.collect())),
         ("aggregate", Node::mapping(place, columns)),
     ];
+    if !search.lookups.is_empty() {
+        entries.push(("lookup", Node::list(place, search.lookups.clone())));
+    }
     if !search.having.is_empty() {
         entries.push(("having", having(&search.having, place)));
     }

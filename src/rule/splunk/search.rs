@@ -1,5 +1,7 @@
 //! A search over the data model, command by command, into what a rule says: `where`, `by`, `aggregate`, `having`.
 
+use std::path::Path;
+
 use super::place::Places;
 use super::reader::{Reader, Refusal, Taken};
 use super::words::{Kind, Word, words};
@@ -17,6 +19,8 @@ pub(super) struct Search {
     pub(super) columns: Vec<Column>,
     /// What the columns of a row must be.
     pub(super) having: Vec<Threshold>,
+    /// The tables that say more of the rows, as `lookup` of a rule has them.
+    pub(super) lookups: Vec<Node>,
     /// Other names that the search gave to fields and columns: the other name, and ours.
     aliases: Vec<(String, String)>,
 }
@@ -82,9 +86,11 @@ impl Search {
 }
 
 /// Commands that there will be an answer to, and what it is.
-const NOT_YET: [(&str, &str); 3] = [
-    ("lookup", "lookups are not taken yet"),
-    ("inputlookup", "lookups are not taken yet"),
+const NOT_YET: [(&str, &str); 2] = [
+    (
+        "inputlookup",
+        "a search begins with lookups of hosts, and lookup says more of them",
+    ),
     (
         "eventstats",
         "a row is compared with a number, not with other rows",
@@ -98,6 +104,7 @@ const NOT_YET: [(&str, &str); 3] = [
 pub(super) fn read(
     text: &str,
     filter: &str,
+    folder: &Path,
     places: &Places,
     notes: &mut Vec<(Place, String)>,
 ) -> Result<Search, Vec<(Place, String)>> {
@@ -125,7 +132,7 @@ pub(super) fn read(
         (reader.words, reader.end) = (words, end);
         // After a command that was not understood only others of that kind are looked for.
         let result = match &mut search {
-            Some(search) => reader.command(search, filter),
+            Some(search) => reader.command(search, filter, folder),
             None => reader.known_command(),
         };
         if let Err(refusal) = result {
@@ -247,6 +254,7 @@ impl<'w> Reader<'w> {
             by,
             columns,
             having: Vec::new(),
+            lookups: Vec::new(),
             aliases: Vec::new(),
         })
     }
@@ -356,7 +364,7 @@ impl<'w> Reader<'w> {
     }
 
     /// A command after the head.
-    fn command(&mut self, search: &mut Search, filter: &str) -> Taken<()> {
+    fn command(&mut self, search: &mut Search, filter: &str, folder: &Path) -> Taken<()> {
         let Some(word) = self.peek() else {
             return Err(self.ended("a command after the bar"));
         };
@@ -369,6 +377,7 @@ impl<'w> Reader<'w> {
             "where" => self.thresholds(search, false),
             "search" => self.thresholds(search, true),
             "stats" => self.stats(search),
+            "lookup" => self.lookup(search, folder),
             "rename" => self.rename(search),
             "sort" => self.sort(),
             // They choose what is shown.
@@ -378,10 +387,10 @@ impl<'w> Reader<'w> {
 
     /// Takes the first word of a command that is known at all.
     fn known_command(&mut self) -> Taken<()> {
-        const KNOWN: [&str; 8] = [
-            "where", "search", "stats", "rename", "sort", "table", "fields", "convert",
+        const KNOWN: [&str; 9] = [
+            "where", "search", "lookup", "stats", "rename", "sort", "table", "fields", "convert",
         ];
-        const WANTED: &str = "where, search, stats, rename, sort, table, fields, convert or the macros of security_content";
+        const WANTED: &str = "where, search, lookup, stats, rename, sort, table, fields, convert or the macros of security_content";
         let Some(word) = self.next() else {
             return Ok(());
         };
@@ -454,7 +463,9 @@ impl<'w> Reader<'w> {
                         place: self.place(name.at),
                     });
                 }
-                Some(Meant::Field(field)) if is_search && is_always_one(field) => {
+                Some(Meant::Field(field))
+                    if is_search && (is_always_one(field) || is_looked_up(field)) =>
+                {
                     let place = self.place(name.at);
                     let values = [(value.text.clone(), value.at)];
                     let asked = self.compare(field, place, &operator.text, &values)?;
@@ -536,7 +547,7 @@ impl<'w> Reader<'w> {
         if let Some((field, _)) = search
             .by
             .iter()
-            .find(|(field, _)| !is_kept(field) && !is_always_one(*field))
+            .find(|(field, _)| !is_kept(field) && !is_always_one(*field) && !is_looked_up(*field))
         {
             let message = format!(
                 "stats puts together rows of different `{}`, of which a lookup may have several or none, and would count it for each; expected it among by",
@@ -664,8 +675,13 @@ fn is_known_macro(text: &str) -> bool {
     }
 }
 
+/// Whether a lookup of the search gives a field: of that an event has one value at most, and groups without one under `null`.
+const fn is_looked_up(field: Field) -> bool {
+    matches!(field, Field::Added(_))
+}
+
 /// Whether every event has exactly one value of a field.
-const fn is_always_one(field: Field) -> bool {
+pub(super) const fn is_always_one(field: Field) -> bool {
     matches!(
         field,
         Field::Time

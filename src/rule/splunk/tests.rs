@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::rule::{Rule, native};
+use crate::rule::{Mistake, Rule, Rules, native};
 
 /// A detection with that search, in a literal block: its words keep their columns.
 fn detection(search: &str) -> String {
@@ -265,8 +265,11 @@ fn what_is_not_understood_is_named_with_its_place() {
             "eval x=len(query)",
             "'eval x=len(query)' was not understood; expected where, search",
         ),
-        ("lookup a b as query", "lookups are not taken yet"),
-        ("inputlookup a", "lookups are not taken yet"),
+        (
+            "lookup a b as query",
+            "there is no lookup 'a' here; expected a.csv",
+        ),
+        ("inputlookup a", "lookup says more of them"),
         ("eventstats max(count) as m", "not with other rows"),
         (
             "append [| tstats count from datamodel=Web | head 1]",
@@ -368,7 +371,7 @@ fn conditions_on_columns_are_thresholds() {
 
 #[test]
 fn every_command_that_is_not_understood_is_named() {
-    let search = format!("{HEAD}\n| eval a=b\n| where c>1\n| lookup d e\n| `own`");
+    let search = format!("{HEAD}\n| eval a=b\n| where c>1\n| join d e\n| `own`");
     let mistakes = read(&search).unwrap_err();
     let lines: Vec<&str> = mistakes
         .iter()
@@ -609,5 +612,124 @@ proptest! {
         if let Ok(rules) = native::read_text("f.yml", &file) {
             prop_assert!(!rules.is_empty());
         }
+    }
+}
+
+/// A detection with that search, in a folder of its own with those files beside it.
+fn beside(files: &[(&str, &str)], tail: &str) -> Result<Vec<Rule>, Vec<Mistake>> {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let path = folder.path().join("detections/network/own.yml");
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let search = format!(
+        "| tstats count from datamodel=Network_Resolution by DNS.src DNS.query | `drop_dm_object_name(DNS)` {tail}"
+    );
+    std::fs::write(
+        &path,
+        format!(
+            "name: Own\ndate: '2026-01-01'\nsearch: '{}'\n",
+            search.replace('\'', "''")
+        ),
+    )
+    .unwrap();
+    native::read_path(&path)
+}
+
+#[test]
+fn lookups_are_taken_with_their_definitions() {
+    let csv = "remote_domain,remote_utility,isutility\n*.remote.example,Tool,True\nother.example,Other,False\n";
+    let definition = "name: tools\nfilename: tools.csv\ndefault_match: 'false'\nmatch_type: WILDCARD(remote_domain)\nmin_matches: 1\nmax_matches: 1\n";
+    let files = [
+        ("lookups/tools.csv", csv),
+        ("lookups/tools.yml", definition),
+    ];
+    let rules = beside(
+        &files,
+        "| lookup local=true tools remote_domain AS query OUTPUT isutility, remote_utility AS tool | search isutility = True | `own_filter`",
+    )
+    .unwrap();
+    assert!(rules[0].notes.is_empty(), "{:?}", rules[0].notes);
+    let rules = Rules::new(rules).unwrap();
+    // The default passes no test, so that a line must match, and the question tells.
+    assert!(!rules.needs_everything());
+    let hits = |query: &str| {
+        let mut found = Vec::new();
+        let event = crate::rule::tests::event(query);
+        rules.hits(&event, &mut |_, event, _| {
+            for added in &event.added {
+                found.push((added.field.name(), added.values[0].to_string()));
+            }
+        });
+        found
+    };
+    let text = |text: &str| text.to_owned();
+    assert_eq!(
+        hits("a.remote.example"),
+        [("isutility", text("True")), ("tool", text("Tool"))]
+    );
+    assert_eq!(hits("other.example"), []);
+    assert_eq!(hits("unlisted.example"), []);
+    let by: Vec<&str> = rules.list()[0]
+        .by
+        .iter()
+        .map(|field| field.name())
+        .collect();
+    assert_eq!(by, ["src", "query", "isutility", "tool"]);
+    assert_eq!(
+        rules.list()[0].lookups[0].matches[0].matching,
+        crate::rule::Matching::Wildcard
+    );
+}
+
+#[test]
+fn a_lookup_without_a_definition_is_a_csv_of_that_name() {
+    let csv = [(
+        "detections/network/own_list.csv",
+        "domain,known\na.example,yes\n",
+    )];
+    let rules = beside(
+        &csv,
+        "| lookup own_list domain AS query OUTPUTNEW known | stats sum(count) as count by src",
+    )
+    .unwrap();
+    assert_eq!(rules[0].notes.len(), 1, "{:?}", rules[0].notes);
+    assert!(rules[0].notes[0].message.contains("the first is taken"));
+    assert_eq!(rules[0].lookups[0].file, "own_list.csv");
+    for (tail, words) in [
+        (
+            "| lookup other domain AS query OUTPUT known",
+            "there is no lookup 'other' here; expected other.csv",
+        ),
+        (
+            "| lookup own_list domain AS answer OUTPUT known",
+            "'answer' was not understood; expected a field that the head groups by",
+        ),
+        (
+            "| lookup own_list domain AS query",
+            "expected OUTPUT and the columns",
+        ),
+        (
+            "| lookup own_list domain AS query OUTPUT known AS src",
+            "'src' was not understood; expected a name that the rows do not have yet",
+        ),
+        (
+            "| lookup own_list domian AS query OUTPUT known",
+            "has no column `domian`; did you mean `domain`?",
+        ),
+        (
+            "| lookup ../own_list domain AS query OUTPUT known",
+            "'../own_list' was not understood",
+        ),
+    ] {
+        let found = beside(&csv, tail).unwrap_err();
+        let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+        assert!(
+            found.iter().any(|line| line.contains(words)),
+            "{words} is not in {found:?}"
+        );
     }
 }
