@@ -1065,6 +1065,59 @@ proptest! {
         prop_assert_eq!(ids.len(), rows.len(), "each row has an id of its own");
     }
 
+    /// Rules that are read anew, stand elsewhere, and change, lose nothing and count nothing twice.
+    #[test]
+    fn merged_rows_are_those_of_a_run_whose_rules_stayed(
+        steps in prop::collection::vec((any_step(), prop::option::weighted(0.3, any::<bool>())), 0..60),
+        groups in prop_oneof![Just(usize::MAX), 0..12_usize],
+        windows in any::<bool>(),
+    ) {
+        let window = if windows { Window::Every(Duration::from_secs(300)) } else { Window::None };
+        let limits = Limits { groups: groups.min(Limits::default().groups), ..Limits::default() };
+        let new = |rules: &crate::rule::Rules| {
+            Aggregator::new(rules.list(), window, "sensor".into(), limits).expect("an aggregator")
+        };
+        let mut current = model_rules();
+        let mut rules = crate::rule::Rules::new(current.clone()).expect("rules");
+        let mut aggregator = new(&rules);
+        let mut rows = Vec::new();
+        for (number, (step, reload)) in steps.iter().enumerate() {
+            if let Some(changes) = reload {
+                current.rotate_left(1);
+                for rule in current.iter_mut().filter(|rule| *changes && rule.name == "rule1") {
+                    rule.text = format!("version {number}").into();
+                }
+                let now = crate::rule::Rules::new(current.clone()).expect("rules");
+                let moves = Moves::between(&rules, &now);
+                aggregator.replace(new(&now), &moves, &mut |row| rows.push(row));
+                rules = now;
+            }
+            if let Some(now) = step.advance {
+                aggregator.advance(at(now), &mut |row| rows.push(row));
+            }
+            let event = event_of(step, number);
+            let name = format!("rule{}", step.rule);
+            let place = current.iter().position(|rule| rule.name == name).expect("the rule");
+            aggregator.add(place, &event, &event.query, &mut |row| rows.push(row));
+            let (.., agree) = aggregator.windows.held();
+            prop_assert!(agree);
+        }
+        rows.extend(finish(&mut aggregator));
+        let steps: Vec<Step> = steps.into_iter().map(|(step, _)| step).collect();
+        prop_assert_eq!(&merged(&rows), &model(&steps, windows));
+        let counted: u64 = rows.iter().map(|row| row.count).sum();
+        prop_assert_eq!(aggregator.stats.additions, counted);
+        let mut seen = BTreeSet::new();
+        for row in &rows {
+            let keys: Vec<_> = row.keys.iter().map(|(_, key)| key.to_string()).collect();
+            let first = seen.insert((row.rule.name.to_string(), row.window, keys));
+            prop_assert!(first || row.partial);
+            // Without a window nothing is late: of a rule that stayed all is one row.
+            let stayed = !windows && groups == usize::MAX && *row.rule.name != *"rule1";
+            prop_assert!(!(stayed && row.partial));
+        }
+    }
+
     #[test]
     fn the_order_of_events_does_not_matter(
         (steps, shuffled) in prop::collection::vec(any_step(), 0..40)

@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn a_name_is_kept_once() {
-        let (one, other) = (Name::of("owner"), Name::of(&"owner".to_owned()));
+        let (one, other) = (Name::of("owner"), Name::of(&String::from("owner")));
         assert_eq!(one, other);
         assert!(std::ptr::eq(one.text(), other.text()));
         assert_ne!(one, Name::of("tier"));

@@ -315,3 +315,36 @@ fn a_run_ends_with_its_terminal() {
     assert_eq!(files.rows()[..], [("kept".to_owned(), 1, false)]);
     assert_eq!(files.stats()["reloads"]["taken"], 0);
 }
+
+/// What was started so that it survives its terminal does, and reads anew what it would otherwise end by.
+#[test]
+fn a_run_under_nohup_goes_on_without_its_terminal() {
+    let Some(lab) = Lab::pair() else { return };
+    let files = Files::of(&lab, &[KEPT]);
+    let (err, id) = (lab.place("err"), lab.place("id"));
+    let command = [&[lab.program()], &files.arguments()[..]]
+        .concat()
+        .join(" ");
+    let command = format!("echo $$ >{id}; exec nohup {command} >/dev/null 2>{err}");
+    let terminal = crate::running::Running::start(lab.on(
+        "c",
+        &[
+            "script",
+            "--quiet",
+            "--return",
+            "--command",
+            &command,
+            "/dev/null",
+        ],
+    ));
+    let said = |words: &str| std::fs::read_to_string(&err).is_ok_and(|text| text.contains(words));
+    wait_until("the run", || said("listening on"));
+    terminal.end_by("KILL");
+    wait_until("the reload", || said("reloaded: no rule changed"));
+    ask(&lab, &["kept"]);
+    wait_until("the hit", || files.hits().len() == 1);
+    lab.run("c", &["kill", std::fs::read_to_string(&id).unwrap().trim()]);
+    wait_until("the end", || std::fs::exists(&files.stats).unwrap());
+    assert_eq!(files.rows()[..], [("kept".to_owned(), 1, false)]);
+    assert_eq!(files.stats()["reloads"]["taken"], 1);
+}

@@ -4,6 +4,7 @@
 //! million lines cost about what one costs. Where several columns must match, the lines come from the one that has the most
 //! distinct cells, and are then held against the others.
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::sync::Arc;
 
@@ -60,11 +61,22 @@ enum Key {
 }
 
 /// A column that is looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::rule) struct Wanted<'a> {
     /// Its name.
-    pub(in crate::rule) column: &'a str,
+    pub(in crate::rule) column: Cow<'a, str>,
     /// How it is held against values, and whether these are names; nothing for one that events get.
     pub(in crate::rule) matching: Option<(Matching, bool)>,
+}
+
+impl Wanted<'_> {
+    /// The same with its name copied.
+    pub(in crate::rule) fn into_owned(self) -> Wanted<'static> {
+        Wanted {
+            column: Cow::Owned(self.column.into_owned()),
+            matching: self.matching,
+        }
+    }
 }
 
 /// Something wrong with a table, or with what is wanted of it.
@@ -118,8 +130,8 @@ pub(in crate::rule) fn read(file: impl Read, wanted: &[Wanted<'_>]) -> Result<Ta
                 number,
                 format!(
                     "the file has no column `{}`; {}",
-                    clip(wanted.column),
-                    expected(wanted.column, &names)
+                    clip(&wanted.column),
+                    expected(&wanted.column, &names)
                 ),
             )),
         }

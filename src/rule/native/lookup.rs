@@ -1,7 +1,7 @@
 //! What a rule looks up: `lookup`.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::aggregate::ROW_KEYS;
@@ -16,6 +16,13 @@ const KEYS: [&str; 6] = ["file", "match", "output", "matches", "default", "requi
 
 /// The most lookups of one rule.
 const MOST: usize = 20;
+
+/// A table that was read already, for another rule of the file.
+pub(super) struct KnownTable {
+    path: PathBuf,
+    wanted: Vec<Wanted<'static>>,
+    table: Arc<Table>,
+}
 
 /// A column as a rule names it, and where.
 struct Named<T> {
@@ -80,7 +87,7 @@ impl Reader<'_> {
             outputs: outputs.into_iter().map(|it| it.of).collect(),
             all,
             required,
-            table: Arc::new(table),
+            table,
         })
     }
 
@@ -91,7 +98,7 @@ impl Reader<'_> {
         place: Place,
         matches: &[Named<Match>],
         outputs: &[Named<Output>],
-    ) -> Option<Table> {
+    ) -> Option<Arc<Table>> {
         let folder = Path::new(self.mistakes.file().as_ref()).parent();
         let path = folder.unwrap_or(Path::new("")).join(name);
         let file = match File::open(&path) {
@@ -120,21 +127,36 @@ impl Reader<'_> {
             Field::Answer,
         ];
         let matched = matches.iter().map(|it| Wanted {
-            column: &it.of.column,
+            column: it.of.column.as_str().into(),
             matching: Some((it.of.matching, names.contains(&it.of.field))),
         });
         let given = outputs.iter().map(|it| Wanted {
-            column: &it.of.column,
+            column: it.of.column.as_str().into(),
             matching: None,
         });
         let wanted: Vec<Wanted<'_>> = matched.chain(given).collect();
+        let known = self
+            .tables
+            .iter()
+            .find(|known| known.path == path && known.wanted == wanted);
+        if let Some(known) = known {
+            return Some(Arc::clone(&known.table));
+        }
         let found = read(std::io::BufReader::new(file), &wanted);
         if matches.is_empty() {
             // Of that there is a mistake already.
             return None;
         }
         let wrong = match found {
-            Ok(table) => return Some(table),
+            Ok(table) => {
+                let table = Arc::new(table);
+                self.tables.push(KnownTable {
+                    wanted: wanted.into_iter().map(Wanted::into_owned).collect(),
+                    path,
+                    table: Arc::clone(&table),
+                });
+                return Some(table);
+            }
             Err(wrong) => wrong,
         };
         let places: Vec<Place> = matches

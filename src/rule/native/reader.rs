@@ -1,5 +1,6 @@
 //! Reading the nodes of a document as what they should be: each mistake is noted and reading goes on.
 
+use super::lookup::KnownTable;
 use crate::event::Field;
 use crate::rule::mistake::Mistakes;
 use crate::rule::spelling::{alternatives, clip, expected, nearest};
@@ -21,6 +22,8 @@ pub(super) struct Reader<'m> {
     pub(super) cron: Option<String>,
     /// What the lookups of the rule at hand give.
     pub(super) added: Vec<Field>,
+    /// The tables that the rules before it look up.
+    pub(super) tables: Vec<KnownTable>,
 }
 
 impl<'m> Reader<'m> {
@@ -29,6 +32,7 @@ impl<'m> Reader<'m> {
             mistakes,
             cron: None,
             added: Vec::new(),
+            tables: Vec::new(),
         }
     }
 
