@@ -127,7 +127,7 @@ impl Lookup {
         }
     }
 
-    /// The lines that match, in their order; of those that count the first where it is one. `None` where that cannot be told yet.
+    /// The lines that match, in their order; where not all are wanted the first alone. `None` where that cannot be told yet.
     pub(super) fn lines(&self, facts: &dyn Facts) -> Option<Vec<u32>> {
         let mut asked: Vec<Option<AskedOfTable>> = Vec::new();
         for it in &self.matches {
@@ -223,11 +223,11 @@ fn within(condition: Condition, lookups: &[Arc<Lookup>]) -> Condition {
     };
     let gives = |lookup: &&Arc<Lookup>| {
         lookup.outputs.iter().any(|output| {
-            let default = Default {
+            let unlisted = Unlisted {
                 field,
                 text: output.default.as_deref(),
             };
-            output.field == field && condition.holds(&default) == Some(false)
+            output.field == field && condition.holds(&unlisted) == Some(false)
         })
     };
     match lookups.iter().find(gives) {
@@ -237,12 +237,12 @@ fn within(condition: Condition, lookups: &[Arc<Lookup>]) -> Condition {
 }
 
 /// What is known where no line matches.
-struct Default<'a> {
+struct Unlisted<'a> {
     field: Field,
     text: Option<&'a str>,
 }
 
-impl Facts for Default<'_> {
+impl Facts for Unlisted<'_> {
     fn each(&self, field: Field, take: &mut dyn FnMut(&Value<'_>)) -> bool {
         if field == self.field
             && let Some(text) = self.text

@@ -216,6 +216,8 @@ lookup:
 - { file: bad.csv, match: { query: domain }, required: true }
 - { file: lines.csv, match: { query: { column: domain, as: suffix }, src: { column: net, as: cidr } }, output: { o: owner } }
 - { file: empty.csv, match: { query: a }, output: [b], mathces: all }
+- { file: empty.csv, match: { src: { column: a, as: suffix } }, required: true }
+- { file: empty.csv, match: { tld: { column: a, as: cidr } }, required: true }
 "#,
     );
     let expected = [
@@ -232,6 +234,8 @@ lookup:
         "own.yaml:6:11: the lookup's file missing.csv cannot be read",
         "own.yaml:9:56: a lookup has no key `mathces`; did you mean `matches`?",
         "empty.csv: no line below the names of the columns",
+        "own.yaml:10:31: `src` cannot be held against a column as suffix",
+        "own.yaml:11:31: `tld` cannot be held against a column as cidr",
         "bad.csv:1: the column `owner` a second time",
         "lines.csv:3: the column `domain`: 0 bytes; expected 1 to 4096",
         "lines.csv:4: the column `domain`: ",

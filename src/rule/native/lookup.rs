@@ -7,12 +7,24 @@ use std::sync::Arc;
 use super::aggregate::ROW_KEYS;
 use super::condition::{JOINTS, OPERATORS};
 use super::reader::{Entry, Reader};
-use crate::event::{Field, Name};
+use crate::event::{Field, Name, Type};
 use crate::rule::lookup::{Lookup, Match, Matching, Output, Table, Wanted, Wrong, read};
 use crate::rule::spelling::{clip, expected};
 use crate::rule::yaml::{Node, Place, Value};
 
 const KEYS: [&str; 6] = ["file", "match", "output", "matches", "default", "required"];
+
+/// The fields whose values are names, `answer` among them.
+const OF_NAMES: [Field; 8] = [
+    Field::Query,
+    Field::QuerySpelled,
+    Field::OtherQuestions,
+    Field::Answer,
+    Field::Tld,
+    Field::RegisteredDomain,
+    Field::Subdomain,
+    Field::ParentDomain,
+];
 
 /// The most lookups of one rule.
 const MOST: usize = 20;
@@ -120,15 +132,9 @@ impl Reader<'_> {
                 return None;
             }
         };
-        let names = [
-            Field::Query,
-            Field::QuerySpelled,
-            Field::OtherQuestions,
-            Field::Answer,
-        ];
         let matched = matches.iter().map(|it| Wanted {
             column: it.of.column.as_str().into(),
-            matching: Some((it.of.matching, names.contains(&it.of.field))),
+            matching: Some((it.of.matching, OF_NAMES.contains(&it.of.field))),
         });
         let given = outputs.iter().map(|it| Wanted {
             column: it.of.column.as_str().into(),
@@ -220,6 +226,9 @@ impl Reader<'_> {
             } else {
                 column = self.text(node, "the column");
             }
+            if let Some(field) = field {
+                self.fits(field, matching, place);
+            }
             if let (Some(field), Some(column)) = (field, column) {
                 matches.push(Named {
                     place: column_place,
@@ -232,6 +241,29 @@ impl Reader<'_> {
             }
         }
         matches
+    }
+
+    /// Names are below names, and addresses in networks; nothing else is.
+    fn fits(&mut self, field: Field, matching: Matching, place: Place) {
+        let (fits, wanted) = match matching {
+            Matching::Exact | Matching::Wildcard => (true, ""),
+            Matching::Suffix => (
+                OF_NAMES.contains(&field),
+                "`query` or another field of names",
+            ),
+            Matching::Cidr => (
+                field.value_type() == Type::Address,
+                "`src` or another field of addresses",
+            ),
+        };
+        if !fits {
+            let message = format!(
+                "`{}` cannot be held against a column as {}; expected that on {wanted}",
+                field.name(),
+                matching.name()
+            );
+            self.mistakes.add(place, message);
+        }
     }
 
     /// A list of columns, or a mapping from what the event gets to columns.
