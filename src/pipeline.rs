@@ -42,7 +42,7 @@ use crate::transaction::{Arrival, Interest, Limits, NamedRoles, Pairing};
 use decoding::Decoding;
 use matching::Matching;
 use reading::Reading;
-use reload::{Further, look_at};
+use reload::look_at;
 pub use reload::{Load, Loaded};
 
 /// How many batches are on their way between two stages: enough that neither waits for the other's short delays.
@@ -198,7 +198,7 @@ struct ArrivalBatch {
     /// A live capture that has nothing to read.
     is_idle: bool,
     /// What holds from this batch on.
-    reloaded: Option<Box<Further>>,
+    reloaded: Option<Box<Loaded>>,
     /// What the capture thread had counted.
     stats: Stats,
 }
@@ -243,7 +243,7 @@ struct EventBatch {
     /// What was seen of encrypted DNS.
     sightings: Vec<Sighting>,
     /// What holds from this batch on.
-    reloaded: Option<Box<Further>>,
+    reloaded: Option<Box<Loaded>>,
     now: Timestamp,
     stats: Stats,
 }

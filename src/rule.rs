@@ -273,10 +273,12 @@ impl Default for Rule {
 }
 
 impl Rule {
-    /// How many patterns it compares.
+    /// How many patterns it compares, lines of tables that must match among them.
     #[must_use]
     pub fn pattern_count(&self) -> usize {
-        self.condition.pattern_count()
+        let required = self.lookups.iter().filter(|lookup| lookup.required);
+        let lines: usize = required.map(|lookup| lookup.len()).sum();
+        self.condition.pattern_count() + lines
     }
 
     /// What its lookups add to its hits.

@@ -37,7 +37,7 @@ impl Decoding {
             ..
         } = self;
         if let Some(mut reloaded) = batch.reloaded.take() {
-            maker.assets = reloaded.assets.take().unwrap_or_default();
+            maker.assets = std::mem::take(&mut reloaded.assets);
             out.reloaded = Some(reloaded);
         }
         let mut give =

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use super::reload::Further;
 use super::shown::{Novelty, SHOWN_MAX, Shown};
-use super::{EventBatch, HitsOfRule, Span, Writers};
+use super::{EventBatch, HitsOfRule, Loaded, Span, Writers};
 use crate::aggregate::correlate::{self, Correlator};
 use crate::aggregate::sources::Sources;
 use crate::aggregate::{Aggregator, Row};
@@ -152,14 +151,15 @@ impl Matching {
     }
 
     /// Goes on with what was read anew.
-    fn replace(&mut self, further: Further) {
-        let Further {
+    fn replace(&mut self, loaded: Loaded) {
+        let Loaded {
             rules,
             filters,
             aggregator,
             scorer,
+            // The decoder has them.
             assets: _,
-        } = further;
+        } = loaded;
         let moves = Moves::between(&self.rules, &rules);
         let mut rows = RowsOut {
             scorer: &mut self.scorer,

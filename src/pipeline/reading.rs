@@ -273,7 +273,7 @@ impl Reading {
         match self.reloaded.try_recv() {
             Ok(Some(reloaded)) => {
                 self.messages.interest = reloaded.interest;
-                self.batch.reloaded = Some(reloaded.further);
+                self.batch.reloaded = Some(reloaded.loaded);
                 self.reloads.taken += 1;
             }
             Ok(None) => self.reloads.refused += 1,

@@ -33,65 +33,11 @@ pub struct Loaded {
 /// Reads everything anew; says all that is wrong with it where it cannot be taken.
 pub type Load = Box<dyn FnMut() -> Result<Loaded, String> + Send>;
 
-/// What came of reading anew: for the matcher, and for the decoder before it; nothing where it could not be taken.
+/// What was read anew, on its way: for the capture thread, and for those behind it.
 pub(super) struct Reloaded {
     pub(super) interest: Box<dyn Interest>,
-    pub(super) further: Box<Further>,
-}
-
-/// What goes on with a batch, and holds for it and for all that come after.
-#[derive(Debug)]
-pub(super) struct Further {
-    pub(super) assets: Option<Assets>,
-    pub(super) rules: Arc<Rules>,
-    pub(super) filters: Filters,
-    pub(super) aggregator: Aggregator,
-    pub(super) scorer: Scorer,
-}
-
-/// The loader thread: reads anew whenever it is asked to, until nobody can ask any more.
-pub(super) fn load_when_asked(
-    mut load: Load,
-    everything_asked_for: bool,
-    asked: &Receiver<()>,
-    reloaded: &Sender<Option<Reloaded>>,
-    tell: fn(&str),
-) {
-    for () in asked {
-        let loaded = match load() {
-            Ok(loaded) => {
-                let Loaded {
-                    rules,
-                    filters,
-                    assets,
-                    aggregator,
-                    scorer,
-                } = loaded;
-                Some(Reloaded {
-                    interest: Box::new(Asking {
-                        everything: everything_asked_for || rules.needs_everything(),
-                        rules: Arc::clone(&rules),
-                    }),
-                    further: Box::new(Further {
-                        assets: Some(assets),
-                        rules,
-                        filters,
-                        aggregator,
-                        scorer,
-                    }),
-                })
-            }
-            Err(mistakes) => {
-                tell(&format!(
-                    "dnsterrier: {mistakes}\ndnsterrier: nothing was reloaded: the rules, filters, lookups and assets stay as they were\n"
-                ));
-                None
-            }
-        };
-        if reloaded.send(loaded).is_err() {
-            return;
-        }
-    }
+    /// Goes on with a batch, and holds for it and for all that come after.
+    pub(super) loaded: Box<Loaded>,
 }
 
 /// The capture thread's look at what it was told from outside; whether the run is to end.
@@ -109,7 +55,8 @@ pub(super) fn look_at(signals: &Signals, ask: Option<&Sender<()>>) -> bool {
     signals.stop.load(Relaxed)
 }
 
-/// Spawns the loader thread, where there is something to load.
+/// Spawns the loader thread, where there is something to load: it reads anew whenever it is asked to, until nobody can ask
+/// any more. Where what it read cannot be taken it says so, and sends nothing but that.
 pub(super) fn spawn<'scope>(
     scope: &'scope thread::Scope<'scope, '_>,
     load: Option<Load>,
@@ -118,12 +65,27 @@ pub(super) fn spawn<'scope>(
     reloaded: Sender<Option<Reloaded>>,
     tell: fn(&str),
 ) -> Option<std::io::Result<thread::ScopedJoinHandle<'scope, ()>>> {
-    let load = load?;
-    Some(
-        thread::Builder::new()
-            .name("loader".to_owned())
-            .spawn_scoped(scope, move || {
-                load_when_asked(load, everything_asked_for, &asked, &reloaded, tell);
-            }),
-    )
+    let mut load = load?;
+    let run = move || {
+        for () in asked {
+            let loaded = load();
+            if let Err(mistakes) = &loaded {
+                tell(&format!(
+                    "dnsterrier: {mistakes}\ndnsterrier: nothing was reloaded: the rules, filters, lookups and assets stay as they were\n"
+                ));
+            }
+            let loaded = loaded.ok().map(|loaded| Reloaded {
+                interest: Box::new(Asking {
+                    everything: everything_asked_for || loaded.rules.needs_everything(),
+                    rules: Arc::clone(&loaded.rules),
+                }),
+                loaded: Box::new(loaded),
+            });
+            if reloaded.send(loaded).is_err() {
+                return;
+            }
+        }
+    };
+    let loader = thread::Builder::new().name("loader".to_owned());
+    Some(loader.spawn_scoped(scope, run))
 }

@@ -274,7 +274,8 @@ impl Condition {
             Self::All(parts) | Self::Any(parts) => parts.iter().map(Self::pattern_count).sum(),
             Self::Not(part) => part.pattern_count(),
             Self::Exists(_) => 1,
-            Self::Listed(lookup) => lookup.len(),
+            // The rule counts its lines.
+            Self::Listed(_) => 0,
             Self::Compare(comparison) => comparison
                 .tests
                 .iter()

@@ -1021,7 +1021,11 @@ fn the_page_on_rules_names_every_field_and_its_examples_are_rules() {
     let folder = tempfile::tempdir().unwrap();
     let beside = |name: &str| folder.path().join(name);
     std::fs::write(beside("tools.csv"), "domain,tool\nanydesk.com,AnyDesk\n").unwrap();
-    std::fs::write(beside("networks.csv"), "network,department\n10.0.0.0/8,board\n").unwrap();
+    std::fs::write(
+        beside("networks.csv"),
+        "network,department\n10.0.0.0/8,board\n",
+    )
+    .unwrap();
     for example in rules {
         std::fs::write(beside("own.yaml"), example).unwrap();
         native::read_path(&beside("own.yaml")).unwrap();
