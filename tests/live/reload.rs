@@ -135,6 +135,17 @@ fn the_rules_of_a_file_that_was_replaced_hold_from_then_on() {
     let stats = files.stats();
     assert_eq!(stats["reloads"]["taken"], 1);
     assert_eq!(stats["rows"]["hits"], 6);
+    let of_rules = stats["rules"].as_array().unwrap().iter();
+    let of_rules: std::collections::BTreeMap<_, _> = of_rules
+        .map(|rule| {
+            (
+                rule["rule"].as_str().unwrap(),
+                rule["hits"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    let expected = [("changed", 2), ("gone", 1), ("kept", 2), ("new", 1)];
+    assert_eq!(of_rules, expected.into());
     assert_eq!(stats["rows"]["counted"], 6);
 }
 
