@@ -34,6 +34,8 @@ pub enum Command {
     Interfaces,
     /// List, show and check rules
     Rules(RulesArgs),
+    /// Show and send what waits for places in the network
+    Spool(SpoolArgs),
 }
 
 /// `sniff`.
@@ -110,7 +112,7 @@ impl Replay {
 /// What `sniff` and `replay` both take.
 #[derive(Clone, Debug, Args)]
 pub struct Common {
-    /// Aggregates: none, - or a file (.jsonl .csv .tsv .txt) [default: -]
+    /// Aggregates: none, -, a file (.jsonl .csv .tsv .txt) or a URL (hec+https://HOST) [default: -]
     #[arg(long, value_name = "PLACE", help_heading = "Output")]
     pub rows: Vec<String>,
     /// Events that matched a rule, as they happen
@@ -151,6 +153,10 @@ pub struct Common {
     /// Exit with status 4 when there were rows
     #[arg(long, help_heading = "Output")]
     pub fail_on_hit: bool,
+
+    /// Where what cannot be sent yet waits.
+    #[command(flatten)]
+    pub spool: SpoolOptions,
 
     /// Rule file or folder, added to the embedded rules
     #[arg(long = "rules", value_name = "PATH", help_heading = "Rules")]
@@ -255,6 +261,45 @@ pub struct Common {
     pub nat: Vec<String>,
 }
 
+/// Where spools are.
+#[derive(Debug, Args)]
+pub struct SpoolOptions {
+    /// Folder for what waits for places in the network [default: /var/lib/dnsterrier/spool; of a user: ~/.local/state/dnsterrier/spool]
+    #[arg(long, value_name = "DIR", help_heading = "Delivery")]
+    pub spool: Option<PathBuf>,
+    /// Size of the spool of one stream to one place at most, in MiB; the oldest records give way, and are counted
+    #[arg(long, value_name = "MIB", default_value_t = 1_024, value_parser = clap::value_parser!(u64).range(1..1 << 20), help_heading = "Delivery")]
+    pub spool_size: u64,
+    /// Wait so long at the end until all is delivered [default: 60s; sniff: 5s]
+    #[arg(long, value_name = "SPAN", help_heading = "Delivery")]
+    pub deliver_timeout: Option<String>,
+}
+
+/// `spool`.
+#[derive(Debug, Args)]
+pub struct SpoolArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: SpoolCommand,
+}
+
+/// The commands of `spool`.
+#[derive(Debug, Subcommand)]
+pub enum SpoolCommand {
+    /// List what waits: for which place, how much, and what was refused
+    List {
+        /// Where it is.
+        #[command(flatten)]
+        spool: SpoolOptions,
+    },
+    /// Send what waits
+    Flush {
+        /// Where it is.
+        #[command(flatten)]
+        spool: SpoolOptions,
+    },
+}
+
 /// `rules`.
 #[derive(Debug, Args)]
 pub struct RulesArgs {
@@ -310,11 +355,12 @@ pub enum RulesCommand {
 }
 
 /// The words that begin a command line of ours; without one it is tcpdump's.
-const COMMANDS: [&str; 9] = [
+const COMMANDS: [&str; 10] = [
     "sniff",
     "replay",
     "interfaces",
     "rules",
+    "spool",
     "help",
     "-h",
     "--help",
@@ -366,11 +412,14 @@ fn misspelt(word: &OsString) -> Option<String> {
     let error = is_word
         .then(|| Cli::command().try_get_matches_from([OsStr::new("dnsterrier"), word]))?
         .err()?;
-    match error.get(ContextKind::SuggestedSubcommand)? {
-        ContextValue::String(meant) => Some(meant.clone()),
-        ContextValue::Strings(meant) => meant.first().cloned(),
+    let meant = match error.get(ContextKind::SuggestedSubcommand)? {
+        ContextValue::String(meant) => Some(meant),
+        ContextValue::Strings(meant) => meant.first(),
         _ => None,
-    }
+    };
+    // Who misspells a command gets its first letter right; `port` begins a filter and is no `spool`.
+    let begins = |meant: &&String| meant.bytes().next() == word.as_encoded_bytes().first().copied();
+    meant.filter(begins).cloned()
 }
 
 #[cfg(test)]
@@ -420,6 +469,7 @@ mod tests {
             ("interface", "interfaces"),
             ("intefaces", "interfaces"),
             ("rule", "rules"),
+            ("spol", "spool"),
         ] {
             assert_eq!(misspelt(&word.into()).as_deref(), Some(meant), "{word}");
         }

@@ -1,6 +1,7 @@
 //! From the command line to a run: everything is checked here, before the first packet is read.
 
 mod loading;
+mod remote;
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -9,7 +10,8 @@ use std::time::Duration;
 
 use crate::aggregate::Window;
 use crate::capture::{Files, Input, Live, LiveOptions, Source, TapPlace, check_filter, expand};
-use crate::cli::{Common, Replay, Sniff};
+use crate::cli::{Common, Replay, Sniff, SpoolOptions};
+use crate::delivery::{self, Deliveries};
 use crate::encrypted::KnownResolvers;
 use crate::error::Error;
 use crate::event::{self, Maker};
@@ -25,6 +27,7 @@ use crate::transaction::{Limits, NamedRoles};
 
 pub use loading::load_rules;
 use loading::{FixedColumns, Rowing, anew, known_resolvers};
+use remote::Remotes;
 
 /// A run that is ready, and what its caller needs to tell of it.
 pub struct Ready {
@@ -51,7 +54,7 @@ pub fn sniff(arguments: Sniff, show: fn(&str)) -> Result<Ready, Error> {
         user,
         common,
     } = arguments;
-    let plan = Plan::new(&common, Window::Every(Duration::from_secs(3600)))?;
+    let plan = Plan::new(&common, Window::Every(Duration::from_secs(3600)), show)?;
     let expression = (!expression.is_empty()).then(|| expression.join(" "));
     let options = LiveOptions {
         snaplen,
@@ -66,7 +69,9 @@ pub fn sniff(arguments: Sniff, show: fn(&str)) -> Result<Ready, Error> {
         .map(|place| place.parse().map_err(Error::Usage));
     let taps: Vec<TapPlace> = taps.collect::<Result<_, _>>()?;
     let live = Live::open(&interfaces, &taps, &options)?;
-    let became = privilege::give_up(user.as_deref())?;
+    let becoming = privilege::becoming(user.as_deref())?;
+    plan.remotes.prepare(becoming.as_ref())?;
+    let became = becoming.map(privilege::Becoming::give_up).transpose()?;
     let user = became
         .map(|name| format!(", as {name}"))
         .unwrap_or_default();
@@ -110,7 +115,7 @@ pub fn replay(arguments: Replay, show: fn(&str)) -> Result<Ready, Error> {
         filter,
         common,
     } = arguments;
-    let plan = Plan::new(&common, Window::None)?;
+    let plan = Plan::new(&common, Window::None, show)?;
     let mut filter = filter;
     if !read.is_empty() {
         // As tcpdump has it: after -r FILE the rest is a filter.
@@ -154,7 +159,7 @@ pub fn trial(rule: Rule, capture: Input, rows: Arc<Mutex<Vec<u8>>>) -> Result<Ru
     let mut plain = Replay::plain().map_err(|error| Error::Bug(error.to_string()))?;
     // No others are loaded for nothing.
     plain.common.no_embedded = true;
-    let mut plan = Plan::new(&plain.common, Window::None)?;
+    let mut plan = Plan::new(&plain.common, Window::None, |_| {})?;
     let rule = Rule {
         enabled: true,
         ..rule
@@ -176,6 +181,7 @@ struct Plan {
     span: Span,
     limits: Limits,
     places: [Vec<Place>; 5],
+    remotes: Remotes,
     format: Format,
     shared_stdout: bool,
     sinkholes: Vec<ipnet::IpNet>,
@@ -183,7 +189,7 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(common: &Common, default_window: Window) -> Result<Self, Error> {
+    fn new(common: &Common, default_window: Window, show: fn(&str)) -> Result<Self, Error> {
         let format: Format = common.format.parse()?;
         let places = |texts: &[String], default: Option<Place>| -> Result<Vec<Place>, SinkError> {
             if texts.is_empty() {
@@ -196,16 +202,15 @@ impl Plan {
         let events = places(&common.events, None)?;
         let sources = places(&common.sources, None)?;
         let risk = places(&common.risk, None)?;
-        let shared_stdout = sink::check(
-            &[
-                (Stream::Rows, rows.as_slice()),
-                (Stream::Hits, hits.as_slice()),
-                (Stream::Events, events.as_slice()),
-                (Stream::Sources, sources.as_slice()),
-                (Stream::Risk, risk.as_slice()),
-            ],
-            format,
-        )?;
+        let streams = [
+            (Stream::Rows, rows.as_slice()),
+            (Stream::Hits, hits.as_slice()),
+            (Stream::Events, events.as_slice()),
+            (Stream::Sources, sources.as_slice()),
+            (Stream::Risk, risk.as_slice()),
+        ];
+        let shared_stdout = sink::check(&streams, format)?;
+        let remotes = Remotes::new(&streams, &common.spool, tell(common, show))?;
         for (option, path) in [
             ("--stats", &common.stats),
             ("--navigator", &common.navigator),
@@ -259,6 +264,7 @@ impl Plan {
             span: time_span,
             limits,
             places: [rows, hits, events, sources, risk],
+            remotes,
             format,
             shared_stdout,
             sinkholes: networks("--sinkhole", &common.sinkholes)?,
@@ -278,6 +284,7 @@ impl Plan {
             span,
             limits,
             places,
+            mut remotes,
             format,
             shared_stdout,
             sinkholes,
@@ -301,9 +308,10 @@ impl Plan {
             local_time: common.local_time,
         };
         let live = source.is_live();
-        let open = |stream, places: &[Place]| {
+        let mut deliveries = Deliveries::default();
+        let mut open = |stream, places: &[Place]| -> Result<Writer, Error> {
             let columns = sink::columns(stream, rules.list());
-            Writer::open(
+            let mut writer = Writer::open(
                 stream,
                 places,
                 &Options {
@@ -313,7 +321,9 @@ impl Plan {
                     shared_stdout,
                     table,
                 },
-            )
+            )?;
+            remotes.join(stream, &mut writer, &mut deliveries)?;
+            Ok(writer)
         };
         let [rows, hits, events, sources, risk] = &places;
         let reload = live.then(|| {
@@ -354,12 +364,38 @@ impl Plan {
             aggregator,
             filters,
             writers,
+            deliveries,
+            deliver_timeout: remotes.timeout(live),
             table,
             show,
-            tell: if common.quiet { |_| {} } else { show },
+            tell: tell(common, show),
             reload,
         })
     }
+}
+
+/// Where it is said that something happened: nowhere where nobody wants to know.
+fn tell(common: &Common, show: fn(&str)) -> fn(&str) {
+    if common.quiet { |_| {} } else { show }
+}
+
+/// Where spools are, for the commands that look after them.
+///
+/// # Errors
+/// There is no folder for them.
+pub fn spool_options(options: &SpoolOptions, tell: fn(&str)) -> Result<delivery::Options, Error> {
+    remote::spool_options(options, true, tell)
+}
+
+/// How long these commands wait.
+///
+/// # Errors
+/// The span is none.
+pub fn deliver_timeout(options: &SpoolOptions) -> Result<Duration, Error> {
+    options
+        .deliver_timeout
+        .as_deref()
+        .map_or(Ok(remote::REPLAY), span)
 }
 
 /// The ports of DNS and of tunnels. One that has another meaning is not VXLAN's, and nobody is left to believe so.

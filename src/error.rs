@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::capture::CaptureError;
+use crate::delivery::DeliveryError;
 use crate::rule::Mistake;
 use crate::sink::SinkError;
 
@@ -21,6 +22,9 @@ pub enum Error {
     /// A record cannot be written.
     #[error(transparent)]
     Sink(#[from] SinkError),
+    /// Records cannot be delivered to a place in the network.
+    #[error(transparent)]
+    Delivery(#[from] DeliveryError),
     /// The user to become does not exist, or may not be become.
     #[error("cannot become the user '{name}': {reason}")]
     User {
@@ -81,7 +85,9 @@ impl Error {
     pub fn status(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Sink(SinkError::BrokenPipe) => 0,
-            Self::Usage(_) | Self::Sink(SinkError::Usage(_)) => 2,
+            Self::Usage(_)
+            | Self::Sink(SinkError::Usage(_))
+            | Self::Delivery(DeliveryError::Usage(_)) => 2,
             Self::Capture(CaptureError::Filter { .. }) => 2,
             Self::Rules(_) => 3,
             _ => 1,

@@ -1,9 +1,9 @@
 //! dnsterrier watches DNS on the wire and names the hosts whose lookups give them away.
 //!
 //! ```text
-//! Packet -> Frame -> Message -> Transaction -> Event -> Hit -> Row -> (Risk) -> Sink
-//! capture   frame    message   transaction     event    rule    aggregate  risk  sink
-//! |        capture thread        |    decoder thread    |   matcher thread  |
+//! Packet -> Frame -> Message -> Transaction -> Event -> Hit -> Row -> (Risk) -> Sink -> (Delivery)
+//! capture   frame    message   transaction     event    rule    aggregate  risk  sink     delivery
+//! |        capture thread        |    decoder thread    |   matcher thread  |  two for each place |
 //! ```
 //!
 //! The modules stand in the order of the flow. Each imports only those above it, and [`pipeline`] alone knows threads.
@@ -17,10 +17,11 @@
 //! - [`message`] walks a DNS message; [`transaction`] pairs queries with responses; [`event`] says it in the words of the
 //!   Network_Resolution data model.
 //! - [`rule`] decides which events matter; [`aggregate`] groups them to rows; [`risk`] says of whom the rows
-//!   speak; [`sink`] writes records to places.
+//!   speak; [`sink`] writes records to places; [`delivery`] brings them to places in the network.
 //! - [`pipeline`] joins them.
 //!
-//! Around the flow stand the command line ([`cli`]), what becomes of it ([`config`], [`privilege`], [`rules_command`]), what
+//! Around the flow stand the command line ([`cli`]), what becomes of it ([`config`], [`privilege`], [`rules_command`],
+//! [`spool_command`]), what
 //! is said at the end ([`totals`], [`navigator`]) and what can go wrong ([`error`]).
 
 pub mod time;
@@ -54,6 +55,8 @@ pub mod risk;
 
 pub mod sink;
 
+pub mod delivery;
+
 pub mod pipeline;
 
 pub mod cli;
@@ -62,4 +65,5 @@ pub mod error;
 pub mod navigator;
 pub mod privilege;
 pub mod rules_command;
+pub mod spool_command;
 pub mod totals;

@@ -9,11 +9,12 @@ use clap::Parser;
 use dnsterrier::capture::interfaces;
 use dnsterrier::cli::{Cli, Command, Common, with_command};
 use dnsterrier::config::{self, Ready};
+use dnsterrier::delivery::DeliveryError;
 use dnsterrier::error::Error;
 use dnsterrier::frame::refused_link;
 use dnsterrier::navigator::Layer;
 use dnsterrier::pipeline::{Report, Signals};
-use dnsterrier::{rules_command, totals};
+use dnsterrier::{rules_command, spool_command, totals};
 
 fn main() -> ExitCode {
     let arguments =
@@ -29,6 +30,11 @@ fn main() -> ExitCode {
             config::replay(*arguments, say).and_then(|ready| run(ready, &told))
         }
         Command::Interfaces => show_interfaces(),
+        Command::Spool(arguments) => signals().and_then(|signals| {
+            let hurry = || signals.stop.load(Ordering::Relaxed);
+            spool_command::run(arguments.command, &mut print, say, &hurry)
+                .map(|()| ExitCode::SUCCESS)
+        }),
         Command::Rules(arguments) => {
             rules_command::run(arguments.command, &mut print).map(|()| ExitCode::SUCCESS)
         }
@@ -113,6 +119,7 @@ fn end(report: Report, told: &Told) -> Result<ExitCode, Error> {
     let Report {
         stats,
         inputs,
+        live,
         output,
         panicked,
         ..
@@ -126,6 +133,14 @@ fn end(report: Report, told: &Told) -> Result<ExitCode, Error> {
             "{}: {} is not {}",
             broken.says, broken.left, broken.right
         )));
+    }
+    for left in stats.deliveries.iter().filter_map(spool_command::left) {
+        // What a live run leaves the next one sends.
+        if live {
+            say(&format!("dnsterrier: {left}\n"));
+        } else {
+            errors.push(Error::Delivery(DeliveryError::Left(left)));
+        }
     }
     let last = errors.pop();
     for error in errors {

@@ -29,6 +29,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use crate::aggregate::Aggregator;
 use crate::aggregate::sources::Sources;
 use crate::capture::{CaptureError, Source};
+use crate::delivery::Deliveries;
 use crate::encrypted::Sighting;
 use crate::event::{Event, Maker};
 use crate::frame::Ports;
@@ -119,6 +120,19 @@ pub struct Writers {
     pub risk: Writer,
 }
 
+impl Writers {
+    /// All of them.
+    fn all(&mut self) -> [&mut Writer; 5] {
+        [
+            &mut self.rows,
+            &mut self.hits,
+            &mut self.events,
+            &mut self.sources,
+            &mut self.risk,
+        ]
+    }
+}
+
 /// A run, ready to start.
 pub struct Run {
     /// Where packets come from.
@@ -147,6 +161,10 @@ pub struct Run {
     pub filters: Filters,
     /// Where records go.
     pub writers: Writers,
+    /// What brings records to places in the network.
+    pub deliveries: Deliveries,
+    /// How long the end of the run waits for these places.
+    pub deliver_timeout: Duration,
     /// How tables look.
     pub table: TableOptions,
     /// Where the rows so far are shown when asked for.
@@ -164,6 +182,8 @@ pub struct Report {
     pub stats: Stats,
     /// Inputs that could not be read, or not to their end.
     pub inputs: Vec<CaptureError>,
+    /// Whether the run was a live one.
+    pub live: bool,
     /// Whether the records could be written.
     pub output: Result<(), SinkError>,
     /// Sources that had hits.
@@ -266,6 +286,8 @@ impl Run {
             scorer,
             filters,
             writers,
+            deliveries,
+            deliver_timeout,
             table,
             show,
             tell,
@@ -366,6 +388,9 @@ impl Run {
             let nothing_read = !inputs_failed.is_empty() && matching.received() == 0;
             let done = matching.finish(nothing_read);
             let mut stats = done.stats;
+            // The writers are gone, and with them the ends of the deliveries' channels.
+            let hurry = || signals.stop.load(Ordering::Relaxed);
+            stats.deliveries = deliveries.finish(deliver_timeout, &hurry);
             stats.version = env!("CARGO_PKG_VERSION");
             stats.sensor = sensor;
             stats.inputs = inputs;
@@ -378,6 +403,7 @@ impl Run {
             Report {
                 stats,
                 inputs: inputs_failed,
+                live,
                 output: done.output,
                 sources_with_hits: done.sources_with_hits,
                 hits: done.hits,

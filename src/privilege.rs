@@ -1,22 +1,28 @@
 //! Giving up root once the interfaces are open.
 
 use std::ffi::CString;
+use std::io;
+use std::os::unix::fs::lchown;
+use std::path::Path;
 
 use nix::unistd::{Gid, Uid, User, geteuid, initgroups, setgid, setuid};
 
 use crate::error::Error;
 
-/// Becomes `user` with its group, or the user behind sudo with the group that they had; stays who it is where there is
-/// neither. Gives the name of the user that it became.
+/// Who is to be become.
+#[derive(Debug)]
+pub struct Becoming {
+    user: User,
+    group: Gid,
+}
+
+/// Whom to become: `user` with its group, or the user behind sudo with the group that they had; nobody where there is
+/// neither.
 ///
 /// # Errors
-/// The user does not exist, or may not be become; sudo's group is no number.
-pub fn give_up(user: Option<&str>) -> Result<Option<String>, Error> {
+/// The user does not exist; sudo's group is no number.
+pub fn becoming(user: Option<&str>) -> Result<Option<Becoming>, Error> {
     let sudo = |name: &str| std::env::var(name).ok();
-    let failed = |name: &str, reason: String| Error::User {
-        name: name.to_owned(),
-        reason,
-    };
     let (user, group) = match user {
         Some(name) => {
             let user = User::from_name(name)
@@ -54,8 +60,44 @@ pub fn give_up(user: Option<&str>) -> Result<Option<String>, Error> {
     if user.uid == geteuid() {
         return Ok(None);
     }
-    become_user(&user, group).map_err(|errno| failed(&user.name, errno.to_string()))?;
-    Ok(Some(user.name))
+    Ok(Some(Becoming { user, group }))
+}
+
+fn failed(name: &str, reason: String) -> Error {
+    Error::User {
+        name: name.to_owned(),
+        reason,
+    }
+}
+
+impl Becoming {
+    /// Lets that user have a folder, and the files in it.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn give(&self, folder: &Path) -> io::Result<()> {
+        let files = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path()));
+        let all = std::iter::once(Ok(folder.to_owned())).chain(files);
+        for path in all.collect::<io::Result<Vec<_>>>()? {
+            // A link is given away, not what it leads to.
+            lchown(
+                path,
+                Some(self.user.uid.as_raw()),
+                Some(self.group.as_raw()),
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Becomes that user, and gives its name.
+    ///
+    /// # Errors
+    /// It may not be become.
+    pub fn give_up(self) -> Result<String, Error> {
+        become_user(&self.user, self.group)
+            .map_err(|errno| failed(&self.user.name, errno.to_string()))?;
+        Ok(self.user.name)
+    }
 }
 
 /// Groups first: without root they can no longer be set.

@@ -8,6 +8,7 @@ mod file;
 mod output;
 pub mod place;
 pub mod record;
+pub mod remote;
 mod risk;
 mod rows;
 pub mod table;
@@ -20,6 +21,7 @@ use std::sync::{Arc, Mutex};
 pub use file::is_descriptor;
 pub use place::{Format, Place, check};
 pub use record::{Cell, HitRecord, Record};
+pub use remote::Remote;
 pub use rows::rows_table;
 pub use table::{Measure, TableLine, TableOptions, TableRow, TableSource, live_line};
 
@@ -45,6 +47,15 @@ pub enum Stream {
 }
 
 impl Stream {
+    /// All streams.
+    pub const ALL: [Self; 5] = [
+        Self::Rows,
+        Self::Hits,
+        Self::Sources,
+        Self::Risk,
+        Self::Events,
+    ];
+
     /// The word on the command line and in records that share standard output.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -68,6 +79,15 @@ impl fmt::Display for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
+}
+
+/// What takes the records of a stream on to a place in the network.
+pub trait Outlet: fmt::Debug + Send {
+    /// Takes whole records, each a line of JSON. It may wait, but not for the place.
+    ///
+    /// # Errors
+    /// What takes the records on is gone: a bug.
+    fn take(&mut self, lines: &[u8]) -> io::Result<()>;
 }
 
 /// Why records could not be written.
@@ -234,7 +254,8 @@ impl Writer {
             };
             let header = form.header();
             let opened = match place {
-                Place::None => continue,
+                // [`Self::add`] brings those in the network.
+                Place::None | Place::Remote(_) => continue,
                 Place::Stdout => Opened::empty(Sink::Stdout),
                 Place::File { path, .. } => file::open(path, options.live, header.as_deref())?,
             };
@@ -260,6 +281,15 @@ impl Writer {
             }],
             live: false,
         }
+    }
+
+    /// Adds a place in the network, with what takes the records there.
+    pub fn add(&mut self, place: Place, outlet: Box<dyn Outlet>) {
+        self.outputs.push(Output {
+            place,
+            form: Form::Jsonl { named: false },
+            buffer: begin(Opened::empty(Sink::Outlet(outlet)), None),
+        });
     }
 
     /// Whether the stream goes nowhere, so that its records need not be made.
@@ -303,6 +333,17 @@ impl Writer {
                 output.print_table()?;
             }
             output.buffer.flush()
+        })
+    }
+
+    /// Hands over what waits for places in the network alone, which costs nothing where there is nothing.
+    ///
+    /// # Errors
+    /// As for [`Self::write`].
+    pub fn hand_over(&mut self) -> Result<(), SinkError> {
+        self.each(|output, _| match output.place {
+            Place::Remote(_) => output.buffer.flush(),
+            _ => Ok(()),
         })
     }
 

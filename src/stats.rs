@@ -487,6 +487,65 @@ counters! {
     }
 }
 
+/// What became of a stream's records on their way to one place in the network. `found` + `queued` = `delivered` + `refused` +
+/// `dropped` + `not_stored` + `damaged` + `left`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Delivery {
+    /// The place.
+    pub place: String,
+    /// The stream.
+    pub stream: String,
+    /// The folder of its spool.
+    pub spool: String,
+    /// Records that waited in the spool when the run began.
+    pub found: u64,
+    /// Records that the run handed over.
+    pub queued: u64,
+    /// Records that the place says it has.
+    pub delivered: u64,
+    /// Records that the place will never take; they are in `refused.jsonl`.
+    pub refused: u64,
+    /// Those of them for which there was no room in that file any more.
+    pub refused_lost: u64,
+    /// Records that had to go because the spool was full.
+    pub dropped: u64,
+    /// Records that could not be written to the spool: the disk was full, or they were too long.
+    pub not_stored: u64,
+    /// Records that could not be read from the spool any more.
+    pub damaged: u64,
+    /// Records that are in the spool.
+    pub left: u64,
+    /// Attempts to send.
+    pub attempts: u64,
+    /// Attempts that failed and were, or are to be, made again.
+    pub retried: u64,
+    /// Bytes of the records that were delivered.
+    pub bytes: u64,
+    /// Why the last attempt failed, where none has worked since.
+    pub trouble: Option<String>,
+}
+
+impl Delivery {
+    /// Each counter with its name, in the order of the definition.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        [
+            ("found", self.found),
+            ("queued", self.queued),
+            ("delivered", self.delivered),
+            ("refused", self.refused),
+            ("refused_lost", self.refused_lost),
+            ("dropped", self.dropped),
+            ("not_stored", self.not_stored),
+            ("damaged", self.damaged),
+            ("left", self.left),
+            ("attempts", self.attempts),
+            ("retried", self.retried),
+            ("bytes", self.bytes),
+        ]
+        .into_iter()
+    }
+}
+
 /// All counters of a run, as `--stats` writes them.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Stats {
@@ -538,6 +597,8 @@ pub struct Stats {
     pub risk: Risk,
     /// What was read anew.
     pub reloads: Reloads,
+    /// The deliveries, one for each stream to each place in the network.
+    pub deliveries: Vec<Delivery>,
     /// What must be equal, and whether it is.
     pub identities: Vec<Identity>,
 }
@@ -634,6 +695,7 @@ impl Stats {
             + transactions.unanswered
             + transactions.response_only
             + transactions.multicast;
+        let delivered = |count: fn(&Delivery) -> u64| self.deliveries.iter().map(count).sum();
         [
             (
                 "packets received = outside_time + other_port + handed_on",
@@ -717,6 +779,13 @@ impl Stats {
                     + self.risk.joined
                     + self.risk.suppressed
                     + self.risk.events,
+            ),
+            (
+                "records found in spools or queued for places = delivered + refused + dropped + not_stored + damaged + left",
+                delivered(|it| it.found + it.queued),
+                delivered(|it| {
+                    it.delivered + it.refused + it.dropped + it.not_stored + it.damaged + it.left
+                }),
             ),
         ]
         .map(|(says, left, right)| Identity {
@@ -814,6 +883,17 @@ mod tests {
                 events: 1,
                 ..Risk::default()
             },
+            deliveries: vec![Delivery {
+                found: 1,
+                queued: 20,
+                delivered: 6,
+                refused: 5,
+                dropped: 4,
+                not_stored: 3,
+                damaged: 2,
+                left: 1,
+                ..Delivery::default()
+            }],
             ..Stats::default()
         }
     }
@@ -829,7 +909,7 @@ mod tests {
 
     #[test]
     fn one_thing_lost_breaks_an_identity() {
-        let losses: [fn(&mut Stats); 18] = [
+        let losses: [fn(&mut Stats); 24] = [
             |stats| stats.capture.other_port -= 1,
             |stats| stats.capture.handed_on -= 1,
             |stats| stats.packets.not_ip -= 1,
@@ -848,6 +928,12 @@ mod tests {
             |stats| stats.risk.joined -= 1,
             |stats| stats.risk.events -= 1,
             |stats| stats.rows.counted_held_back -= 1,
+            |stats| stats.deliveries[0].delivered -= 1,
+            |stats| stats.deliveries[0].refused -= 1,
+            |stats| stats.deliveries[0].dropped -= 1,
+            |stats| stats.deliveries[0].not_stored -= 1,
+            |stats| stats.deliveries[0].damaged -= 1,
+            |stats| stats.deliveries[0].left -= 1,
         ];
         for (place, lose) in losses.into_iter().enumerate() {
             let mut stats = sound();

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use crate::pipeline::Report;
-use crate::stats::Stats;
+use crate::stats::{Delivery, Stats};
 
 /// The totals in a few lines; all counters too where `verbose`.
 #[must_use]
@@ -237,6 +237,9 @@ fn visible(stats: &Stats) -> Vec<String> {
             counted(removing.count() as u64, "filter")
         ));
     }
+    for delivery in &stats.deliveries {
+        lines.push(delivered(delivery));
+    }
     let found = stats.any_port.udp_messages + stats.any_port.tcp_messages;
     if found > 0 {
         lines.push(format!(
@@ -258,6 +261,26 @@ fn visible(stats: &Stats) -> Vec<String> {
         ));
     }
     lines
+}
+
+/// `hits to hec+https://splunk.example: 1,204 delivered, 2 refused.`
+fn delivered(delivery: &Delivery) -> String {
+    let mut parts = vec![format!("{} delivered", thousands(delivery.delivered))];
+    let losses = [
+        (delivery.refused, "refused"),
+        (delivery.dropped, "dropped because the spool was full"),
+        (delivery.not_stored, "lost because the disk was full"),
+        (delivery.damaged, "damaged in the spool"),
+        (delivery.left, "left in the spool"),
+    ];
+    let losses = losses.iter().filter(|(count, _)| *count > 0);
+    parts.extend(losses.map(|(count, what)| format!("{} {what}", thousands(*count))));
+    format!(
+        "{} to {}: {}.",
+        delivery.stream,
+        delivery.place,
+        parts.join(", ")
+    )
 }
 
 /// Who asks where nobody can read it: that there is no row for somebody must not look as if there was nothing.
@@ -451,6 +474,9 @@ fn counters(stats: &Stats) -> String {
     section("rows", stats.rows.named().collect());
     section("risk", stats.risk.named().collect());
     section("reloads", stats.reloads.named().collect());
+    for delivery in &stats.deliveries {
+        section("delivery", delivery.named().collect());
+    }
     for filter in &stats.filters.filters {
         let state = if filter.expired { "expired" } else { "expires" };
         writeln!(

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order of the flow; `time` and `stats` may be imported by all.
-const FLOW: [&str; 18] = [
+const FLOW: [&str; 19] = [
     "time",
     "stats",
     "packet",
@@ -32,14 +32,15 @@ const FLOW: [&str; 18] = [
     "aggregate",
     "risk",
     "sink",
+    "delivery",
     "pipeline",
     "END",
 ];
 
 /// Modules around the flow, and what each may import beside it.
-const AROUND: [(&str, &[&str]); 8] = [
+const AROUND: [(&str, &[&str]); 9] = [
     ("cli", &[]),
-    ("error", &["capture", "rule", "sink"]),
+    ("error", &["capture", "delivery", "rule", "sink"]),
     ("privilege", &["error"]),
     ("totals", &["pipeline", "stats"]),
     ("navigator", &["pipeline"]),
@@ -56,6 +57,7 @@ const AROUND: [(&str, &[&str]); 8] = [
             "aggregate",
             "risk",
             "sink",
+            "delivery",
             "pipeline",
             "cli",
             "error",
@@ -66,13 +68,20 @@ const AROUND: [(&str, &[&str]); 8] = [
         "rules_command",
         &["capture", "cli", "config", "error", "pipeline", "rule"],
     ),
+    (
+        "spool_command",
+        &["cli", "config", "delivery", "error", "sink", "stats"],
+    ),
     ("lib", &[]),
 ];
 
 /// Which module each library belongs to.
 const LIBRARIES: &[(&str, &[&str])] = &[
     ("pcap", &["capture"]),
-    ("flate2", &["capture"]),
+    ("flate2", &["capture", "delivery"]),
+    ("ureq", &["delivery"]),
+    ("crc32fast", &["delivery"]),
+    ("url", &["sink"]),
     ("zstd", &["capture"]),
     ("liblzma", &["capture"]),
     ("lz4_flex", &["capture"]),

@@ -133,6 +133,8 @@ impl Matching {
         std::mem::swap(&mut self.stats, &mut batch.stats);
         if self.live && (quiet || self.aggregator.stats.rows > before) {
             self.flush();
+        } else {
+            self.hand_over();
         }
         self.failed.is_none()
     }
@@ -383,15 +385,15 @@ impl Matching {
         });
     }
 
+    /// What goes into the network does not wait for more.
+    fn hand_over(&mut self) {
+        for writer in self.writers.all() {
+            keep(&mut self.failed, writer.hand_over());
+        }
+    }
+
     fn flush(&mut self) {
-        let Writers {
-            rows,
-            hits,
-            events,
-            sources,
-            risk,
-        } = &mut self.writers;
-        for writer in [rows, hits, events, sources, risk] {
+        for writer in self.writers.all() {
             keep(&mut self.failed, writer.flush());
         }
     }

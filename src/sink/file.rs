@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::fcntl::OFlag;
 
-use super::SinkError;
 use super::buffer::Target;
 use super::place::is_directory;
+use super::{Outlet, SinkError};
 
 /// An open place.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub(super) enum Sink {
     Growing(File),
     /// Memory that somebody shares.
     Memory(Arc<Mutex<Vec<u8>>>),
+    /// What takes records on into the network.
+    Outlet(Box<dyn Outlet>),
 }
 
 /// What was found on opening.
@@ -229,7 +231,7 @@ impl Sink {
         match self {
             Self::Whole { partial, .. } => format!("; they are in {}", partial.display()),
             Self::Growing(_) => "; the file ends with the last whole one".to_owned(),
-            Self::Stdout | Self::Direct(_) | Self::Memory(_) => String::new(),
+            Self::Stdout | Self::Direct(_) | Self::Memory(_) | Self::Outlet(_) => String::new(),
         }
     }
 }
@@ -251,6 +253,7 @@ impl Write for Sink {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .write(bytes),
+            Self::Outlet(outlet) => outlet.take(bytes).map(|()| bytes.len()),
         }
     }
 
@@ -262,7 +265,7 @@ impl Write for Sink {
 impl Target for Sink {
     fn take_back(&mut self, bytes: u64) -> io::Result<()> {
         match self {
-            Self::Stdout | Self::Direct(_) | Self::Memory(_) => Ok(()),
+            Self::Stdout | Self::Direct(_) | Self::Memory(_) | Self::Outlet(_) => Ok(()),
             // From the length as it is, not as it was: somebody may have emptied a growing file meanwhile.
             Self::Whole { file, .. } | Self::Growing(file) => {
                 let length = file.metadata()?.len();

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::remote::Remote;
 use super::{SinkError, Stream};
 
 /// How records are written.
@@ -79,6 +80,8 @@ pub enum Place {
         /// The format that the ending of its name chose.
         format: Format,
     },
+    /// A place in the network.
+    Remote(Box<Remote>),
 }
 
 const ENDINGS: &str =
@@ -88,7 +91,7 @@ const ENDINGS: &str =
 const NOT_YET: [&str; 6] = ["gz", "zst", "xz", "lz4", "bz2", "parquet"];
 
 impl Place {
-    /// Reads a place as the command line has it: `none`, `-`, or a path whose ending chooses the format.
+    /// Reads a place as the command line has it: `none`, `-`, a URL, or a path whose ending chooses the format.
     ///
     /// Devices and descriptors (`/dev/...`, `/proc/...`) need no ending: they take JSON Lines.
     ///
@@ -106,9 +109,7 @@ impl Place {
             _ => {}
         }
         if text.contains("://") {
-            return Err(SinkError::Usage(format!(
-                "'{text}': records cannot be sent to a URL yet; write to a file ending in {ENDINGS}"
-            )));
+            return Ok(Self::Remote(Box::new(Remote::parse(text)?)));
         }
         let path = Path::new(text);
         let ending = path
@@ -146,7 +147,7 @@ impl Place {
         match (self, stream) {
             (Self::None, _) => None,
             (Self::Stdout, Stream::Rows) => Some(stdout),
-            (Self::Stdout, _) => Some(Format::Jsonl),
+            (Self::Stdout, _) | (Self::Remote(_), _) => Some(Format::Jsonl),
             (Self::File { format, .. }, _) => Some(*format),
         }
     }
@@ -158,6 +159,7 @@ impl fmt::Display for Place {
             Self::None => f.write_str("none"),
             Self::Stdout => f.write_str("standard output"),
             Self::File { path, .. } => write!(f, "{}", path.display()),
+            Self::Remote(remote) => write!(f, "{remote}"),
         }
     }
 }
@@ -180,6 +182,7 @@ pub(super) fn is_directory(path: &Path) -> SinkError {
 pub fn check(streams: &[(Stream, &[Place])], format: Format) -> Result<bool, SinkError> {
     let mut stdout: Vec<(Stream, Format)> = Vec::new();
     let mut files: Vec<(&Path, Stream)> = Vec::new();
+    let mut remotes: Vec<(&Remote, Stream)> = Vec::new();
     for (stream, places) in streams {
         for place in *places {
             let Some(form) = place.format(*stream, format) else {
@@ -198,6 +201,13 @@ pub fn check(streams: &[(Stream, &[Place])], format: Format) -> Result<bool, Sin
                         return Err(twice(*other, *stream, place));
                     }
                     files.push((path, *stream));
+                }
+                // Several streams may go to one place; none needs to go there twice.
+                Place::Remote(remote) => {
+                    if remotes.contains(&(remote, *stream)) {
+                        return Err(twice(*stream, *stream, place));
+                    }
+                    remotes.push((remote, *stream));
                 }
             }
         }
@@ -289,10 +299,7 @@ mod tests {
             &["rows.jsonl.gz", ".gz files cannot be written yet", ".jsonl"],
         );
         says(Place::parse("rows.parquet"), &["cannot be written yet"]);
-        says(
-            Place::parse("hec+https://splunk.example:8088"),
-            &["URL", "yet", ".csv"],
-        );
+        says(Place::parse("ftp://h/a.csv"), &["ftp://", "hec+https://"]);
         says(Place::parse("rows"), &["'rows'", ".ndjson", ".tsv", ".txt"]);
         says(Place::parse("rows.xml"), &["rows.xml", ".jsonl"]);
         says(
@@ -366,6 +373,23 @@ mod tests {
                 Format::Table,
             ),
             &["--hits names standard output twice"],
+        );
+    }
+
+    #[test]
+    fn one_place_in_the_network_takes_several_streams_each_once() {
+        let place = [Place::parse("hec+https://splunk.example").unwrap()];
+        let twice = [place[0].clone(), place[0].clone()];
+        assert!(
+            check(
+                &[(Stream::Hits, &place), (Stream::Rows, &place)],
+                Format::Table
+            )
+            .is_ok()
+        );
+        says(
+            check(&[(Stream::Hits, &twice)], Format::Table),
+            &["--hits names hec+https://splunk.example twice"],
         );
     }
 

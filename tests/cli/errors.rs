@@ -218,7 +218,7 @@ fn places_that_cannot_be_written_to() {
             2,
             &["cannot be written yet", "gzip"],
         );
-        fails(&[&path, stream, "hec+https://splunk.example"], 2, &["URL"]);
+        fails(&[&path, stream, "kafka://h/t"], 2, &["kafka yet"]);
     }
     fails(
         &[&path, "--stats", directory],

@@ -1,0 +1,55 @@
+//! Who takes records: what every kind of place has in common.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use super::DeliveryError;
+use super::hec::Hec;
+use super::segment::Waiting;
+use crate::sink::remote::Kind;
+use crate::sink::{Remote, Stream};
+
+/// What a place said of a batch.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// It has all of it.
+    Taken,
+    /// Not now; the same may be taken later.
+    Later {
+        /// What it said, or what happened.
+        why: String,
+        /// How long it asks to be left alone.
+        after: Option<Duration>,
+    },
+    /// Not this: at least one record is not as it has to be.
+    Refused {
+        /// What it said.
+        why: String,
+        /// Which one it may be, where it says so.
+        suspect: Option<usize>,
+    },
+    /// Nothing from us, as things are set up; the records are not at fault.
+    Shut {
+        /// What it said.
+        why: String,
+    },
+}
+
+/// A place that takes the records of one stream.
+pub(super) trait Destination: Debug + Send {
+    /// Sends a batch and waits for what the place says. `wait` waits for a span of time, and says whether it is worth it.
+    fn send(&mut self, batch: &[Waiting], wait: &dyn Fn(Duration) -> bool) -> Answer;
+}
+
+/// Makes ready what a URL names.
+///
+/// # Errors
+/// Something in it is not right, or a secret or certificate is missing.
+pub(super) fn connect(
+    stream: Stream,
+    remote: &Remote,
+) -> Result<Box<dyn Destination>, DeliveryError> {
+    match remote.kind {
+        Kind::Hec => Ok(Box::new(Hec::new(stream, remote)?)),
+    }
+}

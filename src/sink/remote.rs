@@ -1,0 +1,253 @@
+//! A place in the network, as its URL names it. What the URL means beyond that is the module's that delivers.
+
+use std::fmt;
+
+use url::{Host, Url};
+
+use super::SinkError;
+
+/// Who takes the records there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Splunk's HTTP Event Collector.
+    Hec,
+}
+
+/// What a kind of place is called, and what its URL may say.
+struct Known {
+    kind: Kind,
+    scheme: &'static str,
+    port: u16,
+    options: &'static [&'static str],
+}
+
+const KNOWN: [Known; 1] = [Known {
+    kind: Kind::Hec,
+    scheme: "hec",
+    port: 8088,
+    options: &[
+        "index",
+        "source",
+        "sourcetype",
+        "ack",
+        "timeout",
+        "token_file",
+        "ca",
+    ],
+}];
+
+/// Schemes that are promised, not spoken.
+const NOT_YET: [&str; 8] = [
+    "clickhouse+http",
+    "clickhouse+https",
+    "kafka",
+    "es+http",
+    "es+https",
+    "syslog+udp",
+    "syslog+tcp",
+    "syslog+tls",
+];
+
+/// Words of a URL that hold a secret, or whom it belongs to.
+const SECRETS: [&str; 6] = ["token", "password", "secret", "key", "user", "auth"];
+
+impl Kind {
+    const fn known(self) -> &'static Known {
+        match self {
+            Self::Hec => &KNOWN[0],
+        }
+    }
+
+    /// The word that a URL of it begins with.
+    #[must_use]
+    pub const fn scheme(self) -> &'static str {
+        self.known().scheme
+    }
+}
+
+/// A place in the network. It holds no secret, so that it can be shown and kept.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Remote {
+    /// Who takes the records there.
+    pub kind: Kind,
+    /// Whether it is spoken to over TLS.
+    pub tls: bool,
+    /// Its name or address; an IPv6 address in brackets.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// What stands behind the port, without the slashes at both ends.
+    pub path: String,
+    /// What stands behind the question mark.
+    options: Vec<(String, String)>,
+    text: String,
+}
+
+impl Remote {
+    /// Reads a URL such as `hec+https://splunk.example:8088?index=dns`.
+    ///
+    /// # Errors
+    /// A usage error: no such kind of place, a secret where everybody could read it, an option that the place does not have.
+    pub fn parse(text: &str) -> Result<Self, SinkError> {
+        let wrong = |what: &str| SinkError::Usage(format!("'{}': {what}", without_secrets(text)));
+        let url = Url::parse(text).map_err(|error| wrong(&format!("not a URL: {error}")))?;
+        let scheme = url.scheme();
+        if NOT_YET.contains(&scheme) {
+            return Err(wrong(&format!(
+                "records cannot be sent by {scheme} yet; places in the network are hec+https://HOST[:8088] and hec+http://"
+            )));
+        }
+        let (name, tls) = match scheme.split_once('+') {
+            Some((name, "https")) => (name, true),
+            Some((name, "http")) => (name, false),
+            _ => ("", false),
+        };
+        let known = KNOWN
+            .iter()
+            .find(|known| known.scheme == name)
+            .ok_or_else(|| {
+                wrong(&format!(
+                    "'{scheme}://' is no place that records can be sent to: use hec+https://HOST[:8088] (Splunk's HTTP Event Collector), or a file name"
+                ))
+            })?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(wrong(&in_the_open(known.kind)));
+        }
+        let host = match url.host() {
+            Some(Host::Ipv6(address)) => format!("[{address}]"),
+            Some(host) if !host.to_string().is_empty() => host.to_string().to_ascii_lowercase(),
+            _ => return Err(wrong("it names no host")),
+        };
+        if url.fragment().is_some() {
+            return Err(wrong("nothing can stand behind a #"));
+        }
+        let mut options: Vec<(String, String)> = Vec::new();
+        for (name, value) in url.query_pairs() {
+            if SECRETS.contains(&name.to_ascii_lowercase().as_str()) {
+                return Err(wrong(&in_the_open(known.kind)));
+            }
+            if !known.options.contains(&&*name) {
+                return Err(wrong(&format!(
+                    "there is no option '{name}': it has {}",
+                    known.options.join(", ")
+                )));
+            }
+            if value.is_empty() {
+                return Err(wrong(&format!("the option '{name}' has no value")));
+            }
+            if options.iter().any(|(other, _)| *other == name) {
+                return Err(wrong(&format!("the option '{name}' is there twice")));
+            }
+            options.push((name.into_owned(), value.into_owned()));
+        }
+        Ok(Self {
+            kind: known.kind,
+            tls,
+            host,
+            port: url.port().unwrap_or(known.port),
+            path: url.path().trim_matches('/').to_owned(),
+            options,
+            text: text.to_owned(),
+        })
+    }
+
+    /// The value of an option.
+    #[must_use]
+    pub fn option(&self, name: &str) -> Option<&str> {
+        self.options
+            .iter()
+            .find(|(other, _)| other == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Where it is, as HTTP has it: `https://splunk.example:8088`.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        let scheme = if self.tls { "https" } else { "http" };
+        format!("{scheme}://{}:{}", self.host, self.port)
+    }
+}
+
+impl fmt::Display for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Where a secret belongs, for a command line is read by everybody on the machine.
+fn in_the_open(kind: Kind) -> String {
+    match kind {
+        Kind::Hec => "a secret does not belong into a URL, which everybody on this machine can read: put the token into the \
+                      environment variable DNSTERRIER_HEC_TOKEN, or into a file that ?token_file=FILE names"
+            .to_owned(),
+    }
+}
+
+/// The URL as it may be repeated on a terminal and in logs.
+fn without_secrets(text: &str) -> String {
+    let text = text.split(['?', '#']).next().unwrap_or_default();
+    match (text.split_once("://"), text.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://...@{host}"),
+        _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> String {
+        match Remote::parse(text) {
+            Ok(remote) => panic!("{text} was taken: {remote:?}"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn what_a_url_says() {
+        let remote = Remote::parse("hec+https://Splunk.example?index=dns&ack=true").unwrap();
+        assert_eq!((remote.kind, remote.tls), (Kind::Hec, true));
+        assert_eq!(remote.origin(), "https://splunk.example:8088");
+        assert_eq!(remote.option("index"), Some("dns"));
+        assert_eq!(remote.option("source"), None);
+        let remote = Remote::parse("hec+http://[2001:db8::1]:8/services/collector/").unwrap();
+        assert_eq!(remote.origin(), "http://[2001:db8::1]:8");
+        assert_eq!(remote.path, "services/collector");
+        let remote = Remote::parse("hec+http://h?source=a%20b").unwrap();
+        assert_eq!(remote.option("source"), Some("a b"));
+    }
+
+    #[test]
+    fn a_secret_is_refused_and_not_repeated() {
+        for text in [
+            "hec+https://x:s3cret@splunk.example",
+            "hec+https://s3cret@splunk.example",
+            "hec+https://splunk.example?token=s3cret",
+            "hec+https://splunk.example?Password=s3cret&index=a",
+        ] {
+            let said = refused(text);
+            assert!(said.contains("DNSTERRIER_HEC_TOKEN"), "{said}");
+            assert!(said.contains("splunk.example"), "{said}");
+            assert!(!said.contains("s3cret"), "{said}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_place() {
+        for (text, part) in [
+            ("kafka://h:9092/topic", "kafka yet"),
+            ("clickhouse+http://h/db", "yet"),
+            ("https://h", "hec+https://HOST"),
+            ("hec://h", "hec+https://HOST"),
+            ("hec+https://", "names no host"),
+            ("hec+https://h:99999", "not a URL"),
+            ("hec+https://h?indx=a", "no option 'indx': it has index,"),
+            ("hec+https://h?index=", "has no value"),
+            ("hec+https://h?index=a&index=b", "twice"),
+            ("hec+https://h#a", "#"),
+        ] {
+            let said = refused(text);
+            assert!(said.contains(part), "{said}");
+        }
+    }
+}

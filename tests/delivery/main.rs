@@ -1,0 +1,22 @@
+//! Places in the network: what arrives there, what happens when they misbehave, and what is left when the program or the disk
+//! does.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a test may fail: that is what it is for"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod collector;
+mod disk;
+mod faults;
+mod hec;
+mod run;
+mod spool;
