@@ -9,14 +9,17 @@
 //! delivered at least once; its `event_id` says where it came twice.
 
 mod destination;
+mod folder;
 mod hec;
 mod http;
+mod reader;
 mod refused;
 mod retry;
 mod secret;
 mod segment;
 mod sender;
 mod spool;
+mod state;
 
 use std::fs;
 use std::io;
@@ -29,9 +32,12 @@ use std::time::{Duration, Instant};
 use crate::sink::{Outlet, Remote, Stream};
 use crate::stats;
 use destination::{Destination, connect};
+pub use folder::Owner;
 use sender::Sender;
-pub use spool::Owner;
-use spool::{Spool, Tell};
+use spool::Spool;
+
+/// What is said while a delivery goes on.
+type Tell = fn(&str);
 
 /// How many blocks of lines, of some 64 KiB each, wait for the disk at most before the run does.
 const BLOCKS: usize = 64;
@@ -261,7 +267,7 @@ pub fn look(folder: &Path) -> Result<Vec<Found>, DeliveryError> {
     let mut list = Vec::new();
     for entry in entries {
         let folder = entry.map_err(failed)?.path();
-        let owner = match spool::read_owner(&folder) {
+        let owner = match folder::read_owner(&folder) {
             Ok(None) => continue,
             Ok(Some(owner)) => Ok(owner),
             Err(error) => Err(error),
@@ -276,7 +282,7 @@ pub fn look(folder: &Path) -> Result<Vec<Found>, DeliveryError> {
         };
         list.push(Found {
             bytes: bytes(&|path| path.extension().is_some_and(|it| it == "segment")),
-            refused: bytes(&|path| path.ends_with(spool::REFUSED)),
+            refused: bytes(&|path| path.ends_with(folder::REFUSED)),
             owner,
             folder,
         });

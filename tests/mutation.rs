@@ -345,6 +345,8 @@ fn run(originals: &Arc<[Original]>, seed: u64, packets: u64, events: Place) -> R
         },
         scorer: Scorer::new(rules.list(), Duration::from_secs(37)),
         rules,
+        deliveries: dnsterrier::delivery::Deliveries::default(),
+        deliver_timeout: Duration::ZERO,
         table,
         filters: Filters::default(),
         show: |_| {},

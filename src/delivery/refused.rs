@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::spool::REFUSED;
+use super::folder::REFUSED;
 
 /// How long the file may become.
 const LONGEST: u64 = 64 << 20;

@@ -4,11 +4,13 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Tell;
 use super::destination::{Answer, Destination};
+use super::reader::Reader;
 use super::refused::Refused;
 use super::retry::Backoff;
 use super::segment::Waiting;
-use super::spool::{Reader, Spool, Tell};
+use super::spool::Spool;
 
 /// From the first failure to the second attempt, and between attempts at most.
 const FAILING: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(60));

@@ -4,77 +4,23 @@
 //! up to which one the place has them, and `refused.jsonl` is what the place will never take. One thread appends, another
 //! reads and acknowledges; both hold the lock for a moment only.
 
-use std::collections::VecDeque;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use super::DeliveryError;
-use super::segment::{self, HEADER, Header, Records, VERSION, Waiting};
+use super::folder::{self, Opened, Owner};
+use super::reader::{BATCH_RECORDS, Reader};
+use super::segment::{self, Waiting};
+use super::state::State;
+use super::{DeliveryError, Tell};
 use crate::stats;
 
-/// The records of one batch, and their bytes.
-const BATCH_RECORDS: usize = 4_096;
-const BATCH_BYTES: usize = 1 << 20;
 /// How long the first record of one waits for others.
 const GATHER: Duration = Duration::from_millis(200);
-/// A segment is at most so long, and at most an eighth of the spool, so that the cap drops little at once.
-const SEGMENT_BYTES: u64 = 16 << 20;
-const SEGMENTS: u64 = 8;
-
-const OWNER: &str = "spool.json";
-const CURSOR: &str = "cursor.json";
-/// What the place refused.
-pub(super) const REFUSED: &str = "refused.jsonl";
 
 /// After so long a file that could not be opened is tried again.
 const READ_AGAIN: Duration = Duration::from_secs(5);
-
-/// Whose a spool is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Owner {
-    /// The version of the spool's files.
-    version: u32,
-    /// The place, as its URL names it.
-    pub place: String,
-    /// The stream.
-    pub stream: String,
-}
-
-impl Owner {
-    /// This version's spool of a stream to a place.
-    #[must_use]
-    pub fn new(place: &str, stream: &str) -> Self {
-        Self {
-            version: VERSION,
-            place: place.to_owned(),
-            stream: stream.to_owned(),
-        }
-    }
-}
-
-/// How far the place has the records.
-#[derive(Serialize, Deserialize)]
-struct Cursor {
-    /// The number of the first record that it does not have.
-    next: u64,
-}
-
-/// A file of records.
-#[derive(Clone, Debug)]
-struct Segment {
-    path: PathBuf,
-    /// The number of its first record, and of the one after its last.
-    first: u64,
-    next: u64,
-    /// How much of the file is whole records.
-    bytes: u64,
-}
 
 /// A spool that this process holds.
 #[derive(Debug)]
@@ -87,35 +33,6 @@ pub(super) struct Spool {
     _lock: File,
 }
 
-#[derive(Debug)]
-struct State {
-    /// Oldest first; the last one is written to while `writing` is there.
-    segments: VecDeque<Segment>,
-    writing: Option<Arc<File>>,
-    /// What was written since the last sync.
-    is_dirty: bool,
-    /// The number of the next record that comes.
-    next: u64,
-    /// The number of the first record that the place does not have. From there to `sent` the sender has them, from there to
-    /// `taken` the cap dropped them, and from there on they wait.
-    cursor: u64,
-    sent: u64,
-    taken: u64,
-    /// No more records come.
-    ended: bool,
-    /// What is acknowledged from now on comes too late.
-    abandoned: bool,
-    /// The place takes nothing from us at all.
-    is_shut: bool,
-    counts: stats::Delivery,
-    /// What is to be said of the disk was said.
-    full_said: bool,
-    cap_said: bool,
-}
-
-/// What is said while the spool is opened and used.
-pub(super) type Tell = fn(&str);
-
 impl Spool {
     /// Opens a spool, or makes one. What was left in it by another run is there again.
     ///
@@ -127,33 +44,12 @@ impl Spool {
         cap: u64,
         tell: Tell,
     ) -> Result<Self, DeliveryError> {
-        let failed = |path: &Path, error: &dyn std::fmt::Display| DeliveryError::Spool {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        };
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(|error| failed(folder, &error))?;
-        let lock = lock(folder)?;
-        let path = folder.join(OWNER);
-        match read_owner(folder)? {
-            Some(found) if found == *owner => {}
-            Some(found) => {
-                return Err(failed(
-                    folder,
-                    &format!("it is the spool of {} to {}", found.stream, found.place),
-                ));
-            }
-            None => write_json(&path, owner).map_err(|error| failed(&path, &error))?,
-        }
-        let cursor = read_cursor(folder);
-        let (segments, next) = find_segments(folder, tell)?;
-        let next = next.max(cursor);
-        let first = segments.front().map_or(next, |segment| segment.first);
-        // Nobody has what a cap dropped, or somebody removed, when no run was there to count it.
-        let cursor = cursor.max(first.min(next));
+        let Opened {
+            lock,
+            segments,
+            cursor,
+            next,
+        } = folder::open(folder, owner, tell)?;
         let mut spool = Self {
             folder: folder.to_owned(),
             cap,
@@ -325,8 +221,7 @@ impl Spool {
         let cursor = state.cursor;
         drop(state);
         self.changed.notify_all();
-        // Without it the same is sent again after a restart, which is not counted twice.
-        write_json(&self.folder.join(CURSOR), &Cursor { next: cursor }).ok();
+        folder::write_cursor(&self.folder, cursor);
         true
     }
 
@@ -423,336 +318,4 @@ impl Spool {
             self.changed.notify_all();
         }
     }
-}
-
-impl State {
-    fn is_done(&self) -> bool {
-        self.ended && self.cursor == self.next
-    }
-
-    /// Everything before that record is done.
-    fn done_to(&mut self, next: u64) {
-        self.cursor = self.cursor.max(next);
-        if self.cursor >= self.sent {
-            // What the cap dropped behind it is over, too.
-            self.cursor = self.taken;
-            self.sent = self.taken;
-        }
-        self.remove_done();
-    }
-
-    /// Writes whole records to the last segment, or to a new one where that is long enough.
-    fn write(&mut self, folder: &Path, cap: u64, bytes: &[u8], records: u64) -> io::Result<()> {
-        let longest = SEGMENT_BYTES.min(cap / SEGMENTS);
-        let is_full = self
-            .segments
-            .back()
-            .is_none_or(|last| last.bytes >= longest);
-        if is_full && let Some(file) = self.writing.take() {
-            file.sync_data().ok();
-        }
-        if self.writing.is_none() {
-            let path = folder.join(format!("{:020}.segment", self.next));
-            let mut file = OpenOptions::new()
-                .append(true)
-                .create(true)
-                .mode(0o600)
-                .open(&path)?;
-            // One of that name has no whole record, or its records would have numbers before.
-            file.set_len(0)?;
-            if let Err(error) = file.write_all(&segment::header(self.next)) {
-                fs::remove_file(&path).ok();
-                return Err(error);
-            }
-            self.writing = Some(Arc::new(file));
-            self.segments.push_back(Segment {
-                path,
-                first: self.next,
-                next: self.next,
-                bytes: HEADER as u64,
-            });
-        }
-        let (Some(file), Some(last)) = (&self.writing, self.segments.back_mut()) else {
-            return Ok(());
-        };
-        if let Err(error) = (&**file).write_all(bytes) {
-            // It ends with its last whole record again; where even that fails, the next records go to another one.
-            if file.set_len(last.bytes).is_err() {
-                self.writing = None;
-            }
-            return Err(error);
-        }
-        last.bytes += bytes.len() as u64;
-        last.next += records;
-        self.next += records;
-        self.is_dirty = true;
-        Ok(())
-    }
-
-    /// Drops the oldest segments until the rest fits.
-    fn keep_to(&mut self, cap: u64) {
-        let bytes = |segments: &VecDeque<Segment>| segments.iter().map(|it| it.bytes).sum::<u64>();
-        while self.segments.len() > 1 && bytes(&self.segments) > cap {
-            let Some(oldest) = self.segments.pop_front() else {
-                return;
-            };
-            fs::remove_file(&oldest.path).ok();
-            let lost = oldest.next.saturating_sub(self.taken);
-            self.counts.dropped += lost;
-            self.taken += lost;
-            if self.cursor == self.sent {
-                self.done_to(self.taken);
-            }
-        }
-    }
-
-    /// Removes the segments of which the place has everything.
-    fn remove_done(&mut self) {
-        while let Some(oldest) = self.segments.front() {
-            let is_written_to = self.segments.len() == 1 && self.writing.is_some();
-            if oldest.next > self.cursor || (is_written_to && !self.ended) {
-                return;
-            }
-            fs::remove_file(&oldest.path).ok();
-            self.segments.pop_front();
-            if is_written_to {
-                self.writing = None;
-            }
-        }
-    }
-}
-
-/// Where the sender reads.
-#[derive(Debug, Default)]
-pub(super) struct Reader {
-    /// The file, and where in it the next record is.
-    at: Option<(PathBuf, u64)>,
-    /// Of which file something was said.
-    said: Option<PathBuf>,
-}
-
-impl Reader {
-    /// Reads records without a gap between them, the first of that number or later.
-    fn read(&mut self, segment: &Segment, from: u64, tell: Tell) -> io::Result<Vec<Waiting>> {
-        let offset = match &self.at {
-            Some((path, offset)) if *path == segment.path => *offset,
-            _ => HEADER as u64,
-        };
-        let mut list: Vec<Waiting> = Vec::new();
-        let mut file = match File::open(&segment.path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(list),
-            Err(error) => return Err(error),
-        };
-        file.seek(SeekFrom::Start(offset))?;
-        let whole = segment.bytes.saturating_sub(offset);
-        let mut records = Records::new(io::Read::take(file, whole), offset);
-        let mut bytes = 0;
-        let mut damaged = None;
-        while list.len() < BATCH_RECORDS && bytes < BATCH_BYTES {
-            let before = records.offset;
-            let next = match records.next() {
-                Ok(next) => next.map(|(sequence, line)| (sequence, line.to_vec())),
-                Err(error) => {
-                    damaged = Some(error.to_string());
-                    break;
-                }
-            };
-            if let Some(at) = records.damaged_at.take() {
-                damaged = Some(format!("it is damaged at byte {at}"));
-            }
-            let follows = list.last().map(|last| last.sequence + 1);
-            match next {
-                None => break,
-                Some((sequence, _)) if sequence < from || sequence >= segment.next => {}
-                Some((sequence, _)) if follows.is_some_and(|follows| follows != sequence) => {
-                    records.offset = before;
-                    break;
-                }
-                Some((sequence, line)) => {
-                    bytes += line.len();
-                    list.push(Waiting { sequence, line });
-                }
-            }
-        }
-        self.at = Some((segment.path.clone(), records.offset));
-        if let Some(reason) = damaged {
-            self.say(&segment.path, &reason, tell);
-        }
-        Ok(list)
-    }
-
-    /// Says once of a file what is wrong with it.
-    fn say(&mut self, path: &Path, reason: &str, tell: Tell) {
-        if self.said.as_deref() != Some(path) {
-            self.said = Some(path.to_owned());
-            tell(&format!(
-                "dnsterrier: warning: the spool's {}: {reason}; what is whole is sent, the rest counted as damaged\n",
-                path.display()
-            ));
-        }
-    }
-}
-
-/// A folder as a spool: nothing where it is none yet.
-///
-/// # Errors
-/// It cannot be read, or is another version's, which is left as it is.
-pub(super) fn read_owner(folder: &Path) -> Result<Option<Owner>, DeliveryError> {
-    let path = folder.join(OWNER);
-    let failed = |reason: String| DeliveryError::Spool {
-        path: path.clone(),
-        reason,
-    };
-    let text = match fs::read(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error.to_string())),
-    };
-    #[derive(Deserialize)]
-    struct Version {
-        version: u32,
-    }
-    match serde_json::from_slice::<Version>(&text) {
-        Ok(Version { version: VERSION }) => serde_json::from_slice(&text)
-            .map(Some)
-            .map_err(|error| failed(format!("it does not say whose spool this is: {error}"))),
-        Ok(Version { version }) => Err(other_version(folder, version)),
-        Err(error) => Err(failed(format!(
-            "it does not say whose spool this is: {error}"
-        ))),
-    }
-}
-
-fn other_version(folder: &Path, version: u32) -> DeliveryError {
-    DeliveryError::Spool {
-        path: folder.to_owned(),
-        reason: format!(
-            "it was written by another version of dnsterrier (version {version} of the spool's files, this is {VERSION}) and is \
-             left as it is: send what is in it with that version (dnsterrier spool flush), move it away, or give --spool another \
-             folder"
-        ),
-    }
-}
-
-fn read_cursor(folder: &Path) -> u64 {
-    fs::read(folder.join(CURSOR))
-        .ok()
-        .and_then(|text| serde_json::from_slice::<Cursor>(&text).ok())
-        .map_or(0, |cursor| cursor.next)
-}
-
-/// The segments of a folder, and the number of the next record.
-fn find_segments(folder: &Path, tell: Tell) -> Result<(VecDeque<Segment>, u64), DeliveryError> {
-    let failed = |path: &Path, error: &io::Error| DeliveryError::Spool {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    };
-    let mut list: Vec<Segment> = Vec::new();
-    for entry in fs::read_dir(folder).map_err(|error| failed(folder, &error))? {
-        let entry = entry.map_err(|error| failed(folder, &error))?;
-        let path = entry.path();
-        let is_segment = path.extension().is_some_and(|ending| ending == "segment");
-        let first = path
-            .file_stem()
-            .and_then(|stem| stem.to_str()?.parse().ok());
-        let (true, Some(first)) = (is_segment, first) else {
-            continue;
-        };
-        let bytes = entry
-            .metadata()
-            .map_err(|error| failed(&path, &error))?
-            .len();
-        list.push(Segment {
-            path,
-            first,
-            next: first,
-            bytes,
-        });
-    }
-    list.sort_by_key(|segment| segment.first);
-    for segment in &list {
-        let mut beginning = Vec::new();
-        File::open(&segment.path)
-            .and_then(|file| {
-                io::Read::read_to_end(&mut io::Read::take(file, HEADER as u64), &mut beginning)
-            })
-            .map_err(|error| failed(&segment.path, &error))?;
-        match segment::read_header(&beginning) {
-            Header::Ours | Header::Damaged => {}
-            Header::Version(version) => return Err(other_version(folder, version)),
-        }
-    }
-    let mut list: VecDeque<Segment> = list.into();
-    let firsts: Vec<u64> = list.iter().map(|segment| segment.first).skip(1).collect();
-    for (segment, next) in list.iter_mut().zip(firsts) {
-        segment.next = next;
-    }
-    let mut next = 0;
-    if let Some(last) = list.back_mut() {
-        cut(last, tell).map_err(|error| failed(&last.path, &error))?;
-        next = last.next;
-    }
-    list.retain(|segment| segment.next > segment.first);
-    Ok((list, next))
-}
-
-/// Cuts off what the last run began to write and did not finish.
-fn cut(last: &mut Segment, tell: Tell) -> io::Result<()> {
-    let file = OpenOptions::new().read(true).write(true).open(&last.path)?;
-    let mut records = Records::new(&file, 0);
-    let mut end = 0;
-    (&file).seek(SeekFrom::Start(0))?;
-    while let Some((sequence, _)) = records.next()? {
-        last.next = last.next.max(sequence + 1);
-        end = records.offset;
-    }
-    if end < last.bytes && last.bytes > HEADER as u64 {
-        tell(&format!(
-            "dnsterrier: warning: the spool's {}: the last {} bytes are no whole record and are cut off: a run ended while it wrote them\n",
-            last.path.display(),
-            last.bytes - end.max(HEADER as u64)
-        ));
-        file.set_len(end.max(HEADER as u64))?;
-        last.bytes = end.max(HEADER as u64);
-    }
-    Ok(())
-}
-
-/// Two runs that send the same would send it twice.
-fn lock(folder: &Path) -> Result<File, DeliveryError> {
-    let path = folder.join("lock");
-    let failed = |reason: String| DeliveryError::Spool {
-        path: folder.to_owned(),
-        reason,
-    };
-    let file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(|error| failed(error.to_string()))?;
-    match file.try_lock() {
-        Err(TryLockError::WouldBlock) => Err(failed(
-            "another run is delivering the same stream to the same place: give this one a folder of its own with --spool"
-                .to_owned(),
-        )),
-        // Where the file system has no locks none is held.
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
-    }
-}
-
-/// Writes a small file that is there whole or as it was.
-fn write_json(path: &Path, what: &impl Serialize) -> io::Result<()> {
-    let mut text = serde_json::to_vec(what)?;
-    text.push(b'\n');
-    let other = path.with_extension("new");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&other)?;
-    file.write_all(&text)?;
-    fs::rename(&other, path)
 }
