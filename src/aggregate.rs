@@ -11,7 +11,9 @@ mod figure;
 mod group;
 mod kept;
 mod key;
+pub mod merge;
 mod number;
+mod part;
 mod relative;
 mod row;
 mod schedule;
@@ -33,7 +35,8 @@ pub use figure::{DistinctValues, Figure};
 pub use group::Context;
 pub use key::{Key, sortable};
 pub use number::{Exact, Numbers};
-pub use row::{Cell, RESERVED, Row, RuleShape};
+pub use part::Part;
+pub use row::{Cell, RESERVED, Row, RuleShape, WithPart};
 
 use group::Group;
 use key::EventValues;
@@ -123,6 +126,8 @@ pub struct Aggregator {
     sensor: Arc<str>,
     lateness: Duration,
     windows: Windows,
+    /// Whether rows have what others need to be merged with them.
+    with_parts: bool,
     /// Memory that is used again for each hit.
     tiles: Vec<Option<Tile>>,
     by: EventValues,
@@ -161,6 +166,7 @@ impl Aggregator {
             sensor,
             lateness: limits.lateness,
             windows: Windows::new(limits),
+            with_parts: false,
             tiles: Vec::new(),
             by: EventValues::default(),
             values: EventValues::default(),
@@ -267,6 +273,13 @@ impl Aggregator {
         self.rules = newer.rules;
     }
 
+    /// From now on rows have their part, and those that their rule holds back come too, marked as such.
+    #[must_use]
+    pub fn with_parts(mut self) -> Self {
+        self.with_parts = true;
+        self
+    }
+
     /// The end: all windows become rows.
     pub fn finish(&mut self, emit: &mut dyn FnMut(Row)) {
         let found = self.windows.finish();
@@ -290,6 +303,13 @@ impl Aggregator {
                 if !row.passes() {
                     self.stats.held_back += 1;
                     self.stats.counted_held_back += row.count;
+                    if self.with_parts {
+                        // Together with those of other sensors it may come to enough.
+                        emit(Row {
+                            held_back: true,
+                            ..row
+                        });
+                    }
                     continue;
                 }
                 self.stats.rows += 1;
@@ -303,25 +323,11 @@ impl Aggregator {
     fn row(&self, tile: Option<Tile>, partial: bool, group: &Group) -> Option<Row> {
         let shape = &self.rules.get(usize::try_from(group.rule).ok()?)?.shape;
         let window = tile.map(|tile| (tile.start, tile.end));
-        let keys: Vec<_> = shape
-            .by
-            .iter()
-            .copied()
-            .zip(key::decode_all(&group.key))
-            .collect();
-        Some(Row {
-            id: row::id(&self.sensor, &shape.name, window, &keys, group.ids),
-            rule: Arc::clone(shape),
-            window,
-            keys,
-            count: group.count,
-            first: group.first,
-            last: group.last,
-            figures: group.kept.iter().map(|kept| kept.figure(partial)).collect(),
-            partial,
-            sensor: Arc::clone(&self.sensor),
-            context: group.context.clone(),
-        })
+        let mut row = group.row(shape, window, &self.sensor, partial);
+        if self.with_parts {
+            row.part = Some(Box::new(Part::of(group, shape, window)));
+        }
+        Some(row)
     }
 }
 
@@ -361,13 +367,7 @@ impl Aggregated {
             }
         };
         Ok(Self {
-            shape: Arc::new(RuleShape {
-                name: rule.name.as_str().into(),
-                place,
-                by: rule.by.clone(),
-                columns: rule.columns.clone(),
-                having: rule.having.clone(),
-            }),
+            shape: Arc::new(RuleShape::of(rule, place)),
             runs,
         })
     }

@@ -36,6 +36,11 @@ pub enum Command {
     Rules(RulesArgs),
     /// Show and send what waits for places in the network
     Spool(SpoolArgs),
+    /// Print or make the tables of ClickHouse
+    #[command(name = "clickhouse")]
+    ClickHouse(ClickHouseArgs),
+    /// What the sensors sent to ClickHouse together
+    Fleet(FleetArgs),
 }
 
 /// `sniff`.
@@ -300,6 +305,78 @@ pub enum SpoolCommand {
     },
 }
 
+/// `fleet`.
+#[derive(Debug, Args)]
+pub struct FleetArgs {
+    /// What to show.
+    #[command(subcommand)]
+    pub command: FleetCommand,
+}
+
+/// The commands of `fleet`.
+#[derive(Debug, Subcommand)]
+pub enum FleetCommand {
+    /// Print the rows of all sensors, added up as if one had seen everything
+    Rows(FleetRows),
+}
+
+/// `fleet rows`.
+#[derive(Debug, Args)]
+pub struct FleetRows {
+    /// The database: clickhouse+http://HOST[:8123]/DATABASE
+    #[arg(value_name = "URL")]
+    pub url: String,
+    /// Only the rows of the rules of this name or id; may be given several times
+    #[arg(long = "rule", value_name = "NAME")]
+    pub rules: Vec<String>,
+    /// Rule file or folder that the sensors have, too, beside the embedded rules
+    #[arg(long = "rules", value_name = "PATH")]
+    pub rule_paths: Vec<PathBuf>,
+    /// Leave the embedded rules out
+    #[arg(long)]
+    pub no_embedded: bool,
+    /// Only rows with lookups at or after this time (RFC 3339, a date, or seconds since 1970)
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Only rows with lookups before this time
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// table, jsonl, csv, tsv
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub format: String,
+    /// Times in tables as the rule's %Y-%m-%dT%H:%M:%S in local time
+    #[arg(long)]
+    pub local_time: bool,
+}
+
+/// `clickhouse`.
+#[derive(Debug, Args)]
+pub struct ClickHouseArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ClickHouseCommand,
+}
+
+/// The commands of `clickhouse`.
+#[derive(Debug, Subcommand)]
+pub enum ClickHouseCommand {
+    /// Print the statements that make the tables, or carry them out
+    Schema {
+        /// Carry them out on this server (clickhouse+http://HOST[:8123]/DATABASE); where it stands in a cluster, on each
+        #[arg(long, value_name = "URL")]
+        apply: Option<String>,
+        /// For a cluster of this name, whose nodes share the records
+        #[arg(long, value_name = "NAME")]
+        cluster: Option<String>,
+        /// The database; --apply names its own
+        #[arg(long, value_name = "NAME", default_value = "dns")]
+        database: String,
+        /// For servers before version 21; --apply asks the server
+        #[arg(long)]
+        plain: bool,
+    },
+}
+
 /// `rules`.
 #[derive(Debug, Args)]
 pub struct RulesArgs {
@@ -355,12 +432,14 @@ pub enum RulesCommand {
 }
 
 /// The words that begin a command line of ours; without one it is tcpdump's.
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 12] = [
     "sniff",
     "replay",
     "interfaces",
     "rules",
     "spool",
+    "clickhouse",
+    "fleet",
     "help",
     "-h",
     "--help",

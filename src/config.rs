@@ -297,16 +297,12 @@ impl Plan {
             aggregator,
             scorer,
         } = rowing.load(files)?;
-        let table = TableOptions {
-            colour: std::io::stdout().is_terminal()
-                && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
-            width: std::io::stdout()
-                .is_terminal()
-                .then(terminal_size::terminal_size)
-                .flatten()
-                .map(|(width, _)| usize::from(width.0)),
-            local_time: common.local_time,
+        let aggregator = if places.iter().flatten().any(Place::merges) {
+            aggregator.with_parts()
+        } else {
+            aggregator
         };
+        let table = table_options(common.local_time);
         let live = source.is_live();
         let mut deliveries = Deliveries::default();
         let mut open = |stream, places: &[Place]| -> Result<Writer, Error> {
@@ -371,6 +367,21 @@ impl Plan {
             tell: tell(common, show),
             reload,
         })
+    }
+}
+
+/// How tables look on standard output.
+#[must_use]
+pub fn table_options(local_time: bool) -> TableOptions {
+    TableOptions {
+        colour: std::io::stdout().is_terminal()
+            && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        width: std::io::stdout()
+            .is_terminal()
+            .then(terminal_size::terminal_size)
+            .flatten()
+            .map(|(width, _)| usize::from(width.0)),
+        local_time,
     }
 }
 

@@ -8,6 +8,7 @@
 //! One spool, with its two threads, for each stream to each place: hits do not wait behind a million events. A record is
 //! delivered at least once; its `event_id` says where it came twice.
 
+pub mod clickhouse;
 mod destination;
 mod folder;
 mod hec;
@@ -70,6 +71,14 @@ pub enum DeliveryError {
         /// Its folder, or a file in it.
         path: PathBuf,
         /// What is wrong, and what to do.
+        reason: String,
+    },
+    /// A server did not do what it was asked.
+    #[error("{place}: {reason}")]
+    Server {
+        /// The place.
+        place: String,
+        /// What it said.
         reason: String,
     },
     /// A thread cannot be started.

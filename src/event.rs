@@ -72,6 +72,23 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// The outcome of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [
+            Self::Resolved,
+            Self::Nodata,
+            Self::Nxdomain,
+            Self::Servfail,
+            Self::Refused,
+            Self::Blocked,
+            Self::Unanswered,
+            Self::Other,
+        ]
+        .into_iter()
+        .find(|outcome| outcome.name() == name)
+    }
+
     /// The word for it.
     #[must_use]
     pub const fn name(self) -> &'static str {

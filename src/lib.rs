@@ -21,7 +21,7 @@
 //! - [`pipeline`] joins them.
 //!
 //! Around the flow stand the command line ([`cli`]), what becomes of it ([`config`], [`privilege`], [`rules_command`],
-//! [`spool_command`]), what
+//! [`spool_command`], [`fleet_command`]), what
 //! is said at the end ([`totals`], [`navigator`]) and what can go wrong ([`error`]).
 
 pub mod time;
@@ -62,6 +62,7 @@ pub mod pipeline;
 pub mod cli;
 pub mod config;
 pub mod error;
+pub mod fleet_command;
 pub mod navigator;
 pub mod privilege;
 pub mod rules_command;

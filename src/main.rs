@@ -14,7 +14,7 @@ use dnsterrier::error::Error;
 use dnsterrier::frame::refused_link;
 use dnsterrier::navigator::Layer;
 use dnsterrier::pipeline::{Report, Signals};
-use dnsterrier::{rules_command, spool_command, totals};
+use dnsterrier::{fleet_command, rules_command, spool_command, totals};
 
 fn main() -> ExitCode {
     let arguments =
@@ -35,6 +35,12 @@ fn main() -> ExitCode {
             spool_command::run(arguments.command, &mut print, say, &hurry)
                 .map(|()| ExitCode::SUCCESS)
         }),
+        Command::Fleet(arguments) => {
+            fleet_command::fleet(arguments.command, say).map(|()| ExitCode::SUCCESS)
+        }
+        Command::ClickHouse(arguments) => {
+            fleet_command::clickhouse(arguments.command, &mut print).map(|()| ExitCode::SUCCESS)
+        }
         Command::Rules(arguments) => {
             rules_command::run(arguments.command, &mut print).map(|()| ExitCode::SUCCESS)
         }

@@ -189,6 +189,7 @@ pub fn columns(stream: Stream, rules: &[Rule]) -> Vec<String> {
             "encrypted_dns_firstTime",
             "encrypted_dns_lastTime",
             "sensor",
+            "event_id",
             "partial",
         ]),
     }
@@ -286,8 +287,12 @@ impl Writer {
     /// Adds a place in the network, with what takes the records there.
     pub fn add(&mut self, place: Place, outlet: Box<dyn Outlet>) {
         self.outputs.push(Output {
+            form: if place.merges() {
+                Form::Whole
+            } else {
+                Form::Jsonl { named: false }
+            },
             place,
-            form: Form::Jsonl { named: false },
             buffer: begin(Opened::empty(Sink::Outlet(outlet)), None),
         });
     }

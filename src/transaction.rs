@@ -99,6 +99,14 @@ pub enum Role {
 }
 
 impl Role {
+    /// The role of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Client, Self::Resolver, Self::Nat]
+            .into_iter()
+            .find(|role| role.name() == name)
+    }
+
     /// `client`, `resolver` or `nat`.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -38,7 +38,7 @@ const FLOW: [&str; 19] = [
 ];
 
 /// Modules around the flow, and what each may import beside it.
-const AROUND: [(&str, &[&str]); 9] = [
+const AROUND: [(&str, &[&str]); 10] = [
     ("cli", &[]),
     ("error", &["capture", "delivery", "rule", "sink"]),
     ("privilege", &["error"]),
@@ -71,6 +71,19 @@ const AROUND: [(&str, &[&str]); 9] = [
     (
         "spool_command",
         &["cli", "config", "delivery", "error", "sink", "stats"],
+    ),
+    (
+        "fleet_command",
+        &[
+            "time",
+            "aggregate",
+            "cli",
+            "config",
+            "delivery",
+            "error",
+            "rule",
+            "sink",
+        ],
     ),
     ("lib", &[]),
 ];

@@ -101,6 +101,53 @@ impl Cardinality {
         true
     }
 
+    /// The values, where it has them all.
+    pub(super) fn values(&self) -> Option<impl Iterator<Item = &[u8]>> {
+        match self {
+            Self::Exact(values, _) => Some(values.iter().map(|value| &**value)),
+            Self::Estimated(_) => None,
+        }
+    }
+
+    /// Its sketch in DataSketches' own form.
+    pub(super) fn sketch(&self) -> Vec<u8> {
+        match self {
+            Self::Exact(..) => Vec::new(),
+            Self::Estimated(sketch) => serialized(sketch),
+        }
+    }
+
+    /// That of a sketch in DataSketches' own form; nothing where it is none, or of another size.
+    pub(super) fn from_sketch(bytes: &[u8]) -> Option<Self> {
+        HllSketch::deserialize(bytes)
+            .ok()
+            .filter(|sketch| sketch.lg_config_k() == REGISTERS_LOG)
+            .map(Self::Estimated)
+    }
+
+    /// Adds the values of another.
+    pub(super) fn merge(&mut self, other: &Self) {
+        match other {
+            Self::Exact(values, _) => {
+                for value in values {
+                    self.add(value);
+                }
+            }
+            Self::Estimated(more) => {
+                if matches!(self, Self::Exact(..)) && !self.estimate_from_here_on() {
+                    return;
+                }
+                if let (Self::Estimated(own), Ok(mut union)) =
+                    (&*self, HllUnion::new(REGISTERS_LOG))
+                {
+                    union.update(own);
+                    union.update(more);
+                    *self = Self::Estimated(union.to_sketch(HllType::Hll8));
+                }
+            }
+        }
+    }
+
     /// What it says; with what it was made of where that is asked.
     pub(super) fn count(&self, with_part: bool) -> DistinctCount {
         match self {

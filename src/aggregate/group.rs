@@ -7,7 +7,8 @@ use std::sync::Arc;
 use ahash::RandomState;
 
 use super::kept::Kept;
-use super::key::EventValues;
+use super::key::{self, EventValues};
+use super::row::{self, Row, RuleShape};
 use super::table::Entry;
 use crate::event::{Event, Outcome, Role};
 use crate::rule::Column;
@@ -32,6 +33,15 @@ pub struct Context {
     pub role: Role,
 }
 
+/// What two sources are together.
+const fn together(one: Role, other: Role) -> Role {
+    match (one, other) {
+        (Role::Client, _) | (_, Role::Client) => Role::Client,
+        (Role::Nat, Role::Nat) => Role::Nat,
+        (_, _) => Role::Resolver,
+    }
+}
+
 /// One group of one rule in one window.
 #[derive(Clone, Debug)]
 pub(super) struct Group {
@@ -48,12 +58,12 @@ pub(super) struct Group {
     /// The exclusive-or of the events' ids.
     pub(super) ids: [u8; 16],
     /// The earliest event's id, which decides between events of one packet.
-    earliest: [u8; 16],
+    pub(super) earliest: [u8; 16],
     pub(super) context: Context,
     /// One for each column of the rule that keeps something of its own.
     pub(super) kept: Box<[Kept]>,
     /// The memory held, as last counted.
-    bytes: usize,
+    pub(super) bytes: usize,
 }
 
 impl Group {
@@ -98,11 +108,7 @@ impl Group {
             .for_each(|(byte, other)| *byte ^= other);
         self.context.outcome_varies |= event.outcome != self.context.outcome;
         self.context.dest_varies |= event.dest != self.context.dest;
-        self.context.role = match (self.context.role, event.src_role) {
-            (Role::Client, _) | (_, Role::Client) => Role::Client,
-            (Role::Nat, Role::Nat) => Role::Nat,
-            (_, _) => Role::Resolver,
-        };
+        self.context.role = together(self.context.role, event.src_role);
         let place = (event.time, event.packet, event.event_id);
         if place < (self.first, self.context.packet, self.earliest) {
             self.first = event.time;
@@ -121,6 +127,63 @@ impl Group {
         }
         self.bytes = self.bytes.saturating_add_signed(grown);
         grown
+    }
+
+    /// Adds another group of the same rule, window and keys, whose events are others.
+    pub(super) fn merge(&mut self, other: Self, most: usize) {
+        self.count = self.count.saturating_add(other.count);
+        self.last = self.last.max(other.last);
+        self.ids
+            .iter_mut()
+            .zip(other.ids)
+            .for_each(|(byte, more)| *byte ^= more);
+        let (own, its) = (&self.context, &other.context);
+        let outcome_varies = own.outcome_varies || its.outcome_varies || own.outcome != its.outcome;
+        let dest_varies = own.dest_varies || its.dest_varies || own.dest != its.dest;
+        let role = together(own.role, its.role);
+        let place = |of: &Self| (of.first, of.context.packet, of.earliest);
+        if place(&other) < place(self) {
+            self.first = other.first;
+            self.earliest = other.earliest;
+            self.context = other.context;
+        }
+        self.context.outcome_varies = outcome_varies;
+        self.context.dest_varies = dest_varies;
+        self.context.role = role;
+        for (kept, more) in self.kept.iter_mut().zip(other.kept) {
+            kept.merge(more, most);
+        }
+    }
+
+    /// The row that it comes to.
+    pub(super) fn row(
+        &self,
+        shape: &Arc<RuleShape>,
+        window: Option<(Timestamp, Timestamp)>,
+        sensor: &Arc<str>,
+        partial: bool,
+    ) -> Row {
+        let keys: Vec<_> = shape
+            .by
+            .iter()
+            .copied()
+            .zip(key::decode_all(&self.key))
+            .collect();
+        Row {
+            id: row::id(sensor, &shape.name, window, &keys, self.ids),
+            rule: Arc::clone(shape),
+            window,
+            keys,
+            count: self.count,
+            first: self.first,
+            last: self.last,
+            figures: self.kept.iter().map(|kept| kept.figure(partial)).collect(),
+            partial,
+            sensor: Arc::clone(sensor),
+            context: self.context.clone(),
+            part: None,
+            held_back: false,
+        }
     }
 
     /// The hash of a group's key.

@@ -29,9 +29,9 @@ pub(super) enum Kept {
 /// the order in which they came.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Distinct {
-    values: BTreeSet<Box<[u8]>>,
+    pub(super) values: BTreeSet<Box<[u8]>>,
     /// Whether there were more than the bound.
-    cut: bool,
+    pub(super) cut: bool,
 }
 
 impl Distinct {
@@ -135,6 +135,33 @@ impl Kept {
             Self::Cardinality(cardinality) => values.fold(0_isize, |grown, value| {
                 grown.saturating_add(cardinality.add(value))
             }),
+        }
+    }
+
+    /// Adds what another group kept of the same column.
+    pub(super) fn merge(&mut self, other: Self, most: usize) {
+        match (self, other) {
+            (Self::Values(own), Self::Values(more)) => {
+                own.cut |= more.cut;
+                let Distinct { values, cut } = own;
+                for value in &more.values {
+                    keep_smallest(values, &**value, most, cut);
+                }
+            }
+            (Self::Least(own), Self::Least(Some(more))) => {
+                if own.as_ref().is_none_or(|own| more < *own) {
+                    *own = Some(more);
+                }
+            }
+            (Self::Greatest(own), Self::Greatest(Some(more))) => {
+                if own.as_ref().is_none_or(|own| more > *own) {
+                    *own = Some(more);
+                }
+            }
+            (Self::Numbers(own), Self::Numbers(more)) => own.merge(*more),
+            (Self::Cardinality(own), Self::Cardinality(more)) => own.merge(&more),
+            // Nothing to add; kinds do not differ within a rule.
+            (_, _) => {}
         }
     }
 

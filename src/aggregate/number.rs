@@ -108,6 +108,42 @@ impl Numbers {
         self.squares = self.squares.wrapping_add(wide.wrapping_mul(wide));
     }
 
+    /// Adds what others amount to.
+    pub(super) fn merge(&mut self, other: Self) {
+        self.count = self.count.saturating_add(other.count);
+        self.least = self.least.min(other.least);
+        self.greatest = self.greatest.max(other.greatest);
+        self.sum = self.sum.saturating_add(other.sum);
+        self.squares = self.squares.wrapping_add(other.squares);
+    }
+
+    /// Smallest, largest, sum and sum of squares as text.
+    pub(super) fn parts(&self) -> (String, String, String, String) {
+        (
+            self.least.to_string(),
+            self.greatest.to_string(),
+            self.sum.to_string(),
+            self.squares.to_string(),
+        )
+    }
+
+    /// The numbers of which these are the parts; nothing where they are no numbers.
+    pub(super) fn from_parts(
+        count: u64,
+        least: &str,
+        greatest: &str,
+        sum: &str,
+        squares: &str,
+    ) -> Option<Self> {
+        Some(Self {
+            count,
+            least: least.parse().ok()?,
+            greatest: greatest.parse().ok()?,
+            sum: sum.parse().ok()?,
+            squares: squares.parse().ok()?,
+        })
+    }
+
     /// The smallest.
     #[must_use]
     pub fn least(&self) -> Option<i128> {

@@ -9,8 +9,9 @@ use super::figure::{Figure, billionths};
 use super::group::Context;
 use super::key::Key;
 use super::number::Exact;
+use super::part::Part;
 use crate::event::{Field, Value};
-use crate::rule::{Column, Function, Threshold};
+use crate::rule::{Column, Function, Rule, Threshold};
 use crate::time::Timestamp;
 
 /// What the rows of one rule have in common.
@@ -26,6 +27,20 @@ pub struct RuleShape {
     pub columns: Vec<Column>,
     /// What they must come to.
     pub having: Vec<Threshold>,
+}
+
+impl RuleShape {
+    /// That of a rule, which stands in that place.
+    #[must_use]
+    pub fn of(rule: &Rule, place: usize) -> Self {
+        Self {
+            name: rule.name.as_str().into(),
+            place,
+            by: rule.by.clone(),
+            columns: rule.columns.clone(),
+            having: rule.having.clone(),
+        }
+    }
 }
 
 /// What the events of one group amount to.
@@ -56,6 +71,10 @@ pub struct Row {
     pub sensor: Arc<str>,
     /// What tables show beside it.
     pub context: Context,
+    /// What it was made of, where rows of other sensors are to be merged with it.
+    pub part: Option<Box<Part>>,
+    /// Whether the columns did not come to what the rule asks of them: it is for merging alone.
+    pub held_back: bool,
 }
 
 /// One named thing of a row.
@@ -161,6 +180,16 @@ impl Row {
             })
     }
 
+    fn entries<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        let mut result = Ok(());
+        self.each(&mut |name, cell| {
+            if result.is_ok() {
+                result = map.serialize_entry(name, &cell);
+            }
+        });
+        result
+    }
+
     /// The value of a `by` field of the rule.
     #[must_use]
     pub fn key(&self, field: Field) -> Option<&Key> {
@@ -174,16 +203,25 @@ impl Row {
 /// The names in a row that no column may take.
 pub const RESERVED: [&str; 5] = ["rule", "window", "sensor", "event_id", "partial"];
 
+/// A row with its part, for whoever merges rows.
+#[derive(Clone, Copy, Debug)]
+pub struct WithPart<'a>(pub &'a Row);
+
+impl Serialize for WithPart<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        self.0.entries(&mut map)?;
+        if let Some(part) = &self.0.part {
+            map.serialize_entry("part", part)?;
+        }
+        map.end()
+    }
+}
+
 impl Serialize for Row {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        let mut result = Ok(());
-        self.each(&mut |name, cell| {
-            if result.is_ok() {
-                result = map.serialize_entry(name, &cell);
-            }
-        });
-        result?;
+        self.entries(&mut map)?;
         map.end()
     }
 }

@@ -12,7 +12,7 @@ use super::encrypted::{self, EncryptedInAll, EncryptedOfSource, Seen, resolver_o
 use super::smallest::{bytes_in_tree, keep_smallest};
 use super::table::{Entry, Table};
 use crate::encrypted::{KnownResolvers, Sighting};
-use crate::event::{Event, Role};
+use crate::event::{Event, Role, Value};
 use crate::stats::EncryptedDns;
 use crate::time::Timestamp;
 use crate::transaction::NamedRoles;
@@ -52,6 +52,9 @@ pub struct SourceRow {
     pub encrypted: EncryptedOfSource,
     /// The sensor's name.
     pub sensor: Arc<str>,
+    /// The same for the same record, whoever makes it again.
+    #[serde(serialize_with = "hexadecimal")]
+    pub event_id: [u8; 16],
     /// Whether other records of the same source may exist, because there were too many sources.
     #[serde(skip_serializing_if = "is_false")]
     pub partial: bool,
@@ -59,6 +62,10 @@ pub struct SourceRow {
 
 pub(super) fn is_false(flag: &bool) -> bool {
     !flag
+}
+
+fn hexadecimal<S: serde::Serializer>(id: &[u8; 16], serializer: S) -> Result<S::Ok, S::Error> {
+    Value::Id(*id).serialize(serializer)
 }
 
 fn role_name<S: serde::Serializer>(role: &Role, serializer: S) -> Result<S::Ok, S::Error> {
@@ -366,7 +373,7 @@ impl Source {
     }
 
     fn row(&self, partial: bool, roles: &Roles, sensor: &Arc<str>) -> SourceRow {
-        SourceRow {
+        let mut row = SourceRow {
             src: self.src,
             src_role: roles.of(self.src, self.role),
             hits: self.hits,
@@ -377,8 +384,14 @@ impl Source {
             last: self.last,
             encrypted: self.encrypted.as_deref().cloned().unwrap_or_default(),
             sensor: Arc::clone(sensor),
+            event_id: [0; 16],
             partial,
-        }
+        };
+        // A hash of all that it says.
+        let text = serde_json::to_vec(&row).unwrap_or_default();
+        let hash = *blake3::hash(&text).as_bytes();
+        row.event_id = hash.first_chunk().copied().unwrap_or_default();
+        row
     }
 }
 
@@ -407,6 +420,17 @@ mod tests {
         panic!("{row:?} came early");
     }
 
+    /// The records with an id of zeros; each has one of its own.
+    fn without_id(mut list: Vec<SourceRow>) -> Vec<SourceRow> {
+        for (place, source) in list.iter().enumerate() {
+            assert_ne!(source.event_id, [0; 16]);
+            let same = |other: &SourceRow| other.event_id == source.event_id;
+            assert_eq!(list.iter().position(same), Some(place));
+        }
+        list.iter_mut().for_each(|it| it.event_id = [0; 16]);
+        list
+    }
+
     #[test]
     fn a_source_is_what_its_events_were() {
         let mut sources = sources();
@@ -416,10 +440,10 @@ mod tests {
         let first = event("10.0.0.9", 10, 1);
         sources.add("Tunnels", &first, "a.example", &mut early);
         sources.add("Ngrok", &first, "a.example", &mut early);
-        let text = serde_json::to_string(&sources.finish()).expect("JSON");
+        let text = serde_json::to_string(&without_id(sources.finish())).expect("JSON");
         assert_eq!(
             text,
-            r#"[{"src":"10.0.0.9","src_role":"resolver","hits":2,"rules":["Ngrok","Tunnels"],"names":["a.example","b.example"],"firstTime":"1970-01-01T00:00:10.000000Z","lastTime":"1970-01-01T00:00:30.000000Z","encrypted_dns_connections":0,"encrypted_dns_answered":0,"encrypted_dns_lookups":0,"encrypted_dns_resolvers":[],"sensor":"sensor"}]"#
+            r#"[{"src":"10.0.0.9","src_role":"resolver","hits":2,"rules":["Ngrok","Tunnels"],"names":["a.example","b.example"],"firstTime":"1970-01-01T00:00:10.000000Z","lastTime":"1970-01-01T00:00:30.000000Z","encrypted_dns_connections":0,"encrypted_dns_answered":0,"encrypted_dns_lookups":0,"encrypted_dns_resolvers":[],"sensor":"sensor","event_id":"00000000000000000000000000000000"}]"#
         );
         assert_eq!(sources.finish(), []);
     }
@@ -464,7 +488,7 @@ mod tests {
             lookup.other_questions = other.map(str::to_owned).into_iter().collect();
             sources.add_lookup(&lookup, &mut early);
         }
-        let rows = json!(sources.finish());
+        let rows = json!(without_id(sources.finish()));
         assert_eq!(
             rows[0],
             json!({
@@ -474,7 +498,7 @@ mod tests {
                 "encrypted_dns_resolvers": ["10.0.0.53", "Known"],
                 "encrypted_dns_firstTime": "1970-01-01T00:00:40.000000Z",
                 "encrypted_dns_lastTime": "1970-01-01T00:01:00.000000Z",
-                "sensor": "sensor",
+                "sensor": "sensor", "event_id": "0".repeat(32),
             })
         );
         assert_eq!(
@@ -485,7 +509,7 @@ mod tests {
                 "encrypted_dns_resolvers": ["Known"],
                 "encrypted_dns_firstTime": "1970-01-01T00:00:20.000000Z",
                 "encrypted_dns_lastTime": "1970-01-01T00:00:30.000000Z",
-                "sensor": "sensor",
+                "sensor": "sensor", "event_id": "0".repeat(32),
             })
         );
         let all = json!(sources.finish_encrypted());

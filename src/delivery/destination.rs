@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use super::DeliveryError;
+use super::clickhouse::Table;
 use super::hec::Hec;
 use super::segment::Waiting;
 use crate::sink::remote::Kind;
@@ -51,5 +52,6 @@ pub(super) fn connect(
 ) -> Result<Box<dyn Destination>, DeliveryError> {
     match remote.kind {
         Kind::Hec => Ok(Box::new(Hec::new(stream, remote)?)),
+        Kind::ClickHouse => Ok(Box::new(Table::new(stream, remote)?)),
     }
 }

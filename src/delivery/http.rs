@@ -95,11 +95,7 @@ impl Client {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Result<Reply, String> {
-        let mut request = self.agent.post(format!("{}{path}", self.origin));
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let mut response = request.send(body).map_err(|error| error.to_string())?;
+        let mut response = self.send(path, headers, body)?;
         let after = response
             .headers()
             .get("retry-after")
@@ -114,6 +110,44 @@ impl Client {
             after,
             body,
         })
+    }
+
+    /// The same for an answer of any length, which is there to be read where the status is 200.
+    ///
+    /// # Errors
+    /// As for [`Self::post`].
+    pub(super) fn ask(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<(Reply, Option<impl io::Read + use<>>), String> {
+        let response = self.send(path, headers, body)?;
+        let mut reply = Reply {
+            status: response.status().as_u16(),
+            after: None,
+            body: Vec::new(),
+        };
+        let mut reader = response.into_body().into_reader();
+        if reply.status == 200 {
+            return Ok((reply, Some(reader)));
+        }
+        io::Read::read_to_end(&mut io::Read::take(&mut reader, ANSWER), &mut reply.body)
+            .map_err(|error| format!("its answer broke off: {error}"))?;
+        Ok((reply, None))
+    }
+
+    fn send(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<ureq::http::Response<ureq::Body>, String> {
+        let mut request = self.agent.post(format!("{}{path}", self.origin));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.send(body).map_err(|error| error.to_string())
     }
 }
 

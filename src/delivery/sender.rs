@@ -102,14 +102,14 @@ impl Sender {
                 Answer::Later { why, after } => {
                     parts.push(range);
                     let wait = self.failing.failed(after);
-                    if !self.again(&why, None, wait) {
+                    if !self.again(&why, false, wait) {
                         return false;
                     }
                 }
                 Answer::Shut { why } => {
                     parts.push(range);
                     let wait = self.shut.failed(None);
-                    if !self.again(&why, Some(why.clone()), wait) {
+                    if !self.again(&why, true, wait) {
                         return false;
                     }
                 }
@@ -119,10 +119,10 @@ impl Sender {
     }
 
     /// Waits before the next attempt; says so the first time.
-    fn again(&mut self, why: &str, shut: Option<String>, wait: Duration) -> bool {
-        let is_new = self.spool.fails(why, shut.is_some());
-        if is_new {
-            let what = if shut.is_some() {
+    fn again(&mut self, why: &str, shut: bool, wait: Duration) -> bool {
+        // Said before the end of the run can hear of it.
+        if self.spool.is_news(shut) {
+            let what = if shut {
                 "takes nothing from us as it is set up"
             } else {
                 "cannot be reached"
@@ -134,6 +134,7 @@ impl Sender {
                 self.spool.folder().display()
             ));
         }
+        self.spool.fails(why, shut);
         self.spool.wait(wait)
     }
 

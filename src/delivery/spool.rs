@@ -181,16 +181,19 @@ impl Spool {
         change(&mut self.lock().counts);
     }
 
-    /// An attempt failed, which has to be made again; `shut` where the place takes nothing from us at all. Says whether that is
-    /// new.
-    pub(super) fn fails(&self, why: &str, shut: bool) -> bool {
+    /// Whether it is new that an attempt fails; `shut` where the place takes nothing from us at all.
+    pub(super) fn is_news(&self, shut: bool) -> bool {
+        let state = self.lock();
+        state.counts.trouble.is_none() || state.is_shut != shut
+    }
+
+    /// An attempt failed, which has to be made again.
+    pub(super) fn fails(&self, why: &str, shut: bool) {
         let mut state = self.lock();
         state.counts.retried += 1;
-        let is_new = state.counts.trouble.is_none() || state.is_shut != shut;
         state.counts.trouble = Some(why.to_owned());
         state.is_shut = shut;
         self.changed.notify_all();
-        is_new
     }
 
     /// The place takes records again.

@@ -409,6 +409,9 @@ struct RowsOut<'a> {
 impl RowsOut<'_> {
     fn take(&mut self, row: &Row, sources: &Sources) {
         keep(self.failed, self.writers.rows.write(row));
+        if row.held_back {
+            return;
+        }
         if self.writers.risk.is_none() {
             self.scorer.stats.rows_not_asked += 1;
             return;

@@ -1,5 +1,7 @@
 //! The columns of a rule's rows, and what they must come to for a row to be written.
 
+use std::fmt;
+
 use super::condition::Relation;
 use crate::event::{Field, Type};
 
@@ -94,6 +96,25 @@ pub const COUNT: &str = "_count";
 pub const SUM: &str = "_sum";
 /// Of a partial row the sum of their squares.
 pub const SQUARES: &str = "_sumsq";
+
+impl fmt::Display for Function {
+    /// As a rule file has it: `dc(query)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, field) = match self {
+            Self::Count => return f.write_str("count"),
+            Self::MinTime => ("min", Field::Time),
+            Self::MaxTime => ("max", Field::Time),
+            Self::Min(field) => ("min", *field),
+            Self::Max(field) => ("max", *field),
+            Self::Sum(field) => ("sum", *field),
+            Self::Avg(field) => ("avg", *field),
+            Self::Stdev(field) => ("stdev", *field),
+            Self::Dc(field) => ("dc", *field),
+            Self::Values(field) => ("values", *field),
+        };
+        write!(f, "{name}({})", field.name())
+    }
+}
 
 /// What a column must come to for a row to be written. A column without a value passes none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,9 +4,8 @@ mod condition;
 
 use super::yaml::{self, Node};
 use super::{
-    Column, Function, Lookup, Matching, Relation, Risk, Rule, Schedule, Threshold, Throttle,
+    Column, Lookup, Matching, Relation, Risk, Rule, Schedule, Threshold, Throttle,
 };
-use crate::event::Field;
 
 /// The nodes of what is written stand nowhere yet.
 const NOWHERE: yaml::Place = (0, 0);
@@ -79,22 +78,11 @@ fn mapping<'k>(entries: impl IntoIterator<Item = (&'k str, Node)>) -> Node {
 }
 
 fn columns(columns: &[Column]) -> Node {
-    mapping(columns.iter().map(|column| {
-        let of = |function: &str, field: Field| text(&format!("{function}({})", field.name()));
-        let function = match column.function {
-            Function::Count => text("count"),
-            Function::MinTime => of("min", Field::Time),
-            Function::MaxTime => of("max", Field::Time),
-            Function::Min(field) => of("min", field),
-            Function::Max(field) => of("max", field),
-            Function::Sum(field) => of("sum", field),
-            Function::Avg(field) => of("avg", field),
-            Function::Stdev(field) => of("stdev", field),
-            Function::Dc(field) => of("dc", field),
-            Function::Values(field) => of("values", field),
-        };
-        (column.name.as_str(), function)
-    }))
+    mapping(
+        columns
+            .iter()
+            .map(|column| (column.name.as_str(), text(&column.function.to_string()))),
+    )
 }
 
 fn lookup(lookup: &Lookup) -> Node {

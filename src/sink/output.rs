@@ -22,6 +22,8 @@ pub(super) enum Form {
     Jsonl {
         named: bool,
     },
+    /// JSON Lines with what others need to merge the records.
+    Whole,
     Separated {
         delimiter: u8,
         columns: Vec<String>,
@@ -59,7 +61,15 @@ pub(super) fn begin(opened: Opened, header: Option<&[u8]>) -> Buffer<Sink> {
 
 impl Output {
     pub(super) fn write<R: Record>(&mut self, stream: Stream, record: &R) -> io::Result<()> {
+        if record.is_held_back() && !matches!(self.form, Form::Whole) {
+            return Ok(());
+        }
         match &mut self.form {
+            Form::Whole => self.buffer.record(|pending| {
+                record.write_whole(pending)?;
+                pending.push(b'\n');
+                Ok(())
+            }),
             Form::Jsonl { named } => self.buffer.record(|pending| {
                 if *named {
                     serde_json::to_writer(

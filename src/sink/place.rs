@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::remote::Remote;
+use super::remote::{Kind, Remote};
 use super::{SinkError, Stream};
 
 /// How records are written.
@@ -138,6 +138,12 @@ impl Place {
             path: path.to_owned(),
             format,
         })
+    }
+
+    /// Whether records of several sensors are merged there.
+    #[must_use]
+    pub fn merges(&self) -> bool {
+        matches!(self, Self::Remote(remote) if remote.kind == Kind::ClickHouse)
     }
 
     /// The format that a stream has there; `stdout` is that of the rows on standard output, whose other streams are always

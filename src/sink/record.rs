@@ -1,6 +1,7 @@
 //! What a record has to offer to be written in any format.
 
 use std::borrow::Cow;
+use std::io;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
@@ -11,6 +12,19 @@ use crate::event::{Event, Field, Kind};
 pub trait Record: Serialize {
     /// Puts the value of that column into the cell; leaves it alone where there is none.
     fn fill(&self, column: &str, cell: &mut Cell);
+
+    /// Writes it with all that is needed to merge it with those of other sensors: one object of JSON.
+    ///
+    /// # Errors
+    /// What the writer says.
+    fn write_whole(&self, to: &mut Vec<u8>) -> io::Result<()> {
+        Ok(serde_json::to_writer(to, self)?)
+    }
+
+    /// Whether it is for that alone, and nothing that a person asked for.
+    fn is_held_back(&self) -> bool {
+        false
+    }
 
     /// The record as a line of a table; `None` where its stream has no tables.
     fn table_line(&self) -> Option<TableLine<'_>> {

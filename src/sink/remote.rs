@@ -11,20 +11,23 @@ use super::SinkError;
 pub enum Kind {
     /// Splunk's HTTP Event Collector.
     Hec,
+    /// A database of ClickHouse, over HTTP.
+    ClickHouse,
 }
 
 /// What a kind of place is called, and what its URL may say.
 struct Known {
     kind: Kind,
     scheme: &'static str,
-    port: u16,
+    /// Its port, and that over TLS.
+    ports: (u16, u16),
     options: &'static [&'static str],
 }
 
-const KNOWN: [Known; 1] = [Known {
+const HEC: Known = Known {
     kind: Kind::Hec,
     scheme: "hec",
-    port: 8088,
+    ports: (8088, 8088),
     options: &[
         "index",
         "source",
@@ -34,12 +37,19 @@ const KNOWN: [Known; 1] = [Known {
         "token_file",
         "ca",
     ],
-}];
+};
+const CLICKHOUSE: Known = Known {
+    kind: Kind::ClickHouse,
+    scheme: "clickhouse",
+    ports: (8123, 8443),
+    options: &["timeout", "user_file", "password_file", "ca"],
+};
+
+/// How places in the network are written.
+const FORMS: &str = "hec+https://HOST[:8088] (Splunk's HTTP Event Collector) or clickhouse+https://HOST[:8443]/DATABASE, both also with +http";
 
 /// Schemes that are promised, not spoken.
-const NOT_YET: [&str; 8] = [
-    "clickhouse+http",
-    "clickhouse+https",
+const NOT_YET: [&str; 6] = [
     "kafka",
     "es+http",
     "es+https",
@@ -54,7 +64,8 @@ const SECRETS: [&str; 6] = ["token", "password", "secret", "key", "user", "auth"
 impl Kind {
     const fn known(self) -> &'static Known {
         match self {
-            Self::Hec => &KNOWN[0],
+            Self::Hec => &HEC,
+            Self::ClickHouse => &CLICKHOUSE,
         }
     }
 
@@ -94,7 +105,7 @@ impl Remote {
         let scheme = url.scheme();
         if NOT_YET.contains(&scheme) {
             return Err(wrong(&format!(
-                "records cannot be sent by {scheme} yet; places in the network are hec+https://HOST[:8088] and hec+http://"
+                "records cannot be sent by {scheme} yet; places in the network are {FORMS}"
             )));
         }
         let (name, tls) = match scheme.split_once('+') {
@@ -102,12 +113,12 @@ impl Remote {
             Some((name, "http")) => (name, false),
             _ => ("", false),
         };
-        let known = KNOWN
-            .iter()
+        let known = [&HEC, &CLICKHOUSE]
+            .into_iter()
             .find(|known| known.scheme == name)
             .ok_or_else(|| {
                 wrong(&format!(
-                    "'{scheme}://' is no place that records can be sent to: use hec+https://HOST[:8088] (Splunk's HTTP Event Collector), or a file name"
+                    "'{scheme}://' is no place that records can be sent to: use {FORMS}, or a file name"
                 ))
             })?;
         if !url.username().is_empty() || url.password().is_some() {
@@ -144,7 +155,9 @@ impl Remote {
             kind: known.kind,
             tls,
             host,
-            port: url.port().unwrap_or(known.port),
+            port: url
+                .port()
+                .unwrap_or(if tls { known.ports.1 } else { known.ports.0 }),
             path: url.path().trim_matches('/').to_owned(),
             options,
             text: text.to_owned(),
@@ -177,6 +190,10 @@ impl fmt::Display for Remote {
 /// Where a secret belongs, for a command line is read by everybody on the machine.
 fn in_the_open(kind: Kind) -> String {
     match kind {
+        Kind::ClickHouse => "who you are there, and the password, do not belong into a URL, which everybody on this machine can \
+                             read: put them into the environment variables DNSTERRIER_CLICKHOUSE_USER and \
+                             DNSTERRIER_CLICKHOUSE_PASSWORD, or into files that ?user_file=FILE&password_file=FILE name"
+            .to_owned(),
         Kind::Hec => "a secret does not belong into a URL, which everybody on this machine can read: put the token into the \
                       environment variable DNSTERRIER_HEC_TOKEN, or into a file that ?token_file=FILE names"
             .to_owned(),
@@ -236,7 +253,7 @@ mod tests {
     fn what_is_no_place() {
         for (text, part) in [
             ("kafka://h:9092/topic", "kafka yet"),
-            ("clickhouse+http://h/db", "yet"),
+            ("clickhouse+http://u@h/db", "DNSTERRIER_CLICKHOUSE_USER"),
             ("https://h", "hec+https://HOST"),
             ("hec://h", "hec+https://HOST"),
             ("hec+https://", "names no host"),

@@ -1,9 +1,12 @@
 //! Rows and sources as records.
 
+use std::io;
+
 use super::record::{Cell, Record};
 use super::table::{Measure, TableLine, TableOptions, TableRow, TableSource, render};
 use crate::aggregate::sources::SourceRow;
-use crate::aggregate::{self, Row};
+use crate::aggregate::{self, Row, WithPart};
+use crate::event::Value;
 use crate::time::Timestamp;
 
 impl Record for Row {
@@ -16,6 +19,14 @@ impl Record for Row {
                 }
             }
         });
+    }
+
+    fn write_whole(&self, to: &mut Vec<u8>) -> io::Result<()> {
+        Ok(serde_json::to_writer(to, &WithPart(self))?)
+    }
+
+    fn is_held_back(&self) -> bool {
+        self.held_back
     }
 
     fn table_line(&self) -> Option<TableLine<'_>> {
@@ -76,6 +87,7 @@ impl Record for SourceRow {
             "encrypted_dns_firstTime" => time(encrypted.first),
             "encrypted_dns_lastTime" => time(encrypted.last),
             "sensor" => cell.value(&self.sensor),
+            "event_id" => cell.value(&Value::Id(self.event_id).text()),
             "partial" if self.partial => cell.value("true"),
             _ => {}
         }

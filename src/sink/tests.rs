@@ -753,6 +753,7 @@ fn rows_and_sources_as_the_schemas_say() {
     let source = serde_json::json!({
         "src": "10.9.0.11", "src_role": "client", "hits": 15, "rules": ["R"], "names": ["abc.ngrok.io"],
         "encrypted_dns_connections": 0, "encrypted_dns_answered": 0, "encrypted_dns_lookups": 0, "encrypted_dns_resolvers": [],
+        "event_id": "0".repeat(32),
         "firstTime": "2026-01-02T09:14:07.250000Z", "lastTime": "2026-01-02T09:20:00.000000Z", "sensor": "sensor"
     });
     assert_valid("source", &source);

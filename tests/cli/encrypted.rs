@@ -61,12 +61,22 @@ fn one_of_each() -> Vec<Vec<u8>> {
     ]
 }
 
+/// The records of the sources; each has an id of its own, which is left out here.
 fn sources(path: &str, more: &[&str]) -> Vec<Value> {
-    run(&[
+    let mut list = run(&[
         &[path, "--rows", "none", "--sources", "-", "--sensor", "s"],
         more,
     ]
-    .concat())
+    .concat());
+    let mut ids = std::collections::HashSet::new();
+    for source in &mut list {
+        let id = source.as_object_mut().unwrap().remove("event_id").unwrap();
+        assert!(
+            ids.insert(id.as_str().unwrap().to_owned()),
+            "{id} is there twice"
+        );
+    }
+    list
 }
 
 #[test]

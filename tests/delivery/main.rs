@@ -14,9 +14,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod clickhouse;
 mod collector;
 mod disk;
 mod faults;
+mod fleet;
 mod hec;
 mod run;
 mod spool;

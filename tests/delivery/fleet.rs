@@ -1,0 +1,228 @@
+//! Three sensors, two servers: together they say what one sensor would have said that had seen everything.
+
+use std::process::{Child, Stdio};
+
+use serde_json::Value;
+
+use crate::clickhouse::Cluster;
+use crate::common::{dnsterrier, json_lines, stderr, stdout};
+use crate::run::{Desk, capture, expected};
+
+/// Each sensor sees the lookups of some clients, and each client is seen by one.
+const SENSORS: [(&str, &str); 3] = [
+    (
+        "north",
+        "host 10.9.0.14 or host 10.9.0.11 or host 10.9.0.18 or host fd00:9::13",
+    ),
+    (
+        "east",
+        "host 10.9.0.12 or host 10.9.0.16 or host 10.9.0.15 or host fd00:9::19",
+    ),
+    (
+        "south",
+        "host 10.9.0.9 or host 10.9.0.19 or host 10.9.0.17 or host 10.9.0.13 or host fd00:9::17",
+    ),
+];
+
+/// Rules whose groups are spread over the sensors, with every function, and with thresholds that no sensor reaches alone.
+const RULES: &str = "
+name: Everything
+where: { query: '*' }
+by: [query, record_type]
+aggregate:
+  count: count
+  firstTime: min(_time)
+  lastTime: max(_time)
+  clients: dc(src)
+  who: values(src)
+  least: min(src)
+  greatest: max(dest)
+  ports: dc(src_port)
+  total: sum(query_length)
+  shortest: min(query_length)
+  mean: avg(duration)
+  spread: stdev(src_port)
+---
+name: Popular
+where: { query: '*' }
+by: [query]
+aggregate: { count: count, clients: dc(src), firstTime: min(_time), lastTime: max(_time) }
+having: { clients: { '>=': 8 } }
+---
+name: All in one
+where: { query: '*' }
+by: [vendor_product]
+aggregate: { count: count, ports: dc(src_port), names: dc(query), firstTime: min(_time), lastTime: max(_time) }
+";
+
+/// Rows without what depends on who saw them.
+fn rows(text: &str) -> Vec<Value> {
+    let mut rows = json_lines(text);
+    for row in &mut rows {
+        let row = row.as_object_mut().unwrap();
+        assert!(row.remove("sensor").is_some() && row.remove("event_id").is_some());
+    }
+    rows
+}
+
+struct Fleet {
+    cluster: Cluster,
+    desks: Vec<Desk>,
+    rules: String,
+}
+
+impl Fleet {
+    fn new() -> Self {
+        let cluster = Cluster::start(2);
+        cluster.make_tables();
+        let desks: Vec<Desk> = SENSORS.iter().map(|_| Desk::new()).collect();
+        let rules = desks[0].path("rules.yml");
+        std::fs::write(&rules, RULES).unwrap();
+        Self {
+            cluster,
+            rules: rules.to_str().unwrap().to_owned(),
+            desks,
+        }
+    }
+
+    /// Starts a sensor that sends rows and events to this server.
+    fn start(&self, sensor: usize, server: usize) -> Child {
+        let (name, filter) = SENSORS[sensor];
+        let url = self.cluster.url(server);
+        let capture = capture("ngrok.pcap");
+        self.desks[sensor]
+            .command(&[
+                "replay",
+                capture.to_str().unwrap(),
+                "-q",
+                "--filter",
+                filter,
+                "--sensor",
+                name,
+                "--rules",
+                &self.rules,
+                "--rows",
+                &url,
+                "--events",
+                &url,
+            ])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    }
+
+    fn ends_well(&self, mut sensor: Child) {
+        assert!(sensor.wait().unwrap().success());
+    }
+
+    /// The rows of one replay of everything.
+    fn whole(&self, more: &[&str]) -> Vec<Value> {
+        let capture = capture("ngrok.pcap");
+        let mut arguments = vec![
+            "replay",
+            capture.to_str().unwrap(),
+            "-q",
+            "--format",
+            "jsonl",
+        ];
+        arguments.extend(["--rules", &self.rules]);
+        arguments.extend(more);
+        rows(&stdout(&dnsterrier(arguments)))
+    }
+
+    fn rows(&self, server: usize, more: &[&str]) -> (Vec<Value>, String) {
+        let url = self.cluster.url(server);
+        let mut arguments = vec!["fleet", "rows", &url, "--format", "jsonl"];
+        arguments.extend(["--rules", &self.rules]);
+        arguments.extend(more);
+        let output = dnsterrier(arguments);
+        (rows(&stdout(&output)), stderr(&output))
+    }
+
+    fn is_whole(&self) {
+        let whole = self.whole(&[]);
+        assert!(whole.len() > 100, "{} rows", whole.len());
+        let popular = whole.iter().filter(|row| row["rule"] == "Popular").count();
+        assert!(popular > 0, "no rule holds rows back");
+        for server in 0..2 {
+            let (rows, said) = self.rows(server, &[]);
+            assert_eq!(said, "");
+            assert_eq!(rows, whole, "as server {server} says");
+            let events = self
+                .cluster
+                .ask(server, "SELECT uniqExact(event_id) AS n FROM dns.events");
+            assert_eq!(
+                events[0]["n"],
+                expected(&capture("ngrok.pcap")).len().to_string()
+            );
+        }
+    }
+}
+
+#[test]
+fn together_they_say_what_one_would_have_said() {
+    let fleet = Fleet::new();
+    let sensors: Vec<Child> = (0..3).map(|it| fleet.start(it, it % 2)).collect();
+    for sensor in sensors {
+        fleet.ends_well(sensor);
+    }
+    fleet.is_whole();
+    // One rule of them; some time of it; sent again.
+    assert_eq!(
+        fleet.rows(0, &["--rule", "Popular"]).0,
+        fleet.whole(&["--rule", "Popular"])
+    );
+    assert_eq!(
+        fleet.rows(1, &["--until", "2000-01-01"]).0,
+        [Value::Null; 0]
+    );
+    fleet.ends_well(fleet.start(1, 1));
+    fleet.is_whole();
+    // As a table, and with a rule that nobody here knows.
+    let url = fleet.cluster.url(0);
+    let output = dnsterrier(["fleet", "rows", &url]);
+    let text = stdout(&output);
+    assert!(text.contains("abc123.ngrok.io"), "{text}");
+    assert!(stderr(&output).contains("rows of the rule 'Popular' are left out"));
+}
+
+#[test]
+fn a_server_and_a_sensor_that_are_killed_change_nothing() {
+    let mut fleet = Fleet::new();
+    let mut killed = fleet.start(0, 0);
+    let sensors = [fleet.start(1, 0), fleet.start(2, 0)];
+    fleet.cluster.kill(1);
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    fleet.cluster.start_one(1);
+    for sensor in sensors {
+        fleet.ends_well(sensor);
+    }
+    fleet.ends_well(fleet.start(0, 1));
+    fleet.is_whole();
+}
+
+#[test]
+fn what_a_node_has_that_is_down_is_missing_and_that_is_said() {
+    let mut fleet = Fleet::new();
+    for sensor in 0..3 {
+        fleet.ends_well(fleet.start(sensor, 0));
+    }
+    fleet.cluster.kill(1);
+    let (rows, said) = fleet.rows(0, &[]);
+    assert!(said.contains("does not answer"), "{said}");
+    assert!(said.contains("partial"), "{said}");
+    assert!(!rows.is_empty());
+    assert!(rows.iter().all(|row| row["partial"] == true));
+    let count = |rows: &[Value]| -> u64 {
+        let of_rule = rows.iter().filter(|row| row["rule"] == "Everything");
+        of_rule.map(|row| row["count"].as_u64().unwrap()).sum()
+    };
+    let whole = fleet.whole(&[]);
+    assert!(
+        count(&rows) > 0 && count(&rows) < count(&whole),
+        "{}",
+        count(&rows)
+    );
+}
