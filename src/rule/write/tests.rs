@@ -9,7 +9,7 @@ use super::*;
 use crate::event::Field;
 use crate::rule::pattern::{Patterns, Shape};
 use crate::rule::{
-    Against, Comparison, Condition, Origin, Relation, RiskObject, RiskObjectType,
+    Against, Comparison, Condition, Function, Origin, Relation, RiskObject, RiskObjectType,
     THREAT_OBJECT_TYPES, Test, ThreatObject, Threshold, Throttle, native,
 };
 
