@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
 
 /// The token that it knows.
@@ -129,8 +132,35 @@ impl Collector {
         assert!(state.requests >= count, "only {} requests", state.requests);
     }
 
-    fn serve(&self, connection: TcpStream) -> Option<()> {
-        let mut reader = BufReader::new(connection.try_clone().unwrap());
+    /// Serves over TLS from now on, too, with this certificate and key; gives the URL.
+    pub(crate) fn over_tls(&self, certificate: &Path, key: &Path, options: &str) -> String {
+        let certificates = CertificateDer::pem_file_iter(certificate)
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        let key = PrivateKeyDer::from_pem_file(key).unwrap();
+        let config = rustls::ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(certificates, key)
+            .unwrap();
+        let config = Arc::new(config);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let served = self.clone();
+        std::thread::spawn(move || {
+            for connection in listener.incoming().flatten() {
+                let served = served.clone();
+                let session = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+                std::thread::spawn(move || {
+                    served.serve(rustls::StreamOwned::new(session, connection))
+                });
+            }
+        });
+        format!("hec+https://localhost:{port}{options}")
+    }
+
+    fn serve(&self, connection: impl Read + Write) -> Option<()> {
+        let mut reader = BufReader::new(connection);
         loop {
             let mut first = String::new();
             if reader.read_line(&mut first).ok()? == 0 {
@@ -185,10 +215,11 @@ impl Collector {
                 format!("{header}\r\n")
             };
             write!(
-                &connection,
+                reader.get_mut(),
                 "HTTP/1.1 {status} Whatever\r\nContent-Length: {}\r\n{header}\r\n{answer}",
                 answer.len()
             )
+            .and_then(|()| reader.get_mut().flush())
             .ok()?;
         }
     }

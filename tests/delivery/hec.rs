@@ -110,6 +110,71 @@ fn a_token_can_be_in_a_file() {
     assert_eq!(received(collector.events()), expected(&ngrok));
 }
 
+/// A certificate of an authority of our own for localhost: authority, certificate and key.
+fn certificates(desk: &Desk) -> [std::path::PathBuf; 3] {
+    let openssl = |arguments: &str| {
+        let output = std::process::Command::new("openssl")
+            .args(arguments.split(' '))
+            .current_dir(desk.path("."))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+    };
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
+    openssl(&format!(
+        "req -x509 {key} -keyout ca.key -out ca.pem -days 30 -subj /CN=authority"
+    ));
+    openssl(&format!(
+        "req {key} -keyout key.pem -out request.pem -subj /CN=localhost"
+    ));
+    std::fs::write(desk.path("names"), "subjectAltName=DNS:localhost\n").unwrap();
+    openssl(
+        "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile names -out certificate.pem",
+    );
+    ["ca.pem", "certificate.pem", "key.pem"].map(|name| desk.path(name))
+}
+
+#[test]
+fn over_tls_only_who_is_trusted_gets_anything() {
+    let (collector, desk) = (Collector::start(), Desk::new());
+    let [authority, certificate, key] = certificates(&desk);
+    let ngrok = capture("ngrok.pcap");
+    // The system does not know this authority.
+    let unknown = collector.over_tls(&certificate, &key, "");
+    let output = desk.replay(&ngrok, &unknown, &["--deliver-timeout", "3s"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("certificate"),
+        "{}",
+        stderr(&output)
+    );
+    assert_eq!(collector.requests(), 0);
+    let option = format!("?ca={}", authority.display());
+    let url = collector.over_tls(&certificate, &key, &option);
+    let output = desk.replay(&ngrok, &url, &[]);
+    succeeds(&output);
+    assert_eq!(received(collector.events()), expected(&ngrok));
+    // The certificate is for another name.
+    let output = desk.replay(
+        &ngrok,
+        &url.replace("localhost", "127.0.0.1"),
+        &["--deliver-timeout", "3s"],
+    );
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let nothing = desk.path("names");
+    let output = desk.replay(
+        &ngrok,
+        &url.replace("ca.pem", "names"),
+        &["--deliver-timeout", "3s"],
+    );
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains(&format!("the certificates in {}", nothing.display())),
+        "{}",
+        stderr(&output)
+    );
+}
+
 #[test]
 fn events_count_when_the_collector_acknowledges_them() {
     let (collector, desk) = (Collector::start(), Desk::new());
