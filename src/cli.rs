@@ -318,6 +318,15 @@ pub struct FleetArgs {
 pub enum FleetCommand {
     /// Print the rows of all sensors, added up as if one had seen everything
     Rows(FleetRows),
+    /// List the sensors: when each reported last, what it saw and what was dropped before it saw it
+    Sensors {
+        /// The database: clickhouse+http://HOST[:8123]/DATABASE
+        #[arg(value_name = "URL")]
+        url: String,
+        /// table or jsonl
+        #[arg(long, value_name = "FORMAT", default_value = "table", value_parser = ["table", "jsonl"])]
+        format: String,
+    },
 }
 
 /// `fleet rows`.

@@ -337,6 +337,7 @@ impl Plan {
             events: open(Stream::Events, events)?,
             sources: open(Stream::Sources, sources)?,
             risk: open(Stream::Risk, risk)?,
+            sensors: open(Stream::Sensors, &[])?,
         };
         let maker = Maker {
             sensor: rowing.sensor,

@@ -13,6 +13,9 @@ use crate::sink::remote::Kind;
 use crate::sink::{self, Options, Place, Remote, Stream, Writer};
 use crate::time::Timestamp;
 
+/// How many sensors are listed.
+const MOST_SENSORS: usize = 100_000;
+
 /// Numbers of errors by which a server says that another one did not answer: no name, a connection that broke or timed out, all
 /// attempts failed.
 const NODE_DOWN: [u32; 6] = [32, 198, 203, 209, 210, 279];
@@ -79,8 +82,21 @@ fn failed(url: &str, failure: Failure) -> Error {
 ///
 /// # Errors
 /// The URL, a rule or a time is not right, or the server did not answer.
-pub fn fleet(command: FleetCommand, tell: fn(&str)) -> Result<(), Error> {
+pub fn fleet(
+    command: FleetCommand,
+    print: &mut dyn FnMut(&str) -> Result<(), Error>,
+    tell: fn(&str),
+) -> Result<(), Error> {
     match command {
+        FleetCommand::Sensors { url, format } => {
+            let list = sensors(&url, tell)?;
+            if format == "jsonl" {
+                list.iter()
+                    .try_for_each(|(_, record)| print(&format!("{record}\n")))
+            } else {
+                print(&sensors_table(&list))
+            }
+        }
         FleetCommand::Rows(arguments) => rows(&arguments, tell),
     }
 }
@@ -117,30 +133,14 @@ fn rows(arguments: &FleetRows, tell: fn(&str)) -> Result<(), Error> {
         "SELECT rule, any(sensor) AS a_sensor, any(part) AS a_part FROM rows WHERE {} GROUP BY rule, event_id FORMAT JSONEachRow",
         conditions.join(" AND ")
     );
-    let ask = |settings: &[(&str, &str)]| {
+    let (merger, partial) = ask(&arguments.url, tell, &|settings| {
         let mut merger = Merger::new(&rules);
         let asked = server.query(&query, settings, &mut |line| {
-            let found: Found = serde_json::from_str(line)
-                .map_err(|error| format!("its answer is not what was asked for: {error}"))?;
+            let found: Found = serde_json::from_str(line).map_err(not_asked_for)?;
             merger.add(&found.rule, &found.a_sensor, &found.a_part)
         });
         asked.map(|()| merger)
-    };
-    let (merger, partial) = match ask(&[]) {
-        Ok(merger) => (merger, false),
-        Err(failure) if failure.code.is_some_and(|code| NODE_DOWN.contains(&code)) => {
-            tell(&format!(
-                "dnsterrier: warning: a node of {} does not answer, and what it has is missing: all rows are partial ({})\n",
-                arguments.url, failure.why
-            ));
-            let merger = ask(&[("skip_unavailable_shards", "1")]);
-            (
-                merger.map_err(|failure| failed(&arguments.url, failure))?,
-                true,
-            )
-        }
-        Err(failure) => return Err(failed(&arguments.url, failure)),
-    };
+    })?;
     for (rule, why, count) in merger.left_out() {
         tell(&format!(
             "dnsterrier: warning: {count} rows of the rule '{rule}' are left out: {why}\n"
@@ -163,6 +163,108 @@ fn rows(arguments: &FleetRows, tell: fn(&str)) -> Result<(), Error> {
     });
     written?;
     Ok(writer.finish()?)
+}
+
+fn not_asked_for(error: serde_json::Error) -> String {
+    format!("its answer is not what was asked for: {error}")
+}
+
+/// Asks all nodes, and where one does not answer the others: says so, and gives whether that was so.
+fn ask<T>(
+    url: &str,
+    tell: fn(&str),
+    query: &dyn Fn(&[(&str, &str)]) -> Result<T, Failure>,
+) -> Result<(T, bool), Error> {
+    match query(&[]) {
+        Ok(found) => Ok((found, false)),
+        Err(failure) if failure.code.is_some_and(|code| NODE_DOWN.contains(&code)) => {
+            tell(&format!(
+                "dnsterrier: warning: a node of {url} does not answer, and what it has is missing: all that follows is partial ({})\n",
+                failure.why
+            ));
+            let found = query(&[("skip_unavailable_shards", "1")]);
+            Ok((found.map_err(|failure| failed(url, failure))?, true))
+        }
+        Err(failure) => Err(failed(url, failure)),
+    }
+}
+
+/// What a sensor said of itself.
+#[derive(Deserialize)]
+struct Said {
+    sensor: String,
+    version: String,
+    #[serde(rename = "lastTime")]
+    last: Option<String>,
+    received: u64,
+    kernel_dropped: u64,
+    interface_dropped: u64,
+    events: u64,
+    hits: u64,
+    rows: u64,
+}
+
+/// The last that each sensor said of itself, also as it said it.
+fn sensors(url: &str, tell: fn(&str)) -> Result<Vec<(Said, String)>, Error> {
+    #[derive(Deserialize)]
+    struct Line {
+        a_record: String,
+    }
+    let server = server(url)?;
+    let query = "SELECT sensor, argMax(record, (last, received)) AS a_record FROM sensors GROUP BY sensor ORDER BY sensor \
+                 FORMAT JSONEachRow";
+    let (list, _) = ask(url, tell, &|settings| {
+        let mut list = Vec::new();
+        server.query(query, settings, &mut |line| {
+            if list.len() >= MOST_SENSORS {
+                return Err(format!("there are more than {MOST_SENSORS} sensors"));
+            }
+            let Line { a_record } = serde_json::from_str(line).map_err(not_asked_for)?;
+            let said = serde_json::from_str(&a_record).map_err(not_asked_for)?;
+            list.push((said, a_record));
+            Ok(())
+        })?;
+        Ok(list)
+    })?;
+    Ok(list)
+}
+
+fn sensors_table(list: &[(Said, String)]) -> String {
+    let header = [
+        "SENSOR", "LAST", "RECEIVED", "DROPPED", "LOOKUPS", "HITS", "ROWS", "VERSION",
+    ];
+    let mut lines = vec![header.map(str::to_owned)];
+    for (said, _) in list {
+        let last = said.last.as_deref().unwrap_or("-");
+        let dropped = said.kernel_dropped.saturating_add(said.interface_dropped);
+        lines.push([
+            said.sensor.escape_debug().to_string(),
+            Timestamp::parse(last).map_or_else(|_| "-".to_owned(), Timestamp::to_second),
+            said.received.to_string(),
+            dropped.to_string(),
+            said.events.to_string(),
+            said.hits.to_string(),
+            said.rows.to_string(),
+            said.version.escape_debug().to_string(),
+        ]);
+    }
+    let widths: Vec<usize> = (0..header.len())
+        .map(|column| {
+            let cells = lines.iter().filter_map(|line| line.get(column));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        })
+        .collect();
+    let mut text = String::new();
+    for line in &lines {
+        let cells: Vec<String> = line
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
 }
 
 /// A text as SQL has it.

@@ -36,7 +36,7 @@ fn main() -> ExitCode {
                 .map(|()| ExitCode::SUCCESS)
         }),
         Command::Fleet(arguments) => {
-            fleet_command::fleet(arguments.command, say).map(|()| ExitCode::SUCCESS)
+            fleet_command::fleet(arguments.command, &mut print, say).map(|()| ExitCode::SUCCESS)
         }
         Command::ClickHouse(arguments) => {
             fleet_command::clickhouse(arguments.command, &mut print).map(|()| ExitCode::SUCCESS)

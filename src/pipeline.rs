@@ -118,17 +118,20 @@ pub struct Writers {
     pub sources: Writer,
     /// Risk events.
     pub risk: Writer,
+    /// What the sensor says of itself.
+    pub sensors: Writer,
 }
 
 impl Writers {
     /// All of them.
-    fn all(&mut self) -> [&mut Writer; 5] {
+    fn all(&mut self) -> [&mut Writer; 6] {
         [
             &mut self.rows,
             &mut self.hits,
             &mut self.events,
             &mut self.sources,
             &mut self.risk,
+            &mut self.sensors,
         ]
     }
 }
@@ -341,6 +344,7 @@ impl Run {
         matching.sources = sources;
         matching.filters = filters;
         matching.tell = tell;
+        matching.sensor = sensor.as_str().into();
 
         thread::scope(|scope| {
             let loader = reload::spawn(scope, reload, everything_asked_for, asked, reloaded, show);

@@ -11,6 +11,7 @@ pub mod record;
 pub mod remote;
 mod risk;
 mod rows;
+mod sensor;
 pub mod table;
 
 use std::fmt;
@@ -23,6 +24,7 @@ pub use place::{Format, Place, check};
 pub use record::{Cell, HitRecord, Record};
 pub use remote::Remote;
 pub use rows::rows_table;
+pub use sensor::SensorRecord;
 pub use table::{Measure, TableLine, TableOptions, TableRow, TableSource, live_line};
 
 use crate::event::Field;
@@ -44,16 +46,19 @@ pub enum Stream {
     Risk,
     /// Every transaction.
     Events,
+    /// What the sensor says of itself; goes where records of many sensors are merged, without being asked for.
+    Sensors,
 }
 
 impl Stream {
     /// All streams.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Rows,
         Self::Hits,
         Self::Sources,
         Self::Risk,
         Self::Events,
+        Self::Sensors,
     ];
 
     /// The word on the command line and in records that share standard output.
@@ -65,6 +70,7 @@ impl Stream {
             Self::Sources => "sources",
             Self::Risk => "risk",
             Self::Events => "events",
+            Self::Sensors => "sensors",
         }
     }
 
@@ -160,6 +166,7 @@ pub fn columns(stream: Stream, rules: &[Rule]) -> Vec<String> {
         .collect();
     let mut names: Vec<&str> = Vec::new();
     match stream {
+        Stream::Sensors => {}
         Stream::Events => names.extend(Field::ALL.iter().map(|field| field.name())),
         Stream::Hits => {
             names.push("rule");

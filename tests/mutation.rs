@@ -342,6 +342,7 @@ fn run(originals: &Arc<[Original]>, seed: u64, packets: u64, events: Place) -> R
             events: writer(Stream::Events, events),
             sources: writer(Stream::Sources, Place::None),
             risk: writer(Stream::Risk, Place::parse("/dev/null").unwrap()),
+            sensors: writer(Stream::Sensors, Place::None),
         },
         scorer: Scorer::new(rules.list(), Duration::from_secs(37)),
         rules,

@@ -38,6 +38,18 @@ impl Remotes {
                 }
             }
         }
+        // What such a place has of a sensor's records it can judge by what the sensor says of itself.
+        let mut told: Vec<&Place> = Vec::new();
+        for place in streams.iter().flat_map(|(_, places)| *places) {
+            if let Place::Remote(remote) = place
+                && place.merges()
+                && !told.contains(&place)
+            {
+                told.push(place);
+                let target = Target::new(Stream::Sensors, remote)?;
+                targets.push((Stream::Sensors, place.clone(), target));
+            }
+        }
         let timeout = options.deliver_timeout.as_deref().map(span).transpose()?;
         Ok(Self {
             options: spool_options(options, !targets.is_empty(), tell)?,

@@ -266,6 +266,7 @@ fn singular(stream: Stream) -> &'static str {
         Stream::Sources => "source",
         Stream::Risk => "risk",
         Stream::Events => "dns",
+        Stream::Sensors => "sensor",
     }
 }
 

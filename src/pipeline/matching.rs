@@ -10,7 +10,7 @@ use crate::aggregate::{Aggregator, Row};
 use crate::event::Event;
 use crate::risk::Scorer;
 use crate::rule::{Filters, Moved, Moves, Rule, Rules};
-use crate::sink::{HitRecord, SinkError, TableOptions, live_line, rows_table};
+use crate::sink::{HitRecord, SensorRecord, SinkError, TableOptions, live_line, rows_table};
 use crate::stats::{self, EncryptedDns, RuleHits, Stats};
 use crate::time::Timestamp;
 
@@ -28,6 +28,7 @@ pub(super) struct Matching {
     live: bool,
     show: fn(&str),
     pub(super) tell: fn(&str),
+    pub(super) sensor: Arc<str>,
     /// The combinations of rule, source and name.
     shown: Shown,
     stats: Stats,
@@ -83,6 +84,7 @@ impl Matching {
             sources: Sources::default(),
             filters: Filters::default(),
             tell: |_| {},
+            sensor: Arc::from(""),
             writers,
             table,
             live,
@@ -131,6 +133,9 @@ impl Matching {
         }
         let quiet = batch.events.is_empty();
         std::mem::swap(&mut self.stats, &mut batch.stats);
+        if self.live && self.aggregator.stats.rows > before {
+            self.report_sensor();
+        }
         if self.live && (quiet || self.aggregator.stats.rows > before) {
             self.flush();
         } else {
@@ -221,6 +226,7 @@ impl Matching {
         for source in &sources {
             keep(&mut self.failed, self.writers.sources.write(source));
         }
+        self.report_sensor();
         let rules = hits_by_name(&self.rules, &self.hits_of_rules, &self.hits_before);
         let mut hits = self.hits_before;
         let now = self.rules.list().iter().zip(&self.hits_of_rules);
@@ -253,6 +259,7 @@ impl Matching {
                     events,
                     sources,
                     risk,
+                    sensors,
                 } = self.writers;
                 let results = [
                     rows.finish(),
@@ -260,6 +267,7 @@ impl Matching {
                     events.finish(),
                     sources.finish(),
                     risk.finish(),
+                    sensors.finish(),
                 ];
                 results.into_iter().find(Result::is_err).unwrap_or(Ok(()))
             }
@@ -383,6 +391,16 @@ impl Matching {
                 filter.reason
             ));
         });
+    }
+
+    /// Says where many sensors are looked after how this one is; without a packet it has nothing to say.
+    fn report_sensor(&mut self) {
+        if self.writers.sensors.is_none() || self.stats.capture.first.is_none() {
+            return;
+        }
+        self.stats.rows = self.aggregator.stats;
+        let record = SensorRecord::of(&self.sensor, &self.stats);
+        keep(&mut self.failed, self.writers.sensors.write(&record));
     }
 
     /// What goes into the network does not wait for more.

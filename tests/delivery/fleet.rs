@@ -179,6 +179,21 @@ fn together_they_say_what_one_would_have_said() {
     );
     fleet.ends_well(fleet.start(1, 1));
     fleet.is_whole();
+    // Who they are.
+    let url = fleet.cluster.url(1);
+    let output = dnsterrier(["fleet", "sensors", &url, "--format", "jsonl"]);
+    let sensors = json_lines(&stdout(&output));
+    let names: Vec<&str> = sensors
+        .iter()
+        .map(|it| it["sensor"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["east", "north", "south"]);
+    let sum = |name: &str| -> u64 { sensors.iter().map(|it| it[name].as_u64().unwrap()).sum() };
+    assert_eq!(sum("events"), expected(&capture("ngrok.pcap")).len() as u64);
+    assert_eq!(sum("kernel_dropped"), 0);
+    let table = stdout(&dnsterrier(["fleet", "sensors", &url]));
+    assert!(table.starts_with("SENSOR  LAST"), "{table}");
+    assert_eq!(table.lines().count(), 4);
     // As a table, and with a rule that nobody here knows.
     let url = fleet.cluster.url(0);
     let output = dnsterrier(["fleet", "rows", &url]);

@@ -91,6 +91,17 @@ const SOURCES: &[Column] = &[
     column("event_id", Holds::Text, &["event_id"]),
     column("record", Holds::Record, &[]),
 ];
+const SENSORS: &[Column] = &[
+    column("day", Holds::Day, FIRST),
+    column("first", Holds::Time, FIRST),
+    column("last", Holds::Time, LAST),
+    column("sensor", Holds::Word, &["sensor"]),
+    column("received", Holds::Count, &["received"]),
+    column("kernel_dropped", Holds::Count, &["kernel_dropped"]),
+    column("interface_dropped", Holds::Count, &["interface_dropped"]),
+    column("event_id", Holds::Text, &["event_id"]),
+    column("record", Holds::Record, &[]),
+];
 const RISK: &[Column] = &[
     column("day", Holds::Day, &["_time"]),
     column("time", Holds::Time, &["_time"]),
@@ -110,6 +121,7 @@ pub(super) const fn columns(stream: Stream) -> &'static [Column] {
         Stream::Rows => ROWS,
         Stream::Sources => SOURCES,
         Stream::Risk => RISK,
+        Stream::Sensors => SENSORS,
     }
 }
 
@@ -121,6 +133,7 @@ const fn order(stream: Stream) -> &'static str {
         Stream::Rows => "rule, window, event_id",
         Stream::Sources => "src, event_id",
         Stream::Risk => "rule, object, event_id",
+        Stream::Sensors => "sensor, event_id",
     }
 }
 
@@ -174,7 +187,7 @@ const fn type_of(holds: Holds, modern: bool) -> &'static str {
 /// The record's time as people read it, computed where it is asked for.
 fn alias(stream: Stream, modern: bool) -> String {
     let time = match stream {
-        Stream::Rows | Stream::Sources => "last",
+        Stream::Rows | Stream::Sources | Stream::Sensors => "last",
         Stream::Events | Stream::Hits | Stream::Risk => "time",
     };
     if modern {
