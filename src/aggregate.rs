@@ -12,6 +12,7 @@ mod group;
 mod kept;
 mod key;
 pub mod merge;
+pub mod merged_sources;
 mod number;
 mod part;
 mod relative;

@@ -318,6 +318,18 @@ pub struct FleetArgs {
 pub enum FleetCommand {
     /// Print the rows of all sensors, added up as if one had seen everything
     Rows(FleetRows),
+    /// Print the sources that all sensors saw, added up
+    Sources {
+        /// The database: clickhouse+http://HOST[:8123]/DATABASE
+        #[arg(value_name = "URL")]
+        url: String,
+        /// table, jsonl, csv, tsv
+        #[arg(long, value_name = "FORMAT", default_value = "table")]
+        format: String,
+        /// Times in tables in local time
+        #[arg(long)]
+        local_time: bool,
+    },
     /// List the sensors: when each reported last, what it saw and what was dropped before it saw it
     Sensors {
         /// The database: clickhouse+http://HOST[:8123]/DATABASE

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use crate::aggregate::merge::Merger;
+use crate::aggregate::merged_sources::MergedSources;
 use crate::cli::{ClickHouseCommand, FleetCommand, FleetRows};
 use crate::config;
 use crate::delivery::DeliveryError;
@@ -10,7 +11,7 @@ use crate::delivery::clickhouse::{Failure, Server, schema};
 use crate::error::Error;
 use crate::rule;
 use crate::sink::remote::Kind;
-use crate::sink::{self, Options, Place, Remote, Stream, Writer};
+use crate::sink::{self, Format, Options, Record, Remote, Stream, Writer};
 use crate::time::Timestamp;
 
 /// How many sensors are listed.
@@ -88,6 +89,11 @@ pub fn fleet(
     tell: fn(&str),
 ) -> Result<(), Error> {
     match command {
+        FleetCommand::Sources {
+            url,
+            format,
+            local_time,
+        } => sources(&url, &format, local_time, tell),
         FleetCommand::Sensors { url, format } => {
             let list = sensors(&url, tell)?;
             if format == "jsonl" {
@@ -99,6 +105,57 @@ pub fn fleet(
         }
         FleetCommand::Rows(arguments) => rows(&arguments, tell),
     }
+}
+
+/// Writes to standard output what `emit` gives, in a format of the command line, as a replay would.
+fn write<R: Record>(
+    stream: Stream,
+    format: &str,
+    local_time: bool,
+    columns: &[String],
+    emit: impl FnOnce(&mut dyn FnMut(R)),
+) -> Result<(), Error> {
+    let format: Format = format.parse()?;
+    let options = Options {
+        live: false,
+        format,
+        columns,
+        shared_stdout: false,
+        table: config::table_options(local_time),
+    };
+    let mut writer = Writer::to_stdout(stream, &options);
+    let mut written = Ok(());
+    emit(&mut |record| {
+        if written.is_ok() {
+            written = writer.write(&record);
+        }
+    });
+    written?;
+    Ok(writer.finish()?)
+}
+
+fn sources(url: &str, format: &str, local_time: bool, tell: fn(&str)) -> Result<(), Error> {
+    let server = server(url)?;
+    // One for each id, however often it was sent.
+    let query = "SELECT event_id, any(record) AS a_record FROM sources GROUP BY event_id FORMAT JSONEachRow";
+    let (merged, partial) = ask(url, tell, &|settings| {
+        let mut merged = MergedSources::default();
+        let asked = server.query(query, settings, &mut |line| {
+            let Line { a_record } = serde_json::from_str(line).map_err(not_asked_for)?;
+            merged.add(&a_record)
+        });
+        asked.map(|()| merged)
+    })?;
+    let columns = sink::columns(Stream::Sources, &[]);
+    write(Stream::Sources, format, local_time, &columns, |emit| {
+        merged.finish(partial, emit);
+    })
+}
+
+/// A record as the server gives it.
+#[derive(Deserialize)]
+struct Line {
+    a_record: String,
 }
 
 /// A part as the server gives it.
@@ -147,33 +204,24 @@ fn rows(arguments: &FleetRows, tell: fn(&str)) -> Result<(), Error> {
         ));
     }
     let columns = sink::columns(Stream::Rows, &rules);
-    let options = Options {
-        live: false,
-        format: arguments.format.parse()?,
-        columns: &columns,
-        shared_stdout: false,
-        table: config::table_options(arguments.local_time),
-    };
-    let mut writer = Writer::open(Stream::Rows, &[Place::Stdout], &options)?;
-    let mut written = Ok(());
-    merger.finish(partial, &mut |row| {
-        if written.is_ok() {
-            written = writer.write(&row);
-        }
-    });
-    written?;
-    Ok(writer.finish()?)
+    let (format, local_time) = (&arguments.format, arguments.local_time);
+    write(Stream::Rows, format, local_time, &columns, |emit| {
+        merger.finish(partial, emit);
+    })
 }
 
 fn not_asked_for(error: serde_json::Error) -> String {
     format!("its answer is not what was asked for: {error}")
 }
 
+/// Settings of a query: names and values.
+type Settings<'a> = &'a [(&'a str, &'a str)];
+
 /// Asks all nodes, and where one does not answer the others: says so, and gives whether that was so.
 fn ask<T>(
     url: &str,
     tell: fn(&str),
-    query: &dyn Fn(&[(&str, &str)]) -> Result<T, Failure>,
+    query: &dyn Fn(Settings<'_>) -> Result<T, Failure>,
 ) -> Result<(T, bool), Error> {
     match query(&[]) {
         Ok(found) => Ok((found, false)),
@@ -206,10 +254,6 @@ struct Said {
 
 /// The last that each sensor said of itself, also as it said it.
 fn sensors(url: &str, tell: fn(&str)) -> Result<Vec<(Said, String)>, Error> {
-    #[derive(Deserialize)]
-    struct Line {
-        a_record: String,
-    }
     let server = server(url)?;
     let query = "SELECT sensor, argMax(record, (last, received)) AS a_record FROM sensors GROUP BY sensor ORDER BY sensor \
                  FORMAT JSONEachRow";

@@ -155,6 +155,30 @@ pub struct Options<'a> {
     pub table: TableOptions,
 }
 
+impl Options<'_> {
+    /// A format as it is written there.
+    fn form(&self, format: Format, stdout: bool) -> Form {
+        let separated = |delimiter| Form::Separated {
+            delimiter,
+            columns: self.columns.to_vec(),
+            cell: Cell::default(),
+        };
+        match format {
+            Format::Jsonl => Form::Jsonl {
+                named: stdout && self.shared_stdout,
+            },
+            Format::Csv => separated(b','),
+            Format::Tsv => separated(b'\t'),
+            Format::Table if stdout => Form::Table(Table::new(self.table)),
+            Format::Table => Form::Table(Table::new(TableOptions {
+                colour: false,
+                width: None,
+                ..self.table
+            })),
+        }
+    }
+}
+
 /// The columns of a stream in CSV and TSV: all fields for events; `rule` and those for hits; for rows and risk events
 /// everything that the loaded rules can write.
 #[must_use]
@@ -242,24 +266,7 @@ impl Writer {
                 continue;
             };
             let stdout = *place == Place::Stdout;
-            let separated = |delimiter| Form::Separated {
-                delimiter,
-                columns: options.columns.to_vec(),
-                cell: Cell::default(),
-            };
-            let form = match format {
-                Format::Jsonl => Form::Jsonl {
-                    named: stdout && options.shared_stdout,
-                },
-                Format::Csv => separated(b','),
-                Format::Tsv => separated(b'\t'),
-                Format::Table if stdout => Form::Table(Table::new(options.table)),
-                Format::Table => Form::Table(Table::new(TableOptions {
-                    colour: false,
-                    width: None,
-                    ..options.table
-                })),
-            };
+            let form = options.form(format, stdout);
             let header = form.header();
             let opened = match place {
                 // [`Self::add`] brings those in the network.
@@ -274,6 +281,22 @@ impl Writer {
             });
         }
         Ok(writer)
+    }
+
+    /// Writes a stream's records to standard output in the options' format, whatever the stream.
+    #[must_use]
+    pub fn to_stdout(stream: Stream, options: &Options<'_>) -> Self {
+        let form = options.form(options.format, true);
+        let header = form.header();
+        Self {
+            stream,
+            outputs: vec![Output {
+                place: Place::Stdout,
+                form,
+                buffer: begin(Opened::empty(Sink::Stdout), header.as_deref()),
+            }],
+            live: options.live,
+        }
     }
 
     /// Writes a stream's records as JSON Lines to memory, where who holds the other end finds them after

@@ -12,7 +12,7 @@ use crate::stats::{EncryptedDns, EncryptedResolver};
 use crate::time::Timestamp;
 
 /// How many resolvers of one source are listed: the first ones in their order.
-const MAX_RESOLVERS: usize = 100;
+pub(super) const MAX_RESOLVERS: usize = 100;
 /// How many resolvers are counted one by one in all; the sightings of others are in the sums alone.
 const MAX_COUNTED: usize = 4_096;
 /// How many of them are named at the end.

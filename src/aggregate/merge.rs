@@ -119,7 +119,7 @@ impl Merger {
 }
 
 /// Several sensors as the name of one.
-fn named(sensors: &BTreeSet<Arc<str>>) -> Arc<str> {
+pub(super) fn named(sensors: &BTreeSet<Arc<str>>) -> Arc<str> {
     let first: Vec<&str> = sensors.iter().take(MOST_NAMES).map(|it| &**it).collect();
     match sensors.len().saturating_sub(first.len()) {
         0 => first.join(",").into(),

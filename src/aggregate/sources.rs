@@ -20,7 +20,7 @@ use crate::transaction::NamedRoles;
 /// How many sources are held before the one that was started first is given up.
 const MAX_SOURCES: usize = 65_536;
 /// How many names of one source are listed: the first ones in their order.
-const MAX_NAMES: usize = 1_000;
+pub(super) const MAX_NAMES: usize = 1_000;
 /// How many bytes all sources may hold, about.
 const MAX_BYTES: usize = 256 * 1024 * 1024;
 
@@ -373,7 +373,7 @@ impl Source {
     }
 
     fn row(&self, partial: bool, roles: &Roles, sensor: &Arc<str>) -> SourceRow {
-        let mut row = SourceRow {
+        identified(SourceRow {
             src: self.src,
             src_role: roles.of(self.src, self.role),
             hits: self.hits,
@@ -386,12 +386,17 @@ impl Source {
             sensor: Arc::clone(sensor),
             event_id: [0; 16],
             partial,
-        };
-        // A hash of all that it says.
-        let text = serde_json::to_vec(&row).unwrap_or_default();
-        let hash = *blake3::hash(&text).as_bytes();
-        row.event_id = hash.first_chunk().copied().unwrap_or_default();
-        row
+        })
+    }
+}
+
+/// The record with its id: a hash of all that it says.
+pub(super) fn identified(row: SourceRow) -> SourceRow {
+    let text = serde_json::to_vec(&row).unwrap_or_default();
+    let hash = *blake3::hash(&text).as_bytes();
+    SourceRow {
+        event_id: hash.first_chunk().copied().unwrap_or_default(),
+        ..row
     }
 }
 

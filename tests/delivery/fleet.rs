@@ -203,6 +203,51 @@ fn together_they_say_what_one_would_have_said() {
 }
 
 #[test]
+fn sources_that_two_sensors_saw_are_one() {
+    let fleet = Fleet::new();
+    let capture = capture("encrypted.pcap");
+    let plain = [
+        "replay",
+        capture.to_str().unwrap(),
+        "-q",
+        "--rows",
+        "none",
+        "--sources",
+    ];
+    let whole = rows(&stdout(&dnsterrier(plain.iter().chain(&["-"]))));
+    // One sensor was there until the middle, another from then on; the first sent all of it twice.
+    let url = fleet.cluster.url(0);
+    let middle = whole
+        .iter()
+        .filter_map(|it| it["encrypted_dns_lastTime"].as_str())
+        .min()
+        .unwrap();
+    for (desk, option, name) in [
+        (0, "--until", "early"),
+        (1, "--since", "late"),
+        (2, "--until", "early"),
+    ] {
+        let arguments: Vec<&str> = plain
+            .iter()
+            .copied()
+            .chain([url.as_str(), option, middle, "--sensor", name])
+            .collect();
+        let output = fleet.desks[desk].run(&arguments);
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+    let both = fleet.cluster.ask(
+        1,
+        "SELECT src FROM dns.sources GROUP BY src HAVING uniqExact(sensor) = 2",
+    );
+    assert!(!both.is_empty(), "no source was seen by both");
+    let url = fleet.cluster.url(1);
+    let found = dnsterrier(["fleet", "sources", &url, "--format", "jsonl"]);
+    assert_eq!(rows(&stdout(&found)), whole);
+    let table = stdout(&dnsterrier(["fleet", "sources", &url]));
+    assert_eq!(table.lines().count(), 1 + whole.len(), "{table}");
+}
+
+#[test]
 fn a_server_and_a_sensor_that_are_killed_change_nothing() {
     let mut fleet = Fleet::new();
     let mut killed = fleet.start(0, 0);
