@@ -231,6 +231,8 @@ impl Outlet for Way {
     reason = "how long the disk may lag behind has nothing to do with packet time"
 )]
 fn fill(spool: &Spool, blocks: &Receiver<Vec<u8>>, tell: Tell) {
+    // Also where this thread panics: the end of the run waits for it.
+    let _ending = Ending(spool);
     let mut synced = Instant::now();
     loop {
         match blocks.recv_timeout(SYNC.saturating_sub(synced.elapsed())) {
@@ -243,7 +245,15 @@ fn fill(spool: &Spool, blocks: &Receiver<Vec<u8>>, tell: Tell) {
             synced = Instant::now();
         }
     }
-    spool.end();
+}
+
+/// Says at the end of the spool thread that no more comes.
+struct Ending<'s>(&'s Spool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
 }
 
 /// What lies in a folder of spools.

@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::unix::fs::lchown;
+use std::os::unix::fs::{MetadataExt, lchown};
 use std::path::Path;
 
 use nix::unistd::{Gid, Uid, User, geteuid, initgroups, setgid, setuid};
@@ -71,7 +71,7 @@ fn failed(name: &str, reason: String) -> Error {
 }
 
 impl Becoming {
-    /// Lets that user have a folder, and the files in it.
+    /// Lets that user have a folder, and the plain files in it.
     ///
     /// # Errors
     /// What the system says.
@@ -79,7 +79,11 @@ impl Becoming {
         let files = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path()));
         let all = std::iter::once(Ok(folder.to_owned())).chain(files);
         for path in all.collect::<io::Result<Vec<_>>>()? {
-            // A link is given away, not what it leads to.
+            // Nothing that somebody else put there: neither what a link leads to, nor a file that has another name elsewhere.
+            let found = std::fs::symlink_metadata(&path)?;
+            if !found.is_dir() && !(found.is_file() && found.nlink() == 1) {
+                continue;
+            }
             lchown(
                 path,
                 Some(self.user.uid.as_raw()),

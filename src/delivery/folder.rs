@@ -79,11 +79,16 @@ pub(super) fn open(folder: &Path, owner: &Owner, tell: Tell) -> Result<Opened, D
         path: path.to_owned(),
         reason: error.to_string(),
     };
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .map_err(|error| failed(folder, &error))?;
+    if let Some(spools) = folder.parent() {
+        fs::create_dir_all(spools).map_err(|error| failed(spools, &error))?;
+    }
+    // What hosts look up is nobody else's business.
+    match fs::DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(failed(folder, &error));
+        }
+        _ => {}
+    }
     let lock = lock(folder)?;
     let path = folder.join(OWNER);
     match read_owner(folder)? {

@@ -80,12 +80,25 @@ fn gives_up_root(group: Gid, command: impl FnOnce(&Lab, &[&str]) -> Command, opt
     std::fs::create_dir(&out).unwrap();
     std::os::unix::fs::chown(&out, Some(nobody.uid.as_raw()), Some(group.as_raw())).unwrap();
     let (hits, stats) = (lab.place("out/hits.jsonl"), lab.place("out/stats.json"));
+    // Nobody listens there, so it waits in the spool, whose folder is root's.
+    let spools = lab.place("spools");
+    let dead = [
+        "--spool",
+        &spools,
+        "--events",
+        "hec+http://127.0.0.1:9",
+        "--deliver-timeout",
+        "1ms",
+    ];
     let arguments = [
         &["sniff", "-i", "eth0", "--hits", &hits, "--stats", &stats],
+        &dead[..],
         options,
     ]
     .concat();
-    let live = crate::running::Running::start(command(&lab, &arguments));
+    let mut command = command(&lab, &arguments);
+    command.env("DNSTERRIER_HEC_TOKEN", "token");
+    let live = crate::running::Running::start(command);
     let greeting = live.wait_for_err("listening on");
     assert!(greeting.contains("nobody"), "{greeting}");
 
@@ -109,6 +122,13 @@ fn gives_up_root(group: Gid, command: impl FnOnce(&Lab, &[&str]) -> Command, opt
             "{path}"
         );
         assert!(found.len() > 0, "{path}");
+    }
+    let spool = std::fs::read_dir(&spools).unwrap().next().unwrap().unwrap();
+    let segment = spool.path().join("00000000000000000000.segment");
+    for path in [spool.path(), segment] {
+        let found = std::fs::metadata(&path).unwrap();
+        assert_eq!(found.uid(), nobody.uid.as_raw(), "{path:?}");
+        assert!(found.len() > 20, "{path:?}");
     }
 }
 
