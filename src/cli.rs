@@ -267,7 +267,7 @@ pub struct Common {
 }
 
 /// Where spools are.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct SpoolOptions {
     /// Folder for what waits for places in the network [default: /var/lib/dnsterrier/spool; of a user: ~/.local/state/dnsterrier/spool]
     #[arg(long, value_name = "DIR", help_heading = "Delivery")]

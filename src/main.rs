@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Parser;
 use dnsterrier::capture::interfaces;
@@ -30,8 +30,9 @@ fn main() -> ExitCode {
             config::replay(*arguments, say).and_then(|ready| run(ready, &told))
         }
         Command::Interfaces => show_interfaces(),
-        Command::Spool(arguments) => signals().and_then(|signals| {
-            let hurry = || signals.stop.load(Ordering::Relaxed);
+        Command::Spool(arguments) => signals(false).and_then(|signals| {
+            let is_set = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+            let hurry = || is_set(&signals.stop) || is_set(&signals.hangup);
             spool_command::run(arguments.command, &mut print, say, &hurry)
                 .map(|()| ExitCode::SUCCESS)
         }),

@@ -393,7 +393,8 @@ impl Run {
             let done = matching.finish(nothing_read);
             let mut stats = done.stats;
             // The writers are gone, and with them the ends of the deliveries' channels.
-            let hurry = || signals.stop.load(Ordering::Relaxed);
+            let is_set = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+            let hurry = || is_set(&signals.stop) || (!live && is_set(&signals.hangup));
             stats.deliveries = deliveries.finish(deliver_timeout, &hurry);
             stats.version = env!("CARGO_PKG_VERSION");
             stats.sensor = sensor;

@@ -81,7 +81,7 @@ impl Becoming {
         for path in all.collect::<io::Result<Vec<_>>>()? {
             // Nothing that somebody else put there: neither what a link leads to, nor a file that has another name elsewhere.
             let found = std::fs::symlink_metadata(&path)?;
-            if !found.is_dir() && !(found.is_file() && found.nlink() == 1) {
+            if !(found.is_dir() || found.is_file() && found.nlink() == 1) {
                 continue;
             }
             lchown(

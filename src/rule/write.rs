@@ -3,9 +3,7 @@
 mod condition;
 
 use super::yaml::{self, Node};
-use super::{
-    Column, Lookup, Matching, Relation, Risk, Rule, Schedule, Threshold, Throttle,
-};
+use super::{Column, Lookup, Matching, Relation, Risk, Rule, Schedule, Threshold, Throttle};
 
 /// The nodes of what is written stand nowhere yet.
 const NOWHERE: yaml::Place = (0, 0);
