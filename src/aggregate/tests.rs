@@ -1,4 +1,5 @@
 mod columns;
+mod merge;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
