@@ -320,7 +320,7 @@ pub enum FleetCommand {
     Rows(FleetRows),
     /// Print the sources that all sensors saw, added up
     Sources {
-        /// The database: clickhouse+http://HOST[:8123]/DATABASE
+        /// The database: clickhouse+http://HOST:8123/DATABASE
         #[arg(value_name = "URL")]
         url: String,
         /// table, jsonl, csv, tsv
@@ -332,7 +332,7 @@ pub enum FleetCommand {
     },
     /// List the sensors: when each reported last, what it saw and what was dropped before it saw it
     Sensors {
-        /// The database: clickhouse+http://HOST[:8123]/DATABASE
+        /// The database: clickhouse+http://HOST:8123/DATABASE
         #[arg(value_name = "URL")]
         url: String,
         /// table or jsonl
@@ -344,7 +344,7 @@ pub enum FleetCommand {
 /// `fleet rows`.
 #[derive(Debug, Args)]
 pub struct FleetRows {
-    /// The database: clickhouse+http://HOST[:8123]/DATABASE
+    /// The database: clickhouse+http://HOST:8123/DATABASE
     #[arg(value_name = "URL")]
     pub url: String,
     /// Only the rows of the rules of this name or id; may be given several times
@@ -383,7 +383,7 @@ pub struct ClickHouseArgs {
 pub enum ClickHouseCommand {
     /// Print the statements that make the tables, or carry them out
     Schema {
-        /// Carry them out on this server (clickhouse+http://HOST[:8123]/DATABASE); where it stands in a cluster, on each
+        /// Carry them out on this server (clickhouse+http://HOST:8123/DATABASE); where it stands in a cluster, on each
         #[arg(long, value_name = "URL")]
         apply: Option<String>,
         /// For a cluster of this name, whose nodes share the records
