@@ -132,6 +132,14 @@ pub struct Common {
     /// Risk events: what the rows of a window say of a host, with a score and a message
     #[arg(long, value_name = "PLACE", help_heading = "Output")]
     pub risk: Vec<String>,
+    /// Whose words events are written in: cim, ecs (hits, too), ocsf (risk events, too), zeek, zeek-json, eve
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "cim",
+        help_heading = "Output"
+    )]
+    pub event_format: String,
     /// Format of rows on standard output: table, jsonl, csv, tsv
     #[arg(
         long,

@@ -20,7 +20,8 @@ use crate::pipeline::{Loaded, Run, Span, Writers};
 use crate::privilege;
 use crate::rule::{Mistake, Rule, Rules};
 use crate::sink::{
-    self, Format, Options, Place, SinkError, Stream, TableOptions, Writer, is_descriptor,
+    self, EventFormat, Format, Options, Place, SinkError, Stream, TableOptions, Writer,
+    is_descriptor,
 };
 use crate::time::Timestamp;
 use crate::transaction::{Limits, NamedRoles};
@@ -183,6 +184,7 @@ struct Plan {
     places: [Vec<Place>; 5],
     remotes: Remotes,
     format: Format,
+    event_format: EventFormat,
     shared_stdout: bool,
     sinkholes: Vec<ipnet::IpNet>,
     roles: NamedRoles,
@@ -209,6 +211,8 @@ impl Plan {
             (Stream::Sources, sources.as_slice()),
             (Stream::Risk, risk.as_slice()),
         ];
+        let event_format = common.event_format.parse()?;
+        sink::check_event_format(&streams, event_format)?;
         let shared_stdout = sink::check(&streams, format)?;
         let remotes = Remotes::new(&streams, &common.spool, tell(common, show))?;
         for (option, path) in [
@@ -266,6 +270,7 @@ impl Plan {
             places: [rows, hits, events, sources, risk],
             remotes,
             format,
+            event_format,
             shared_stdout,
             sinkholes: networks("--sinkhole", &common.sinkholes)?,
             roles: NamedRoles::new(
@@ -286,6 +291,7 @@ impl Plan {
             places,
             mut remotes,
             format,
+            event_format,
             shared_stdout,
             sinkholes,
             roles,
@@ -313,6 +319,7 @@ impl Plan {
                 &Options {
                     live,
                     format,
+                    event_format,
                     columns: &columns,
                     shared_stdout,
                     table,

@@ -23,7 +23,8 @@ pub use networks::Networks;
 pub use crate::frame::Mac;
 use crate::frame::Transport;
 pub use crate::message::Edns;
-use crate::message::Record;
+pub use crate::message::Record;
+use crate::message::class_name;
 use crate::time::Timestamp;
 pub use crate::transaction::Role;
 
@@ -495,7 +496,21 @@ impl Event {
     /// # Errors
     /// Those of the serializer.
     pub fn serialize_into<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
-        for &field in Field::ALL {
+        self.serialize_fields(Field::ALL, map)?;
+        self.serialize_added(map)?;
+        map.serialize_entry("answers", &self.answers)
+    }
+
+    /// Writes those fields that are there into a map.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize_fields<M: SerializeMap>(
+        &self,
+        fields: &[Field],
+        map: &mut M,
+    ) -> Result<(), M::Error> {
+        for &field in fields {
             let is_absent = match field {
                 Field::DestCategory => self.dest_asset.is_none(),
                 Field::SrcCategory => self.src_asset.is_none(),
@@ -513,6 +528,14 @@ impl Event {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Writes what lookups added into a map.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize_added<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
         for added in &self.added {
             match added.values.first() {
                 _ if added.is_list => map.serialize_entry(added.field.name(), &added.values)?,
@@ -520,7 +543,19 @@ impl Event {
                 None => {}
             }
         }
-        map.serialize_entry("answers", &self.answers)
+        Ok(())
+    }
+
+    /// The class's mnemonic of an answer. In multicast DNS its top bit is not the class's: it tells to forget older records
+    /// (RFC 6762, 10.2).
+    #[must_use]
+    pub fn class_of(&self, answer: &Record) -> Cow<'static, str> {
+        let is_mdns = self.anomalies.contains(&Anomaly::Mdns);
+        class_name(if is_mdns {
+            answer.class & 0x7FFF
+        } else {
+            answer.class
+        })
     }
 }
 

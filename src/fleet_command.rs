@@ -11,7 +11,7 @@ use crate::delivery::clickhouse::{Failure, Server, schema};
 use crate::error::Error;
 use crate::rule;
 use crate::sink::remote::Kind;
-use crate::sink::{self, Format, Options, Record, Remote, Stream, Writer};
+use crate::sink::{self, EventFormat, Format, Options, Record, Remote, Stream, Writer};
 use crate::time::Timestamp;
 
 /// How many sensors are listed.
@@ -119,6 +119,7 @@ fn write<R: Record>(
     let options = Options {
         live: false,
         format,
+        event_format: EventFormat::Cim,
         columns,
         shared_stdout: false,
         table: config::table_options(local_time),

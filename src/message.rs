@@ -17,7 +17,10 @@ use serde::Serialize;
 
 use crate::frame::{Around, Transport};
 use crate::time::Timestamp;
-pub use mnemonic::record_type as record_type_name;
+pub use mnemonic::{
+    class as class_name, class_number, opcode as opcode_name, rcode as rcode_name,
+    record_type as record_type_name, record_type_number,
+};
 pub use question::Question;
 
 /// The length of the header in bytes (RFC 1035, 4.1.1).
@@ -136,6 +139,9 @@ pub struct Record {
     /// The type's mnemonic.
     #[serde(rename = "type")]
     pub record_type: Cow<'static, str>,
+    /// The class's number, as the wire has it; events are not written with it.
+    #[serde(skip)]
+    pub class: u16,
     /// TTL in seconds.
     pub ttl: u32,
     /// RDATA in presentation form.

@@ -5,6 +5,7 @@
 
 mod buffer;
 mod file;
+pub mod format;
 mod output;
 pub mod place;
 pub mod record;
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 pub use file::is_descriptor;
+pub use format::{EventFormat, check_event_format};
 pub use place::{Format, Place, check};
 pub use record::{Cell, HitRecord, Record};
 pub use remote::Remote;
@@ -146,6 +148,8 @@ pub struct Options<'a> {
     pub live: bool,
     /// The format of rows on standard output.
     pub format: Format,
+    /// In whose words events are written, as [`check_event_format`] allows it.
+    pub event_format: EventFormat,
     /// The columns of CSV and TSV. [`columns`] gives them; they stay the same for the whole run.
     pub columns: &'a [String],
     /// Whether several streams share standard output, as [`check`] says: their records then begin with
@@ -156,15 +160,19 @@ pub struct Options<'a> {
 }
 
 impl Options<'_> {
-    /// A format as it is written there.
-    fn form(&self, format: Format, stdout: bool) -> Form {
+    /// A format as a stream is written in there.
+    fn form(&self, stream: Stream, format: Format, stdout: bool) -> Form {
         let separated = |delimiter| Form::Separated {
             delimiter,
             columns: self.columns.to_vec(),
             cell: Cell::default(),
         };
         match format {
-            Format::Jsonl => Form::Jsonl {
+            _ if self.event_format.is_for(stream) => Form::Foreign {
+                format: self.event_format,
+                last: None,
+            },
+            Format::Jsonl | Format::Log => Form::Jsonl {
                 named: stdout && self.shared_stdout,
             },
             Format::Csv => separated(b','),
@@ -266,7 +274,7 @@ impl Writer {
                 continue;
             };
             let stdout = *place == Place::Stdout;
-            let form = options.form(format, stdout);
+            let form = options.form(stream, format, stdout);
             let header = form.header();
             let opened = match place {
                 // [`Self::add`] brings those in the network.
@@ -286,7 +294,7 @@ impl Writer {
     /// Writes a stream's records to standard output in the options' format, whatever the stream.
     #[must_use]
     pub fn to_stdout(stream: Stream, options: &Options<'_>) -> Self {
-        let form = options.form(options.format, true);
+        let form = options.form(stream, options.format, true);
         let header = form.header();
         Self {
             stream,
@@ -390,7 +398,7 @@ impl Writer {
     pub fn finish(mut self) -> Result<(), SinkError> {
         let mut first = Ok(());
         for output in &mut self.outputs {
-            let result = match output.print_table().and_then(|()| output.buffer.flush()) {
+            let result = match output.close() {
                 Ok(()) => output.buffer.target().finish(),
                 Err(error) => Err(output.failed(self.stream, error)),
             };
@@ -408,12 +416,15 @@ impl Writer {
         self.flush()?;
         for output in &mut self.outputs {
             if let (Place::File { path, .. }, Sink::Growing(file)) =
-                (&output.place, output.buffer.target())
-                && !file::is_at(file, path)
+                (output.place.clone(), output.buffer.target())
+                && !file::is_at(file, &path)
             {
+                output
+                    .close()
+                    .map_err(|error| output.failed(self.stream, error))?;
                 let header = output.form.header();
                 output.buffer = begin(
-                    file::open(path, true, header.as_deref())?,
+                    file::open(&path, true, header.as_deref())?,
                     header.as_deref(),
                 );
             }

@@ -102,19 +102,28 @@ impl Timestamp {
     /// RFC 3339 in UTC to the second, as tables print it.
     #[must_use]
     pub fn to_second(self) -> String {
-        match self.calendar() {
-            Some(time) => time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-            None => self.to_string(),
-        }
+        self.in_form("%Y-%m-%dT%H:%M:%SZ")
     }
 
     /// The date in UTC.
     #[must_use]
     pub fn to_date(self) -> String {
+        self.in_form("%Y-%m-%d")
+    }
+
+    /// The moment in UTC in a form of `strftime`, with its `%f`.
+    #[must_use]
+    pub fn in_form(self, form: &'static str) -> String {
         match self.calendar() {
-            Some(time) => time.strftime("%Y-%m-%d").to_string(),
+            Some(time) => time.strftime(form).to_string(),
             None => self.to_string(),
         }
+    }
+
+    /// Milliseconds since the epoch, rounded down.
+    #[must_use]
+    pub const fn as_millis(self) -> i64 {
+        self.0.div_euclid(1_000_000)
     }
 
     /// `%Y-%m-%dT%H:%M:%S` in the machine's time zone, the form of Splunk's `security_content_ctime`.

@@ -34,7 +34,9 @@ use dnsterrier::packet::{LinkType, Packet};
 use dnsterrier::pipeline::{Report, Run, Signals, Span, Writers};
 use dnsterrier::risk::Scorer;
 use dnsterrier::rule::{self, Filters, Rules};
-use dnsterrier::sink::{Format, Options, Place, Stream, TableOptions, Writer, columns};
+use dnsterrier::sink::{
+    EventFormat, Format, Options, Place, Stream, TableOptions, Writer, columns,
+};
 use dnsterrier::stats::Capture;
 use dnsterrier::time::Timestamp;
 use dnsterrier::transaction::{Limits, NamedRoles};
@@ -292,6 +294,7 @@ fn run(originals: &Arc<[Original]>, seed: u64, packets: u64, events: Place) -> R
         let options = Options {
             live: false,
             format: Format::Jsonl,
+            event_format: EventFormat::Cim,
             columns: &columns(stream, rules.list()),
             shared_stdout: false,
             table,

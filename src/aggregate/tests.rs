@@ -63,6 +63,7 @@ pub(crate) fn answer(data: &str) -> Record {
     Record {
         name: "a.ngrok.io".into(),
         record_type: "A".into(),
+        class: 1,
         ttl: 60,
         data: data.into(),
     }

@@ -1,6 +1,8 @@
 //! The mnemonics of record types, classes and opcodes, as IANA's DNS parameters registry has them.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
 /// A record type's mnemonic; `TYPEn` for those without one (RFC 3597, section 5).
 #[must_use]
@@ -111,7 +113,8 @@ pub fn record_type(number: u16) -> Cow<'static, str> {
 }
 
 /// A class's mnemonic (RFC 1035, 3.2.4 and 3.2.5; RFC 2136, 1.3); `CLASSn` for those without one (RFC 3597, section 5).
-pub(crate) fn class(number: u16) -> Cow<'static, str> {
+#[must_use]
+pub fn class(number: u16) -> Cow<'static, str> {
     let known = match number {
         1 => "IN",
         3 => "CH",
@@ -124,7 +127,8 @@ pub(crate) fn class(number: u16) -> Cow<'static, str> {
 }
 
 /// An opcode's mnemonic; `OPCODEn` for those without one.
-pub(crate) fn opcode(number: u8) -> Cow<'static, str> {
+#[must_use]
+pub fn opcode(number: u8) -> Cow<'static, str> {
     let known = match number {
         0 => "QUERY",
         1 => "IQUERY",
@@ -135,6 +139,45 @@ pub(crate) fn opcode(number: u8) -> Cow<'static, str> {
         other => return Cow::Owned(format!("OPCODE{other}")),
     };
     Cow::Borrowed(known)
+}
+
+/// An RCODE's mnemonic (IANA, DNS RCODEs); `RCODEn` for those without one. 16 is that of EDNS.
+#[must_use]
+pub fn rcode(number: u16) -> Cow<'static, str> {
+    let known = match number {
+        11 => Some("DSOTYPENI"),
+        16 => Some("BADVERS"),
+        _ => signature_error(number),
+    };
+    known.map_or_else(|| Cow::Owned(format!("RCODE{number}")), Cow::Borrowed)
+}
+
+/// The number of a record type by its mnemonic, also of `TYPEn`; `None` for anything else.
+#[must_use]
+pub fn record_type_number(name: &str) -> Option<u16> {
+    static KNOWN: LazyLock<HashMap<&str, u16>> = LazyLock::new(|| known(record_type));
+    number(name, "TYPE", &KNOWN)
+}
+
+/// The number of a class by its mnemonic, also of `CLASSn`; `None` for anything else.
+#[must_use]
+pub fn class_number(name: &str) -> Option<u16> {
+    static KNOWN: LazyLock<HashMap<&str, u16>> = LazyLock::new(|| known(class));
+    number(name, "CLASS", &KNOWN)
+}
+
+/// The numbers that have a mnemonic of their own.
+fn known(name: fn(u16) -> Cow<'static, str>) -> HashMap<&'static str, u16> {
+    let of = |number| match name(number) {
+        Cow::Borrowed(name) => Some((name, number)),
+        Cow::Owned(_) => None,
+    };
+    (0..=u16::MAX).filter_map(of).collect()
+}
+
+fn number(name: &str, unknown: &str, known: &HashMap<&str, u16>) -> Option<u16> {
+    let unknown = || name.strip_prefix(unknown)?.parse().ok();
+    known.get(name).copied().or_else(unknown)
 }
 
 /// The name of a CERT record's type (RFC 4398, 2.1).
@@ -252,6 +295,30 @@ mod tests {
                 .count(),
             6
         );
+    }
+
+    #[test]
+    fn numbers_come_back() {
+        for number in 0..=u16::MAX {
+            assert_eq!(record_type_number(&record_type(number)), Some(number));
+            assert_eq!(class_number(&class(number)), Some(number));
+        }
+        assert_eq!(record_type_number("unknown"), None);
+        assert_eq!(class_number("unknown"), None);
+    }
+
+    #[test]
+    fn response_codes() {
+        for (number, name) in [
+            (0, "NOERROR"),
+            (3, "NXDOMAIN"),
+            (11, "DSOTYPENI"),
+            (16, "BADVERS"),
+            (23, "BADCOOKIE"),
+            (24, "RCODE24"),
+        ] {
+            assert_eq!(rcode(number), name);
+        }
     }
 
     /// How many record types have a mnemonic in IANA's registry, as of October 2026.

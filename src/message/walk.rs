@@ -172,6 +172,7 @@ impl Walk<'_> {
                     self.message.answers.push(Record {
                         name: text_of(&self.owner),
                         record_type: mnemonic::record_type(record.record_type),
+                        class: record.class,
                         ttl: record.ttl,
                         data: text_of(&self.data),
                     });

@@ -211,6 +211,7 @@ fn a_rule_that_is_off_runs_when_it_is_named() {
         .map(|data| Record {
             name: "www.example.com".into(),
             record_type: "CNAME".into(),
+            class: 1,
             ttl: 60,
             data: data.into(),
         })
@@ -1205,6 +1206,7 @@ fn not_equal_needs_the_field_and_not_of_equal_does_not() {
     let answer = |data: &str| Record {
         name: "a.example.com".into(),
         record_type: "A".into(),
+        class: 1,
         ttl: 60,
         data: data.into(),
     };

@@ -4,10 +4,12 @@ use std::io::{self, Write as _};
 
 use super::buffer::Buffer;
 use super::file::{Opened, Sink};
+use super::format::{self, EventFormat};
 use super::place::Place;
 use super::record::{Cell, Named, Record};
 use super::table::Table;
 use super::{SinkError, Stream};
+use crate::time::Timestamp;
 
 #[derive(Debug)]
 pub(super) struct Output {
@@ -30,6 +32,11 @@ pub(super) enum Form {
         cell: Cell,
     },
     Table(Table),
+    /// In another tool's words, with the latest time so far where one was written.
+    Foreign {
+        format: EventFormat,
+        last: Option<Timestamp>,
+    },
 }
 
 impl Form {
@@ -72,18 +79,11 @@ impl Output {
             }),
             Form::Jsonl { named } => self.buffer.record(|pending| {
                 if *named {
-                    serde_json::to_writer(
-                        &mut *pending,
-                        &Named {
-                            stream: stream.name(),
-                            record,
-                        },
-                    )?;
+                    let stream = stream.name();
+                    format::line(&Named { stream, record }, pending)
                 } else {
-                    serde_json::to_writer(&mut *pending, record)?;
+                    format::line(record, pending)
                 }
-                pending.push(b'\n');
-                Ok(())
             }),
             Form::Separated {
                 delimiter,
@@ -99,6 +99,17 @@ impl Output {
                     line.write_record(None::<&[u8]>)
                 })
             }),
+            Form::Foreign { format, last } => {
+                let time = record.time();
+                if last.is_none()
+                    && let Some(head) = time.and_then(|first| format.head(first))
+                {
+                    self.buffer.header(&head);
+                }
+                *last = (*last).max(time);
+                self.buffer
+                    .record(|pending| record.encode(*format, pending))
+            }
             Form::Table(table) => {
                 if let Some(line) = record.table_line() {
                     table.add(&line);
@@ -125,6 +136,17 @@ impl Output {
             }
         }
         Ok(())
+    }
+
+    /// Writes what waits, and what stands behind the last record. A record that comes nevertheless begins anew.
+    pub(super) fn close(&mut self) -> io::Result<()> {
+        self.print_table()?;
+        if let Form::Foreign { format, last } = &mut self.form
+            && let Some(tail) = last.take().and_then(|last| format.tail(last))
+        {
+            self.buffer.header(&tail);
+        }
+        self.buffer.flush()
     }
 
     pub(super) fn failed(&self, stream: Stream, source: io::Error) -> SinkError {

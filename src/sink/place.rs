@@ -17,10 +17,12 @@ pub enum Format {
     Csv,
     /// The same with tabs.
     Tsv,
+    /// Events as Zeek's log; only where [`super::EventFormat`] says so.
+    Log,
 }
 
 impl Format {
-    /// All formats, in the order in which help texts name them.
+    /// All formats of rows on standard output, in the order in which help texts name them.
     pub const ALL: [Self; 4] = [Self::Table, Self::Jsonl, Self::Csv, Self::Tsv];
 
     /// The word on the command line.
@@ -31,6 +33,7 @@ impl Format {
             Self::Jsonl => "jsonl",
             Self::Csv => "csv",
             Self::Tsv => "tsv",
+            Self::Log => "log",
         }
     }
 
@@ -41,6 +44,7 @@ impl Format {
             Self::Jsonl => "JSON Lines",
             Self::Csv => "CSV",
             Self::Tsv => "TSV",
+            Self::Log => "a log",
         }
     }
 }
@@ -84,8 +88,7 @@ pub enum Place {
     Remote(Box<Remote>),
 }
 
-const ENDINGS: &str =
-    ".jsonl, .ndjson or .json (JSON Lines), .csv, .tsv, .txt (a table; rows and sources only)";
+const ENDINGS: &str = ".jsonl, .ndjson or .json (JSON Lines), .csv, .tsv, .txt (a table; rows and sources only), .log (events as Zeek's log)";
 
 /// Endings that are promised, not written.
 const NOT_YET: [&str; 6] = ["gz", "zst", "xz", "lz4", "bz2", "parquet"];
@@ -121,6 +124,7 @@ impl Place {
             Some("csv") => Format::Csv,
             Some("tsv") => Format::Tsv,
             Some("txt") => Format::Table,
+            Some("log") => Format::Log,
             None if text.starts_with("/dev/") || text.starts_with("/proc/") => Format::Jsonl,
             _ if path.is_dir() => return Err(is_directory(path)),
             Some(ending) if NOT_YET.contains(&ending) => {

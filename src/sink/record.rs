@@ -5,8 +5,10 @@ use std::io;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use super::format::{self, EventFormat};
 use super::table::TableLine;
 use crate::event::{Event, Field, Kind};
+use crate::time::Timestamp;
 
 /// Something that a stream carries. Its JSON is what [`Serialize`] makes of it: one object.
 pub trait Record: Serialize {
@@ -24,6 +26,22 @@ pub trait Record: Serialize {
     /// Whether it is for that alone, and nothing that a person asked for.
     fn is_held_back(&self) -> bool {
         false
+    }
+
+    /// Its time, where another tool's form has that above or below the records.
+    fn time(&self) -> Option<Timestamp> {
+        None
+    }
+
+    /// Appends the record in another tool's words, with its line feeds; in its own where these have none for it.
+    ///
+    /// # Errors
+    /// Those of serializing it.
+    fn encode(&self, _format: EventFormat, out: &mut Vec<u8>) -> io::Result<()>
+    where
+        Self: Sized,
+    {
+        format::line(self, out)
     }
 
     /// The record as a line of a table; `None` where its stream has no tables.
@@ -91,6 +109,14 @@ impl Record for Event {
             Kind::Many => self.each(field, &mut |value| cell.item(&value.text())),
         }
     }
+
+    fn time(&self) -> Option<Timestamp> {
+        Some(self.time)
+    }
+
+    fn encode(&self, format: EventFormat, out: &mut Vec<u8>) -> io::Result<()> {
+        format::event(self, format, out)
+    }
 }
 
 /// An event with the rule that it matched.
@@ -118,6 +144,10 @@ impl Record for HitRecord<'_> {
         } else {
             self.event.fill(column, cell);
         }
+    }
+
+    fn encode(&self, format: EventFormat, out: &mut Vec<u8>) -> io::Result<()> {
+        format::hit(self, format, out)
     }
 }
 

@@ -1,5 +1,8 @@
 //! Risk events as records.
 
+use std::io;
+
+use super::format::{self, EventFormat};
 use super::record::{Cell, Record};
 use crate::risk::{OWN, RiskEvent};
 
@@ -15,6 +18,10 @@ impl Record for RiskEvent {
                 item.texts(&mut |text| cell.value(text));
             }
         });
+    }
+
+    fn encode(&self, format: EventFormat, out: &mut Vec<u8>) -> io::Result<()> {
+        format::finding(self, format, out)
     }
 }
 

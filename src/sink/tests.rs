@@ -46,6 +46,7 @@ fn options(columns: &[String], live: bool) -> Options<'_> {
     Options {
         live,
         format: Format::Table,
+        event_format: EventFormat::Cim,
         columns,
         shared_stdout: false,
         table: TableOptions::default(),
@@ -61,7 +62,7 @@ fn open(path: &Path, live: bool) -> Result<Writer, SinkError> {
     Writer::open(Stream::Events, &[place], &options(&note_columns(), live))
 }
 
-fn says(result: Result<impl std::fmt::Debug, SinkError>, parts: &[&str]) {
+pub(super) fn says(result: Result<impl std::fmt::Debug, SinkError>, parts: &[&str]) {
     let text = result.expect_err("should fail").to_string();
     for part in parts {
         assert!(text.contains(part), "'{part}' is not in: {text}");
@@ -527,10 +528,11 @@ fn a_live_line() {
 }
 
 /// A transaction that has everything.
-fn event() -> Event {
+pub(super) fn event() -> Event {
     let record = |record_type: &'static str, data: &str| message::Record {
         name: "a\\.b.ngrok.io".to_owned(),
         record_type: record_type.into(),
+        class: 1,
         ttl: 60,
         data: data.to_owned(),
     };
@@ -590,7 +592,7 @@ fn event() -> Event {
 }
 
 /// The same with everything missing that can be.
-fn bare_event() -> Event {
+pub(super) fn bare_event() -> Event {
     Event {
         zone: None,
         seen: Seen::QueryOnly,

@@ -17,6 +17,7 @@ fn answered(query: &str, answers: &[&str]) -> Event {
     let record = |data: &&str| Record {
         name: query.into(),
         record_type: "A".into(),
+        class: 1,
         ttl: 60,
         data: (*data).into(),
     };
