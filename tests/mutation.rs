@@ -286,7 +286,13 @@ impl Source for Damaged {
 }
 
 /// Runs damaged packets through the whole pipeline, with events to a file or none at all.
-fn run(originals: &Arc<[Original]>, seed: u64, packets: u64, events: Place) -> Report {
+fn run(
+    originals: &Arc<[Original]>,
+    seed: u64,
+    packets: u64,
+    events: Place,
+    event_format: EventFormat,
+) -> Report {
     let rules = Arc::new(Rules::new(rule::embedded().unwrap()).unwrap());
     let sensor: Arc<str> = Arc::from("mutation");
     let table = TableOptions::default();
@@ -294,7 +300,7 @@ fn run(originals: &Arc<[Original]>, seed: u64, packets: u64, events: Place) -> R
         let options = Options {
             live: false,
             format: Format::Jsonl,
-            event_format: EventFormat::Cim,
+            event_format,
             columns: &columns(stream, rules.list()),
             shared_stdout: false,
             table,
@@ -430,7 +436,7 @@ fn damaged_packets_go_through_the_pipeline() {
     let originals: Arc<[Original]> = originals().into();
     for seed in 1..=4 {
         let packets = 40_000;
-        let report = run(&originals, seed, packets, Place::None);
+        let report = run(&originals, seed, packets, Place::None, EventFormat::Cim);
         adds_up(&report, packets, &format!("seed {seed}"));
         assert_eq!(report.stats.mode, "candidates");
         assert!(report.stats.messages.total() > packets / 5);
@@ -448,7 +454,7 @@ fn events_of_damaged_packets_are_printable() {
         path: path.clone(),
         format: Format::Jsonl,
     };
-    let report = run(&originals, 99, packets, place);
+    let report = run(&originals, 99, packets, place, EventFormat::Cim);
     adds_up(&report, packets, "with events");
     assert_eq!(report.stats.mode, "everything");
     assert_eq!(report.stats.events.not_looked_into, 0);
@@ -477,4 +483,46 @@ fn events_of_damaged_packets_are_printable() {
         events > 5_000 && odd > 1_000,
         "{events} events, {odd} malformed"
     );
+}
+
+/// The other formats, too, say each event in whole lines of printable ASCII.
+#[test]
+fn events_of_damaged_packets_are_printable_in_every_format() {
+    let originals: Arc<[Original]> = originals().into();
+    let folder = tempfile::tempdir().unwrap();
+    let packets = 10_000;
+    for (seed, event_format) in (200..).zip(EventFormat::ALL) {
+        let path = folder.path().join(event_format.name());
+        let place = Place::File {
+            path: path.clone(),
+            format: Format::Jsonl,
+        };
+        let report = run(&originals, seed, packets, place, event_format);
+        let (mut lines, mut events) = (0, 0);
+        for line in BufReader::new(std::fs::File::open(&path).unwrap()).split(b'\n') {
+            let line = line.unwrap();
+            if event_format == EventFormat::Zeek {
+                let cells: Vec<&[u8]> = line.split(|byte| *byte == b'\t').collect();
+                let mut bytes = cells.iter().copied().flatten();
+                assert!(bytes.all(|byte| matches!(byte, b' '..=b'~')));
+                lines += u64::from(!line.starts_with(b"#"));
+                assert!(
+                    line.starts_with(b"#") || cells.len() == 24,
+                    "{}",
+                    line.escape_ascii()
+                );
+                continue;
+            }
+            assert!(is_harmless(&line), "{}", line.escape_ascii());
+            let record: serde_json::Value = serde_json::from_slice(&line).unwrap();
+            lines += 1;
+            // A lookup of which both messages were seen is two of EVE's.
+            events += u64::from(record["dns"]["type"] == "request" || record["flow_id"].is_null());
+        }
+        let made = report.stats.events.made;
+        match event_format {
+            EventFormat::Eve => assert!(events <= made && made < lines && lines <= 2 * made),
+            _ => assert_eq!(lines, made, "{event_format:?}"),
+        }
+    }
 }

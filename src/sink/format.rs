@@ -245,11 +245,6 @@ impl End {
             end(event.dest, event.dest_port, event.dest_mac),
         ]
     }
-
-    /// Whether nothing is known of it.
-    const fn is_unknown(&self) -> bool {
-        self.ip.is_none() && self.port.is_none() && self.mac.is_none()
-    }
 }
 
 /// Fields that the other formats have no words for, under our own names.

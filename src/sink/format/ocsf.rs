@@ -85,8 +85,7 @@ pub(super) const PRODUCT: Product = Product {
 
 #[derive(Serialize)]
 struct Endpoint {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ip: Option<IpAddr>,
+    ip: IpAddr,
     #[serde(skip_serializing_if = "Option::is_none")]
     port: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -220,8 +219,9 @@ impl<'a> Activity<'a> {
 
 impl Endpoint {
     fn new(end: End) -> Option<Self> {
-        (!end.is_unknown()).then(|| Self {
-            ip: end.ip,
+        // One without an address is none for the schema.
+        end.ip.map(|ip| Self {
+            ip,
             port: end.port,
             mac: end.mac.map(|mac| mac.to_string()),
         })

@@ -540,3 +540,59 @@ fn places_and_formats_go_together() {
         &["'xml'", "cim, ecs, ocsf, zeek, zeek-json, eve"],
     );
 }
+
+/// A live run that goes on with a log begins a new one in the same file, as Zeek's logs are joined.
+#[test]
+fn a_live_log_has_its_lines_above_and_below() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("dns.log");
+    let options = crate::sink::Options {
+        live: true,
+        format: Format::Table,
+        event_format: EventFormat::Zeek,
+        columns: &[],
+        shared_stdout: false,
+        table: crate::sink::TableOptions::default(),
+    };
+    let open = || {
+        let place = Place::parse(path.to_str().unwrap()).unwrap();
+        crate::sink::Writer::open(Stream::Events, &[place], &options).unwrap()
+    };
+    let starts = |path: &std::path::Path| {
+        let text = std::fs::read_to_string(path).unwrap();
+        text.lines()
+            .map(|line| line.split(['\t', ' ', '.']).next().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let head = [
+        "#separator",
+        "#set_separator",
+        "#empty_field",
+        "#unset_field",
+        "#path",
+        "#open",
+        "#fields",
+        "#types",
+    ];
+    let one = |records: usize| {
+        let record = std::iter::repeat_n("1767345247", records);
+        head.into_iter()
+            .chain(record)
+            .chain(["#close"])
+            .collect::<Vec<_>>()
+    };
+    let mut writer = open();
+    writer.write(&event()).unwrap();
+    writer.write(&event()).unwrap();
+    writer.finish().unwrap();
+    assert_eq!(starts(&path), one(2));
+    let mut writer = open();
+    writer.write(&event()).unwrap();
+    let moved = folder.path().join("moved.log");
+    std::fs::rename(&path, &moved).unwrap();
+    writer.reopen().unwrap();
+    writer.write(&event()).unwrap();
+    writer.finish().unwrap();
+    assert_eq!(starts(&moved), [one(2), one(1)].concat());
+    assert_eq!(starts(&path), one(1));
+}
