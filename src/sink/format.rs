@@ -291,6 +291,7 @@ impl Serialize for Rest<'_> {
         let present: Vec<Field> = REST.iter().copied().filter(has_value).collect();
         let mut map = serializer.serialize_map(None)?;
         self.0.serialize_fields(&present, &mut map)?;
+        self.0.serialize_added(&mut map)?;
         map.end()
     }
 }
