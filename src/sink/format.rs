@@ -136,6 +136,9 @@ pub fn check_event_format(
             Place::File { format, .. } => Some(*format),
             _ => None,
         };
+        if format.is_for(stream) && form.is_none() && *place != Place::Stdout {
+            return wrong("there events are in our own words; use a file, or --event-format cim");
+        }
         match (form, format.is_for(stream)) {
             (Some(Format::Log), false) => {
                 return wrong(

@@ -9,7 +9,6 @@ use serde::Serialize;
 use super::{End, Rest, has_question, id, resolved, response_time};
 use crate::event::Event;
 use crate::frame::Transport;
-use crate::message::Header;
 use crate::time::Timestamp;
 
 /// The version of the schema.
@@ -108,7 +107,7 @@ struct Query<'a> {
     r#type: &'a str,
     class: &'a str,
     opcode: &'a str,
-    opcode_id: u8,
+    opcode_id: u16,
     packet_uid: u16,
 }
 
@@ -266,17 +265,12 @@ fn flag_ids(flags: u16) -> Vec<u32> {
     set.map(|(_, number)| number).collect()
 }
 
-/// The opcode's number, which is the schema's too.
-fn opcode(event: &Event) -> u8 {
-    Header {
-        id: event.transaction_id,
-        flags: event.header_flags,
-        questions: 0,
-        answers: 0,
-        authorities: 0,
-        additionals: 0,
+/// The schema's number of the opcode: its own as far as the schema has it, else 99 (Other).
+const fn opcode(event: &Event) -> u16 {
+    match event.header_flags >> 11 & 0xF {
+        known @ 0..=6 => known,
+        _ => 99,
     }
-    .opcode()
 }
 
 /// The schema's number and caption of an RCODE.

@@ -205,6 +205,14 @@ fn an_event_in_ocsf() {
         (&json!(25), &json!("Reserved"))
     );
     assert!(lone.get("query_time").is_none());
+    let opcode = |number: u16| {
+        let event = Event {
+            header_flags: 0x8180 | number << 11,
+            ..event()
+        };
+        objects(&event, EventFormat::Ocsf)[0]["query"]["opcode_id"].take()
+    };
+    assert_eq!((opcode(5), opcode(7)), (json!(5), json!(99)));
 }
 
 #[test]
