@@ -522,6 +522,11 @@ fn places_and_formats_go_together() {
         ("e.csv", EventFormat::Ecs, "ending in .jsonl"),
         ("dns.log", EventFormat::Eve, "ending in .jsonl"),
         ("dns.log", EventFormat::Cim, "--event-format zeek"),
+        (
+            "hec+https://splunk.example",
+            EventFormat::Ecs,
+            "--event-format cim",
+        ),
     ] {
         says(
             events(text, format),
