@@ -287,6 +287,12 @@ impl Aggregator {
         self.emit(found, emit);
     }
 
+    /// How many groups there are that are not rows yet.
+    #[must_use]
+    pub const fn groups(&self) -> usize {
+        self.windows.groups()
+    }
+
     /// The rows of the windows that are open, as they are so far.
     #[must_use]
     pub fn so_far(&self) -> Vec<Row> {

@@ -148,9 +148,12 @@ pub struct Common {
         help_heading = "Output"
     )]
     pub format: String,
-    /// Write all counters to this file as JSON
+    /// Write all counters to this file as JSON at the end, and on SIGUSR1
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub stats: Option<PathBuf>,
+    /// Serve the counters to Prometheus at http://ADDRESS:PORT/metrics, and /healthz; 127.0.0.1:9153 for this host alone
+    #[arg(long, value_name = "ADDRESS:PORT", help_heading = "Output")]
+    pub metrics: Option<String>,
     /// Write the ATT&CK techniques of the hits to this file, as a layer for ATT&CK Navigator
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub navigator: Option<PathBuf>,

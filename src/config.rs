@@ -16,6 +16,7 @@ use crate::encrypted::KnownResolvers;
 use crate::error::Error;
 use crate::event::{self, Maker};
 use crate::frame::{Ports, refused_link};
+use crate::metrics::Server;
 use crate::pipeline::{Loaded, Run, Span, Writers};
 use crate::privilege;
 use crate::rule::{Mistake, Rule, Rules};
@@ -87,7 +88,7 @@ pub fn sniff(arguments: Sniff, show: fn(&str)) -> Result<Ready, Error> {
         live.describe()
     );
     let warnings = plan.files.rules.warnings().iter().map(warning);
-    let greeting = lines(warnings.chain([listening]));
+    let greeting = lines(warnings.chain(plan.metrics()).chain([listening]));
     Ok(Ready {
         run: plan.run(Box::new(live), &common, show)?,
         greeting,
@@ -143,7 +144,7 @@ pub fn replay(arguments: Replay, show: fn(&str)) -> Result<Ready, Error> {
         "warning: no rule runs, so there can be no row; name some with --rules, --rule or --name".to_owned()
     });
     let warnings = plan.files.rules.warnings().iter().map(warning);
-    let greeting = lines(warnings.chain(no_rule));
+    let greeting = lines(warnings.chain(plan.metrics()).chain(no_rule));
     let run = plan.run(
         Box::new(Files::new(inputs, filter, refused_link)),
         &common,
@@ -188,6 +189,7 @@ struct Plan {
     shared_stdout: bool,
     sinkholes: Vec<ipnet::IpNet>,
     roles: NamedRoles,
+    metrics: Option<Server>,
 }
 
 impl Plan {
@@ -277,7 +279,17 @@ impl Plan {
                 &networks("--resolvers", &common.resolvers)?,
                 &networks("--nat", &common.nat)?,
             ),
+            metrics: common.metrics.as_deref().map(serve).transpose()?,
         })
+    }
+
+    /// Says where the metrics are.
+    fn metrics(&self) -> Option<String> {
+        let server = self.metrics.as_ref()?;
+        Some(format!(
+            "metrics are at http://{}/metrics",
+            server.address()
+        ))
     }
 
     fn run(self, source: Box<dyn Source>, common: &Common, show: fn(&str)) -> Result<Run, Error> {
@@ -295,6 +307,7 @@ impl Plan {
             shared_stdout,
             sinkholes,
             roles,
+            metrics,
         } = self;
         let Loaded {
             rules,
@@ -374,6 +387,8 @@ impl Plan {
             show,
             tell: tell(common, show),
             reload,
+            save: None,
+            metrics,
         })
     }
 }
@@ -432,6 +447,28 @@ fn ports(common: &Common) -> Result<Ports, Error> {
         ports.and_anywhere()
     } else {
         ports
+    })
+}
+
+/// Takes the address at which the metrics are to be.
+fn serve(text: &str) -> Result<Server, Error> {
+    let address = text.parse().map_err(|_| {
+        Error::Usage(format!(
+            "--metrics '{text}' is no address with a port: expected 127.0.0.1:9153, [::1]:9153 or, for other hosts too, 0.0.0.0:9153"
+        ))
+    })?;
+    Server::bind(address).map_err(|error| Error::Metrics {
+        address: text.to_owned(),
+        reason: match error.kind() {
+            std::io::ErrorKind::AddrInUse => format!(
+                "{error}: another program serves there, perhaps another run; give another port, or 0 for any that is free"
+            ),
+            std::io::ErrorKind::AddrNotAvailable => {
+                format!("{error}: no interface here has it; 127.0.0.1 is always there")
+            }
+            std::io::ErrorKind::PermissionDenied => format!("{error}: take a port from 1024 on"),
+            _ => error.to_string(),
+        },
     })
 }
 

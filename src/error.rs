@@ -43,6 +43,14 @@ pub enum Error {
         /// What the system said, and what to do.
         reason: String,
     },
+    /// The metrics cannot be served.
+    #[error("cannot serve metrics on {address}: {reason}")]
+    Metrics {
+        /// The address and port.
+        address: String,
+        /// What the system said, and what to do.
+        reason: String,
+    },
     /// The operating system refused something.
     #[error("{what}: {reason}")]
     System {

@@ -17,7 +17,8 @@
 //! - [`message`] walks a DNS message; [`transaction`] pairs queries with responses; [`event`] says it in the words of the
 //!   Network_Resolution data model.
 //! - [`rule`] decides which events matter; [`aggregate`] groups them to rows; [`risk`] says of whom the rows
-//!   speak; [`sink`] writes records to places; [`delivery`] brings them to places in the network.
+//!   speak; [`sink`] writes records to places; [`delivery`] brings them to places in the network; [`metrics`] shows the
+//!   counters of a run that goes on.
 //! - [`pipeline`] joins them.
 //!
 //! Around the flow stand the command line ([`cli`]), what becomes of it ([`config`], [`privilege`], [`rules_command`],
@@ -56,6 +57,7 @@ pub mod risk;
 pub mod sink;
 
 pub mod delivery;
+pub mod metrics;
 
 pub mod pipeline;
 

@@ -81,7 +81,14 @@ impl Told {
 
 /// Runs, and tells how it went.
 fn run(ready: Ready, told: &Told) -> Result<ExitCode, Error> {
-    let Ready { run, greeting } = ready;
+    let Ready { mut run, greeting } = ready;
+    if let Some(path) = told.stats.clone() {
+        run.save = Some(Box::new(move |stats| {
+            if let Err(error) = write_last("--stats", &path, stats) {
+                say(&format!("dnsterrier: {error}\n"));
+            }
+        }));
+    }
     let signals = signals(run.reload.is_some())?;
     if let Some(greeting) = greeting.filter(|_| !told.quiet) {
         say(&format!("dnsterrier: {greeting}\n"));
@@ -160,7 +167,7 @@ fn end(report: Report, told: &Told) -> Result<ExitCode, Error> {
     }
 }
 
-/// Ctrl-C and SIGTERM end a run, SIGUSR1 shows the rows so far. SIGHUP has rules and the like read anew, or ends a run that
+/// Ctrl-C and SIGTERM end a run, SIGUSR1 shows the rows so far and writes the statistics. SIGHUP has rules and the like read anew, or ends a run that
 /// cannot do that, or whose terminal has gone: unless SIGHUP was ignored from the start, as nohup has it.
 fn signals(reloads: bool) -> Result<Signals, Error> {
     let ignored = is_hangup_ignored();

@@ -34,6 +34,7 @@ use crate::encrypted::Sighting;
 use crate::event::{Event, Maker};
 use crate::frame::Ports;
 use crate::message::Question;
+use crate::metrics::{Server, Watch};
 use crate::risk::Scorer;
 use crate::rule::{Filters, Rules};
 use crate::sink::{SinkError, TableOptions, Writer};
@@ -176,6 +177,10 @@ pub struct Run {
     pub tell: fn(&str),
     /// Reads what can be taken anew while the run goes on; a run without it ends when it is asked to.
     pub reload: Option<Load>,
+    /// Where the counters so far go, beside the rows, when they are asked for.
+    pub save: Option<Box<dyn Fn(&Stats)>>,
+    /// Gives the counters so far to whoever asks over the network.
+    pub metrics: Option<Server>,
 }
 
 /// How a run ended.
@@ -295,13 +300,15 @@ impl Run {
             show,
             tell,
             reload,
+            save,
+            metrics,
         } = self;
         let everything_asked_for = !writers.events.is_none();
         let everything = everything_asked_for || rules.needs_everything();
         let live = source.is_live();
+
         let inputs = source.names().iter().map(|name| name.to_string()).collect();
         let sensor = maker.sensor.to_string();
-
         let (full_batches, batches_to_decode) = bounded::<ArrivalBatch>(BATCHES);
         let (empty_batches, batches_to_fill) = bounded::<ArrivalBatch>(BATCHES);
         let (full_events, events_to_match) = bounded::<EventBatch>(BATCHES);
@@ -344,7 +351,12 @@ impl Run {
         matching.sources = sources;
         matching.filters = filters;
         matching.tell = tell;
+        matching.save = save;
         matching.sensor = sensor.as_str().into();
+        matching.inputs = inputs;
+        matching.everything_asked_for = everything_asked_for;
+        let (serve, serving) = metrics.map(Server::start).unzip();
+        let watch = serve.is_some().then(Watch::default);
 
         thread::scope(|scope| {
             let loader = reload::spawn(scope, reload, everything_asked_for, asked, reloaded, show);
@@ -369,7 +381,12 @@ impl Run {
                         &events_to_fill,
                     )
                 });
-            let matching = match_events(matching, &events_to_match, &empty_events, signals);
+            let watch = watch.as_ref();
+            let server = serve.zip(watch).map(|(serve, watch)| {
+                let server = thread::Builder::new().name("metrics".to_owned());
+                server.spawn_scoped(scope, move || serve(watch))
+            });
+            let matching = match_events(matching, &events_to_match, &empty_events, signals, watch);
             let mut panicked = None;
             // The matcher is gone, and with it its ends of the channels: the others end too.
             drop(events_to_match);
@@ -391,19 +408,18 @@ impl Run {
             // Where nothing at all could be read, the files of the run before stay.
             let nothing_read = !inputs_failed.is_empty() && matching.received() == 0;
             let done = matching.finish(nothing_read);
+            drop(serving);
+            if !matches!(
+                server.map(|it| it.map(thread::ScopedJoinHandle::join)),
+                None | Some(Ok(Ok(())))
+            ) {
+                panicked = Some("metrics");
+            }
             let mut stats = done.stats;
             // The writers are gone, and with them the ends of the deliveries' channels.
             let is_set = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
             let hurry = || is_set(&signals.stop) || (!live && is_set(&signals.hangup));
             stats.deliveries = deliveries.finish(deliver_timeout, &hurry);
-            stats.version = env!("CARGO_PKG_VERSION");
-            stats.sensor = sensor;
-            stats.inputs = inputs;
-            stats.mode = if everything_asked_for || done.needed_everything {
-                "everything"
-            } else {
-                "candidates"
-            };
             stats.identities = stats.identities();
             Report {
                 stats,
@@ -460,11 +476,15 @@ fn match_events(
     events: &Receiver<EventBatch>,
     empty: &Sender<EventBatch>,
     signals: &Signals,
+    watch: Option<&Watch>,
 ) -> Matching {
     for mut batch in events {
         let going_on = matching.take(&mut batch, signals.show.swap(false, Ordering::Relaxed));
         batch.events.clear();
         empty.try_send(batch).ok();
+        if let Some(watch) = watch {
+            watch.step(|| matching.counted());
+        }
         if !going_on {
             break;
         }

@@ -10,64 +10,92 @@ use serde::Serialize;
 
 use crate::time::Timestamp;
 
-/// What the capture thread counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Capture {
-    /// Packets read from the inputs; also frames of dnstap.
-    pub received: u64,
-    /// Bytes of them that the capture kept.
-    pub bytes: u64,
-    /// Packets that hold no DNS by their ports, seen before they were copied.
-    pub other_port: u64,
-    /// Packets outside `--since` and `--until`.
-    pub outside_time: u64,
-    /// Packets handed to the decoder.
-    pub handed_on: u64,
-    /// Packets that the kernel dropped because its buffer was full (live only).
-    pub kernel_dropped: u64,
-    /// Packets that the interface or its driver dropped (live only).
-    pub interface_dropped: u64,
-    /// Inputs that ended in the middle of a record, or could not be read to their end.
-    pub inputs_cut: u64,
-    /// Connections over which a resolver sent dnstap (live only).
-    pub dnstap_connections: u64,
-    /// Connections for dnstap that were closed at once: too many, or frames of another kind (live only).
-    pub dnstap_refused: u64,
-    /// Connections for dnstap that ended in the middle of a frame, without saying that they end, or in what cannot be
-    /// Frame Streams (live only).
-    pub dnstap_cut: u64,
-    /// Frames of dnstap without a time, or, live, with one that is not now: they got that of the frame before or, live, the
-    /// machine's.
-    pub dnstap_untimely: u64,
-    /// UDP messages of which the snaplen cut off the end; they are read as far as they go.
-    pub messages_cut: u64,
-    /// Capture time of the first packet.
-    pub first: Option<Timestamp>,
-    /// Capture time of the latest packet.
-    pub last: Option<Timestamp>,
+/// A counter as it is defined here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counter {
+    /// Its name.
+    pub name: &'static str,
+    /// What it counts, in the lines of its definition.
+    pub says: &'static [&'static str],
+    /// How much it came to.
+    pub count: u64,
 }
 
 macro_rules! counters {
-    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $field:ident),+ $(,)? }) => {
-        $(#[$meta])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-        pub struct $name { $($(#[$doc])* pub $field: u64),+ }
+    (
+        $(#[doc = $says:literal])* $(#[derive($derived:ident)])?
+        $name:ident { $($(#[doc = $doc:literal])* $field:ident),+ $(,)? }
+        $(beside { $($(#[doc = $other_doc:literal])* $other:ident: $kind:ty),+ $(,)? })?
+    ) => {
+        $(#[doc = $says])*
+        #[derive(Clone, $($derived,)? Debug, Default, PartialEq, Eq, Serialize)]
+        pub struct $name {
+            $($(#[doc = $doc])* pub $field: u64,)+
+            $($($(#[doc = $other_doc])* pub $other: $kind,)+)?
+        }
         impl $name {
+            /// What all of it is, in the lines of its definition.
+            pub const SAYS: &'static [&'static str] = &[$($says),*];
+            /// Each counter, in the order of the definition.
+            pub fn counters(&self) -> impl Iterator<Item = Counter> {
+                [$(Counter { name: stringify!($field), says: &[$($doc),*], count: self.$field }),+].into_iter()
+            }
             /// Each counter with its name, in the order of the definition.
             pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
-                [$((stringify!($field), self.$field)),+].into_iter()
+                self.counters().map(|counter| (counter.name, counter.count))
             }
             /// The sum of all counters.
             #[must_use]
             pub fn total(&self) -> u64 {
-                self.named().map(|(_, count)| count).fold(0, u64::saturating_add)
+                self.counters().map(|counter| counter.count).fold(0, u64::saturating_add)
             }
         }
     };
 }
 
 counters! {
+    /// What the capture thread counted.
+    #[derive(Copy)]
+    Capture {
+        /// Packets read from the inputs; also frames of dnstap.
+        received,
+        /// Bytes of them that the capture kept.
+        bytes,
+        /// Packets that hold no DNS by their ports, seen before they were copied.
+        other_port,
+        /// Packets outside `--since` and `--until`.
+        outside_time,
+        /// Packets handed to the decoder.
+        handed_on,
+        /// Packets that the kernel dropped because its buffer was full (live only).
+        kernel_dropped,
+        /// Packets that the interface or its driver dropped (live only).
+        interface_dropped,
+        /// Inputs that ended in the middle of a record, or could not be read to their end.
+        inputs_cut,
+        /// Connections over which a resolver sent dnstap (live only).
+        dnstap_connections,
+        /// Connections for dnstap that were closed at once: too many, or frames of another kind (live only).
+        dnstap_refused,
+        /// Connections for dnstap that ended in the middle of a frame, without saying that they end, or in what cannot be
+        /// Frame Streams (live only).
+        dnstap_cut,
+        /// Frames of dnstap without a time, or, live, with one that is not now: they got that of the frame before or, live, the
+        /// machine's.
+        dnstap_untimely,
+        /// UDP messages of which the snaplen cut off the end; they are read as far as they go.
+        messages_cut,
+    } beside {
+        /// Capture time of the first packet.
+        first: Option<Timestamp>,
+        /// Capture time of the latest packet.
+        last: Option<Timestamp>,
+    }
+}
+
+counters! {
     /// What became of each packet that reached the decoder: exactly one of these.
+    #[derive(Copy)]
     Packets {
         /// A UDP payload on a DNS port, or of the shape of DNS with `--any-port`, handed on as a message.
         udp,
@@ -105,6 +133,7 @@ counters! {
 
 counters! {
     /// What became of each frame of dnstap: exactly one of these.
+    #[derive(Copy)]
     Dnstap {
         /// Gave a query.
         query,
@@ -123,6 +152,7 @@ counters! {
 
 counters! {
     /// What was handed on of packets that hold several, beyond the first: exactly one of these each.
+    #[derive(Copy)]
     Further {
         /// UDP payloads on a DNS port.
         udp,
@@ -133,6 +163,7 @@ counters! {
 
 counters! {
     /// What `--any-port` found on other ports by its shape; part of the counters elsewhere, and not an identity.
+    #[derive(Copy)]
     AnyPort {
         /// Conversations: two addresses, their ports, UDP or TCP. One that is forgotten and found again counts again.
         conversations,
@@ -147,6 +178,7 @@ counters! {
 
 counters! {
     /// The encapsulations that were taken off, by kind; these are not an identity.
+    #[derive(Copy)]
     Tunnels {
         /// GRE, versions 0 and 1 (RFC 2784, RFC 2890, RFC 1701, RFC 2637).
         gre,
@@ -217,6 +249,7 @@ counters! {
 
 counters! {
     /// What the joining of fragments went through; these are not an identity.
+    #[derive(Copy)]
     Fragments {
         /// IP packets joined from their fragments.
         joined,
@@ -237,6 +270,7 @@ counters! {
 
 counters! {
     /// What became of each TCP segment on a DNS port: exactly one of these.
+    #[derive(Copy)]
     Segments {
         /// No payload: SYN, ACK, FIN, RST.
         empty,
@@ -256,6 +290,7 @@ counters! {
 
 counters! {
     /// What the TCP streams went through; these are not an identity.
+    #[derive(Copy)]
     Streams {
         /// Streams seen (one direction of a connection each).
         opened,
@@ -277,6 +312,7 @@ counters! {
 
 counters! {
     /// What became of each DNS message: exactly one of these.
+    #[derive(Copy)]
     Messages {
         /// Less than the twelve bytes of a header, or bytes that are not DNS.
         not_dns,
@@ -305,6 +341,7 @@ counters! {
 
 counters! {
     /// What became of each transaction.
+    #[derive(Copy)]
     Transactions {
         /// Query and response.
         answered,
@@ -329,92 +366,74 @@ impl Dnstap {
     }
 }
 
-/// What was done with the transactions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Events {
-    /// Transactions whose question no loaded rule can want, and that no asked-for stream shows: counted, not decoded.
-    pub not_looked_into: u64,
-    /// Events made.
-    pub made: u64,
-    /// Events outside `--since` and `--until`.
-    pub outside_time: u64,
-    /// Open transactions closed early because there were too many (their events are made, or they are not looked into).
-    pub evicted: u64,
-}
-
-/// What the rules found and the aggregation made of it.
-///
-/// At the end of a run `additions = counted + counted_held_back`: every hit is in the count of a row that was written, or
-/// held back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Rows {
-    /// Events that reached the matcher.
-    pub events: u64,
-    /// Events that matched at least one rule.
-    pub events_matched: u64,
-    /// Pairs of a rule and an event that matched it.
-    pub hits: u64,
-    /// Hits whose window was closed already.
-    pub late: u64,
-    /// Hits outside every tile of their rule's schedule.
-    pub unscheduled: u64,
-    /// Hits in more tiles of their rule's schedule than are followed; the earliest are.
-    pub tiles_cut: u64,
-    /// Combinations of multivalued `by` fields beyond those that one event may have.
-    pub combinations_cut: u64,
-    /// Hits of a live run that were not shown at once, because no more sources and names are remembered as shown; they may
-    /// be old.
-    pub shown_cut: u64,
-    /// Hits that a correlation had to forget before their time was over, because there were too many.
-    pub correlation_evicted: u64,
-    /// Additions to groups: one for each hit, tile and distinct combination of the `by` fields' values.
-    pub additions: u64,
-    /// Rows written.
-    pub rows: u64,
-    /// Rows written that may not be all of their group, because there were too many groups or their window was closed
-    /// already.
-    pub partial: u64,
-    /// The sum of the counts of the rows written.
-    pub counted: u64,
-    /// Whole rows that were not written, because a column did not come to what the rule's `having` asks.
-    pub held_back: u64,
-    /// The sum of their counts.
-    pub counted_held_back: u64,
-}
-
-impl Rows {
-    /// Each counter with its name, in the order of the definition.
-    pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        [
-            ("events", self.events),
-            ("events_matched", self.events_matched),
-            ("hits", self.hits),
-            ("late", self.late),
-            ("unscheduled", self.unscheduled),
-            ("tiles_cut", self.tiles_cut),
-            ("combinations_cut", self.combinations_cut),
-            ("shown_cut", self.shown_cut),
-            ("correlation_evicted", self.correlation_evicted),
-            ("additions", self.additions),
-            ("rows", self.rows),
-            ("partial", self.partial),
-            ("counted", self.counted),
-            ("held_back", self.held_back),
-            ("counted_held_back", self.counted_held_back),
-        ]
-        .into_iter()
+counters! {
+    /// What was done with the transactions.
+    #[derive(Copy)]
+    Events {
+        /// Transactions whose question no loaded rule can want, and that no asked-for stream shows: counted, not decoded.
+        not_looked_into,
+        /// Events made.
+        made,
+        /// Events outside `--since` and `--until`.
+        outside_time,
+        /// Open transactions closed early because there were too many (their events are made, or they are not looked into).
+        evicted,
     }
 }
 
-/// What the user's filters did. `matched` = `removed` + the hits of the rows.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Filters {
-    /// Pairs of a rule and an event that matched it, before the filters.
-    pub matched: u64,
-    /// Those of them that a filter took away.
-    pub removed: u64,
-    /// Filter by filter.
-    pub filters: Vec<Filter>,
+counters! {
+    /// What the rules found and the aggregation made of it.
+    ///
+    /// At the end of a run `additions = counted + counted_held_back`: every hit is in the count of a row that was written, or
+    /// held back.
+    #[derive(Copy)]
+    Rows {
+        /// Events that reached the matcher.
+        events,
+        /// Events that matched at least one rule.
+        events_matched,
+        /// Pairs of a rule and an event that matched it.
+        hits,
+        /// Hits whose window was closed already.
+        late,
+        /// Hits outside every tile of their rule's schedule.
+        unscheduled,
+        /// Hits in more tiles of their rule's schedule than are followed; the earliest are.
+        tiles_cut,
+        /// Combinations of multivalued `by` fields beyond those that one event may have.
+        combinations_cut,
+        /// Hits of a live run that were not shown at once, because no more sources and names are remembered as shown; they may
+        /// be old.
+        shown_cut,
+        /// Hits that a correlation had to forget before their time was over, because there were too many.
+        correlation_evicted,
+        /// Additions to groups: one for each hit, tile and distinct combination of the `by` fields' values.
+        additions,
+        /// Rows written.
+        rows,
+        /// Rows written that may not be all of their group, because there were too many groups or their window was closed
+        /// already.
+        partial,
+        /// The sum of the counts of the rows written.
+        counted,
+        /// Whole rows that were not written, because a column did not come to what the rule's `having` asks.
+        held_back,
+        /// The sum of their counts.
+        counted_held_back,
+    }
+}
+
+counters! {
+    /// What the user's filters did. `matched` = `removed` + the hits of the rows.
+    Filters {
+        /// Pairs of a rule and an event that matched it, before the filters.
+        matched,
+        /// Those of them that a filter took away.
+        removed,
+    } beside {
+        /// Filter by filter.
+        filters: Vec<Filter>,
+    }
 }
 
 /// What one rule found.
@@ -451,6 +470,7 @@ pub struct Filter {
 
 counters! {
     /// What became of the rows as risk. `objects` = `without_value` + `client_scored` + `joined` + `suppressed` + `events`.
+    #[derive(Copy)]
     Risk {
         /// Rows of a run without `--risk`.
         rows_not_asked,
@@ -479,6 +499,7 @@ counters! {
 
 counters! {
     /// How often the rules, filters, lookups and assets were read anew while the run went on.
+    #[derive(Copy)]
     Reloads {
         /// They were taken.
         taken,
@@ -546,6 +567,22 @@ impl Delivery {
     }
 }
 
+counters! {
+    /// How many entries the tables have at the moment; at the end of a run, what is left in them. These are no counters: they
+    /// rise and fall.
+    #[derive(Copy)]
+    Tables {
+        /// TCP streams, one for each direction of a connection.
+        streams,
+        /// Transactions, open and lingering.
+        transactions,
+        /// Groups of hits that are not rows yet.
+        groups,
+        /// Source addresses with hits, or with encrypted DNS.
+        sources,
+    }
+}
+
 /// All counters of a run, as `--stats` writes them.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Stats {
@@ -599,43 +636,50 @@ pub struct Stats {
     pub reloads: Reloads,
     /// The deliveries, one for each stream to each place in the network.
     pub deliveries: Vec<Delivery>,
-    /// What must be equal, and whether it is.
+    /// The tables.
+    pub tables: Tables,
+    /// What must be equal at the end, and whether it is; empty while the run goes on.
     pub identities: Vec<Identity>,
 }
 
-/// What was seen of the hosts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Hosts {
-    /// Addresses that asked.
-    pub clients: u64,
-    /// Addresses that answered.
-    pub resolvers: u64,
-    /// Whether there were more addresses than are remembered.
-    pub more: bool,
+counters! {
+    /// What was seen of the hosts.
+    #[derive(Copy)]
+    Hosts {
+        /// Addresses that asked.
+        clients,
+        /// Addresses that answered.
+        resolvers,
+    } beside {
+        /// Whether there were more addresses than are remembered.
+        more: bool,
+    }
 }
 
-/// What was seen of DNS that nobody on the wire can read.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct EncryptedDns {
-    /// Connections to port 853 over TCP: DNS over TLS (RFC 7858).
-    pub dot: u64,
-    /// Connections to port 853 over UDP: DNS over QUIC (RFC 9250), or over DTLS (RFC 8094).
-    pub doq: u64,
-    /// Connections to port 443 of known resolvers: DNS over HTTPS (RFC 8484).
-    pub doh: u64,
-    /// Those of all these connections that came to be.
-    pub answered: u64,
-    /// Lookups of the names of known resolvers.
-    pub lookups: u64,
-    /// Addresses that connected or looked up. One that was given up because there were too many, and came again, counts
-    /// again.
-    pub sources: u64,
-    /// Open connections that were forgotten because there were too many; what goes on over them is counted as new ones.
-    pub forgotten: u64,
-    /// The resolvers with the most connections and lookups.
-    pub resolvers: Vec<EncryptedResolver>,
-    /// Whether there were more resolvers.
-    pub more_resolvers: bool,
+counters! {
+    /// What was seen of DNS that nobody on the wire can read.
+    EncryptedDns {
+        /// Connections to port 853 over TCP: DNS over TLS (RFC 7858).
+        dot,
+        /// Connections to port 853 over UDP: DNS over QUIC (RFC 9250), or over DTLS (RFC 8094).
+        doq,
+        /// Connections to port 443 of known resolvers: DNS over HTTPS (RFC 8484).
+        doh,
+        /// Those of all these connections that came to be.
+        answered,
+        /// Lookups of the names of known resolvers.
+        lookups,
+        /// Addresses that connected or looked up. One that was given up because there were too many, and came again, counts
+        /// again.
+        sources,
+        /// Open connections that were forgotten because there were too many; what goes on over them is counted as new ones.
+        forgotten,
+    } beside {
+        /// The resolvers with the most connections and lookups.
+        resolvers: Vec<EncryptedResolver>,
+        /// Whether there were more resolvers.
+        more_resolvers: bool,
+    }
 }
 
 /// A resolver over whose connections DNS is encrypted.
@@ -686,7 +730,71 @@ pub struct Identity {
     pub holds: bool,
 }
 
+/// How the counters of a section go together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Together {
+    /// Each is one of its kind, and their sum has a meaning; the word is what they differ in.
+    By(&'static str),
+    /// Each is something else.
+    Apart,
+    /// Each is how many there are at the moment of one of its kind.
+    Now(&'static str),
+}
+
+/// Counters that belong together, as they have one object in `--stats`.
+#[derive(Clone, Debug)]
+pub struct Section {
+    /// Its name there.
+    pub name: &'static str,
+    /// What it is, in the lines of its definition.
+    pub says: &'static [&'static str],
+    /// How its counters go together.
+    pub together: Together,
+    /// The counters.
+    pub counters: Vec<Counter>,
+}
+
 impl Stats {
+    /// Every counter that is known while the run goes on, section by section. A new one is here or does not compile.
+    #[must_use]
+    pub fn sections(&self) -> Vec<Section> {
+        use Together::{Apart, By, Now};
+        macro_rules! sections {
+            ($($name:ident: $kind:ident $together:expr),+ $(,)? ; $($no_counters:ident),+) => {{
+                let Self { $($name,)+ $($no_counters: _),+ } = self;
+                vec![$(Section {
+                    name: stringify!($name),
+                    says: $kind::SAYS,
+                    together: $together,
+                    counters: $name.counters().collect(),
+                }),+]
+            }};
+        }
+        sections! {
+            capture: Capture Apart,
+            packets: Packets By("outcome"),
+            further: Further By("kind"),
+            dnstap: Dnstap By("outcome"),
+            any_port: AnyPort Apart,
+            tunnels: Tunnels By("kind"),
+            fragments: Fragments Apart,
+            segments: Segments By("outcome"),
+            streams: Streams Apart,
+            messages: Messages By("outcome"),
+            transactions: Transactions By("outcome"),
+            encrypted_dns: EncryptedDns Apart,
+            hosts: Hosts Apart,
+            events: Events Apart,
+            filters: Filters Apart,
+            rows: Rows Apart,
+            risk: Risk Apart,
+            reloads: Reloads By("outcome"),
+            tables: Tables Now("table"),
+            // Words, the hits by rule, and what is counted at the end.
+            ; version, sensor, inputs, mode, rules, hidden_clients, deliveries, identities
+        }
+    }
+
     /// Adds up both sides of every identity; they hold at the end of a run.
     #[must_use]
     pub fn identities(&self) -> Vec<Identity> {

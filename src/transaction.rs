@@ -219,6 +219,18 @@ pub struct Pairing {
 }
 
 impl Pairing {
+    /// How many transactions there are, open and lingering.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The longest that a transaction with such a timeout can take from its first query to its event.
     #[must_use]
     pub const fn longest(timeout: Duration) -> Duration {

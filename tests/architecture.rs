@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order of the flow; `time` and `stats` may be imported by all.
-const FLOW: [&str; 19] = [
+const FLOW: [&str; 20] = [
     "time",
     "stats",
     "packet",
@@ -33,6 +33,7 @@ const FLOW: [&str; 19] = [
     "risk",
     "sink",
     "delivery",
+    "metrics",
     "pipeline",
     "END",
 ];
@@ -58,6 +59,7 @@ const AROUND: [(&str, &[&str]); 10] = [
             "risk",
             "sink",
             "delivery",
+            "metrics",
             "pipeline",
             "cli",
             "error",
@@ -102,6 +104,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("prost", &["dnstap"]),
     ("etherparse", &["frame"]),
     ("hickory_proto", &["message"]),
+    ("prometheus_client", &["metrics"]),
     ("crossbeam_channel", &["pipeline"]),
     ("clap", &["cli", "main"]),
     ("ctrlc", &["main"]),

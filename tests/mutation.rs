@@ -362,6 +362,8 @@ fn run(
         show: |_| {},
         tell: |_| {},
         reload: None,
+        save: None,
+        metrics: None,
     };
     run.run(&Signals::default())
 }

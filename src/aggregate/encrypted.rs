@@ -140,10 +140,19 @@ impl EncryptedInAll {
 
     /// The sums, and the resolvers with the most connections and lookups.
     pub(super) fn finish(&mut self) -> EncryptedDns {
+        std::mem::take(self).said()
+    }
+
+    /// What was seen so far, without its resolvers.
+    pub(super) fn so_far(&self) -> EncryptedDns {
+        self.counters.clone()
+    }
+
+    fn said(self) -> EncryptedDns {
         let Self {
             mut counters,
             resolvers,
-        } = std::mem::take(self);
+        } = self;
         let mut list: Vec<EncryptedResolver> = resolvers
             .into_iter()
             .map(|(name, (connections, lookups))| EncryptedResolver {

@@ -275,6 +275,24 @@ impl Sources {
         self.encrypted.finish()
     }
 
+    /// What was seen of encrypted DNS in all so far, without its resolvers.
+    #[must_use]
+    pub fn encrypted_so_far(&self) -> EncryptedDns {
+        self.encrypted.so_far()
+    }
+
+    /// How many sources are remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The sources so far, ordered by address: IPv4 before IPv6, each as a number.
     #[must_use]
     pub fn so_far(&self) -> Vec<SourceRow> {

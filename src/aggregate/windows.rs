@@ -273,6 +273,11 @@ impl Windows {
         found
     }
 
+    /// How many groups there are in all windows.
+    pub(super) const fn groups(&self) -> usize {
+        self.groups
+    }
+
     /// How many groups and bytes are held, and whether the groups are as many as the windows say.
     #[cfg(test)]
     pub(super) fn held(&self) -> (usize, usize, bool) {

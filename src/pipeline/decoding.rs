@@ -79,6 +79,7 @@ impl Decoding {
         stats.messages.not_dns = self.read.messages.not_dns;
         stats.transactions = self.pairing.transactions;
         stats.hosts = self.pairing.seen();
+        stats.tables.transactions = self.pairing.len() as u64;
         stats.events = Events {
             not_looked_into: self.pairing.not_looked_into,
             evicted: self.pairing.evicted,

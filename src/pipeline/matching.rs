@@ -28,7 +28,13 @@ pub(super) struct Matching {
     live: bool,
     show: fn(&str),
     pub(super) tell: fn(&str),
+    /// Where the counters so far go when they are asked for beside the rows.
+    pub(super) save: Option<Box<dyn Fn(&Stats)>>,
+    /// The run itself: its sensor and its inputs.
     pub(super) sensor: Arc<str>,
+    pub(super) inputs: Vec<String>,
+    /// Everything is decoded, whatever the rules need.
+    pub(super) everything_asked_for: bool,
     /// The combinations of rule, source and name.
     shown: Shown,
     stats: Stats,
@@ -51,7 +57,6 @@ pub(super) struct Done {
     pub(super) output: Result<(), SinkError>,
     pub(super) sources_with_hits: u64,
     pub(super) hits: Vec<HitsOfRule>,
-    pub(super) needed_everything: bool,
 }
 
 /// The hits of more rules than these that are there no longer are forgotten.
@@ -84,7 +89,10 @@ impl Matching {
             sources: Sources::default(),
             filters: Filters::default(),
             tell: |_| {},
+            save: None,
             sensor: Arc::from(""),
+            inputs: Vec::new(),
+            everything_asked_for: false,
             writers,
             table,
             live,
@@ -128,11 +136,14 @@ impl Matching {
         }
         self.tell_expired(batch.now);
         self.advance(batch.now);
-        if show {
-            (self.show)(&rows_table(&self.aggregator.so_far(), self.table));
-        }
         let quiet = batch.events.is_empty();
         std::mem::swap(&mut self.stats, &mut batch.stats);
+        if show {
+            (self.show)(&rows_table(&self.aggregator.so_far(), self.table));
+            if let Some(save) = &self.save {
+                save(&self.counted());
+            }
+        }
         if self.live && self.aggregator.stats.rows > before {
             self.report_sensor();
         }
@@ -212,6 +223,36 @@ impl Matching {
         self.stats.capture.received
     }
 
+    /// All counters so far.
+    pub(super) fn counted(&self) -> Stats {
+        let mut stats = self.stats.clone();
+        stats.version = env!("CARGO_PKG_VERSION");
+        stats.sensor = self.sensor.to_string();
+        stats.inputs.clone_from(&self.inputs);
+        stats.mode = if self.everything_asked_for || self.needed_everything {
+            "everything"
+        } else {
+            "candidates"
+        };
+        stats.events.outside_time = self.outside_time;
+        stats.rules = hits_by_name(&self.rules, &self.hits_of_rules, &self.hits_before);
+        stats.rows = self.aggregator.stats;
+        stats.rows.correlation_evicted = self.correlator.evicted;
+        stats.risk = self.scorer.stats;
+        stats.filters = stats::Filters {
+            matched: self.matched,
+            removed: self.removed,
+            filters: self.filters.counted(),
+        };
+        stats.encrypted_dns = EncryptedDns {
+            forgotten: stats.encrypted_dns.forgotten,
+            ..self.sources.encrypted_so_far()
+        };
+        stats.tables.groups = self.aggregator.groups() as u64;
+        stats.tables.sources = self.sources.len() as u64;
+        stats
+    }
+
     /// Writes what is left and ends. Files that are abandoned keep the name that says they are partial.
     pub(super) fn finish(mut self, abandon: bool) -> Done {
         let mut rows = RowsOut {
@@ -227,27 +268,16 @@ impl Matching {
             keep(&mut self.failed, self.writers.sources.write(source));
         }
         self.report_sensor();
-        let rules = hits_by_name(&self.rules, &self.hits_of_rules, &self.hits_before);
+        let mut stats = self.counted();
+        stats.encrypted_dns = EncryptedDns {
+            forgotten: stats.encrypted_dns.forgotten,
+            ..self.sources.finish_encrypted()
+        };
         let mut hits = self.hits_before;
         let now = self.rules.list().iter().zip(&self.hits_of_rules);
         for (rule, count) in now.filter(|(_, count)| **count > 0) {
             add_hits(&mut hits, rule, *count);
         }
-        let mut stats = self.stats;
-        stats.events.outside_time = self.outside_time;
-        stats.rules = rules;
-        stats.rows = self.aggregator.stats;
-        stats.rows.correlation_evicted = self.correlator.evicted;
-        stats.risk = self.scorer.stats;
-        stats.filters = stats::Filters {
-            matched: self.matched,
-            removed: self.removed,
-            filters: self.filters.counted(),
-        };
-        stats.encrypted_dns = EncryptedDns {
-            forgotten: stats.encrypted_dns.forgotten,
-            ..self.sources.finish_encrypted()
-        };
         let output = match self.failed {
             // What is dropped unfinished keeps the name that says so.
             Some(error) => Err(error),
@@ -277,7 +307,6 @@ impl Matching {
             output,
             sources_with_hits: sources.iter().filter(|source| source.hits > 0).count() as u64,
             hits,
-            needed_everything: self.needed_everything,
         }
     }
 

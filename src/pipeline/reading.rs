@@ -255,6 +255,7 @@ impl Reading {
         stats.messages.not_dns = self.messages.not_dns;
         stats.encrypted_dns.forgotten = self.encrypted.forgotten;
         stats.reloads = self.reloads;
+        stats.tables.streams = self.streams.len() as u64;
         if self.full.send(batch).is_err() {
             return ControlFlow::Break(());
         }

@@ -30,6 +30,7 @@ mod full_disk;
 mod kernel_tunnels;
 mod link_types;
 mod losing;
+mod metrics;
 mod other_ports;
 mod permission;
 mod reload;
