@@ -78,6 +78,12 @@ pub struct Sniff {
     /// Become this user after opening [default: the user behind sudo]
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
+    /// Begin a new file once one has so many bytes (100M, 1G); the old one is named after the time
+    #[arg(long, value_name = "SIZE", help_heading = "Output")]
+    pub rotate_size: Option<String>,
+    /// Begin new files so often (1h, 24h), counted from midnight UTC
+    #[arg(long, value_name = "SPAN", help_heading = "Output")]
+    pub rotate_every: Option<String>,
     /// What both commands take.
     #[command(flatten)]
     pub common: Common,
@@ -117,7 +123,7 @@ impl Replay {
 /// What `sniff` and `replay` both take.
 #[derive(Clone, Debug, Args)]
 pub struct Common {
-    /// Aggregates: none, -, a file (.jsonl .csv .tsv .txt) or a URL (hec+https://HOST) [default: -]
+    /// Aggregates: none, -, a file (.jsonl .csv .tsv .txt, also with .gz .zst) or a URL (hec+https://HOST) [default: -]
     #[arg(long, value_name = "PLACE", help_heading = "Output")]
     pub rows: Vec<String>,
     /// Events that matched a rule, as they happen

@@ -21,7 +21,7 @@ use crate::pipeline::{Loaded, Run, Span, Writers};
 use crate::privilege;
 use crate::rule::{Mistake, Rule, Rules};
 use crate::sink::{
-    self, EventFormat, Format, Options, Place, SinkError, Stream, TableOptions, Writer,
+    self, EventFormat, Format, Options, Place, Rotation, SinkError, Stream, TableOptions, Writer,
     is_descriptor,
 };
 use crate::time::Timestamp;
@@ -54,8 +54,14 @@ pub fn sniff(arguments: Sniff, show: fn(&str)) -> Result<Ready, Error> {
         no_promiscuous_mode,
         duration,
         user,
+        rotate_size,
+        rotate_every,
         common,
     } = arguments;
+    let rotation = Rotation::new(
+        rotate_size.as_deref().map(size).transpose()?,
+        rotate_every.as_deref().map(rotation_span).transpose()?,
+    );
     let plan = Plan::new(&common, Window::Every(Duration::from_secs(3600)), show)?;
     let expression = (!expression.is_empty()).then(|| expression.join(" "));
     let options = LiveOptions {
@@ -89,10 +95,9 @@ pub fn sniff(arguments: Sniff, show: fn(&str)) -> Result<Ready, Error> {
     );
     let warnings = plan.files.rules.warnings().iter().map(warning);
     let greeting = lines(warnings.chain(plan.metrics()).chain([listening]));
-    Ok(Ready {
-        run: plan.run(Box::new(live), &common, show)?,
-        greeting,
-    })
+    let mut run = plan.run(Box::new(live), &common, show)?;
+    run.rotation = rotation;
+    Ok(Ready { run, greeting })
 }
 
 /// What is said of a rule that is taken otherwise than it may be meant.
@@ -388,6 +393,7 @@ impl Plan {
             tell: tell(common, show),
             reload,
             save: None,
+            rotation: Rotation::default(),
             metrics,
         })
     }
@@ -470,6 +476,36 @@ fn serve(text: &str) -> Result<Server, Error> {
             _ => error.to_string(),
         },
     })
+}
+
+/// A number of bytes as people write it: `100M`, `1G`; K, M and G are powers of 1,024.
+fn size(text: &str) -> Result<u64, Error> {
+    let (number, unit) = match text.char_indices().next_back() {
+        Some((place, 'K' | 'k')) => (text.get(..place), 1 << 10),
+        Some((place, 'M' | 'm')) => (text.get(..place), 1 << 20),
+        Some((place, 'G' | 'g')) => (text.get(..place), 1 << 30),
+        _ => (Some(text), 1),
+    };
+    number
+        .and_then(|number| number.parse().ok())
+        .and_then(|number: u64| number.checked_mul(unit))
+        .filter(|size| *size >= 4096)
+        .ok_or_else(|| {
+            Error::Usage(format!(
+                "--rotate-size '{text}' is no size: expected 64K, 100M, 1G or a number of bytes, 4096 at least"
+            ))
+        })
+}
+
+/// How often files are rotated.
+fn rotation_span(text: &str) -> Result<Duration, Error> {
+    let every = span(text)?;
+    if every < Duration::from_secs(1) {
+        return Err(Error::Usage(format!(
+            "--rotate-every {text}: a second at least"
+        )));
+    }
+    Ok(every)
 }
 
 /// A span of time as people write it: `90s`, `10m`, `1h`, `1h 30m`.

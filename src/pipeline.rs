@@ -37,7 +37,7 @@ use crate::message::Question;
 use crate::metrics::{Server, Watch};
 use crate::risk::Scorer;
 use crate::rule::{Filters, Rules};
-use crate::sink::{SinkError, TableOptions, Writer};
+use crate::sink::{Rotation, SinkError, TableOptions, Writer};
 use crate::stats::Stats;
 use crate::time::Timestamp;
 use crate::transaction::{Arrival, Interest, Limits, NamedRoles, Pairing};
@@ -59,6 +59,8 @@ pub struct Signals {
     pub stop: Arc<AtomicBool>,
     /// Show the rows so far.
     pub show: Arc<AtomicBool>,
+    /// Open the files again that were moved away, as log rotation does.
+    pub reopen: Arc<AtomicBool>,
     /// Read rules, filters, lookups and assets anew; or, where the run can do that no more, end it.
     pub hangup: Arc<AtomicBool>,
     /// Whether whom the run was for has gone, so that it ends instead of reading anything anew.
@@ -71,6 +73,7 @@ impl Default for Signals {
         Self {
             stop: Arc::default(),
             show: Arc::default(),
+            reopen: Arc::default(),
             hangup: Arc::default(),
             is_orphaned: || false,
         }
@@ -137,6 +140,9 @@ impl Writers {
     }
 }
 
+/// Takes the counters so far.
+pub type Save = Box<dyn Fn(&Stats)>;
+
 /// A run, ready to start.
 pub struct Run {
     /// Where packets come from.
@@ -178,7 +184,9 @@ pub struct Run {
     /// Reads what can be taken anew while the run goes on; a run without it ends when it is asked to.
     pub reload: Option<Load>,
     /// Where the counters so far go, beside the rows, when they are asked for.
-    pub save: Option<Box<dyn Fn(&Stats)>>,
+    pub save: Option<Save>,
+    /// When files give way to new ones.
+    pub rotation: Rotation,
     /// Gives the counters so far to whoever asks over the network.
     pub metrics: Option<Server>,
 }
@@ -301,6 +309,7 @@ impl Run {
             tell,
             reload,
             save,
+            rotation,
             metrics,
         } = self;
         let everything_asked_for = !writers.events.is_none();
@@ -353,6 +362,7 @@ impl Run {
         matching.tell = tell;
         matching.save = save;
         matching.sensor = sensor.as_str().into();
+        matching.rotation = rotation;
         matching.inputs = inputs;
         matching.everything_asked_for = everything_asked_for;
         let (serve, serving) = metrics.map(Server::start).unzip();
@@ -479,6 +489,9 @@ fn match_events(
     watch: Option<&Watch>,
 ) -> Matching {
     for mut batch in events {
+        if signals.reopen.swap(false, Ordering::Relaxed) {
+            matching.reopen();
+        }
         let going_on = matching.take(&mut batch, signals.show.swap(false, Ordering::Relaxed));
         batch.events.clear();
         empty.try_send(batch).ok();

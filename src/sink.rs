@@ -7,10 +7,12 @@ mod buffer;
 mod file;
 pub mod format;
 mod output;
+mod packed;
 pub mod place;
 pub mod record;
 pub mod remote;
 mod risk;
+mod rotation;
 mod rows;
 mod sensor;
 pub mod table;
@@ -25,6 +27,7 @@ pub use format::{EventFormat, check_event_format};
 pub use place::{Format, Place, check};
 pub use record::{Cell, HitRecord, Record};
 pub use remote::Remote;
+pub use rotation::Rotation;
 pub use rows::rows_table;
 pub use sensor::SensorRecord;
 pub use table::{Measure, TableLine, TableOptions, TableRow, TableSource, live_line};
@@ -414,22 +417,23 @@ impl Writer {
     /// As for [`Self::flush`] and [`Self::open`].
     pub fn reopen(&mut self) -> Result<(), SinkError> {
         self.flush()?;
+        let mut first = Ok(());
         for output in &mut self.outputs {
-            if let (Place::File { path, .. }, Sink::Growing(file)) =
-                (output.place.clone(), output.buffer.target())
+            if let (Place::File { path, .. }, Some(file)) =
+                (output.place.clone(), output.buffer.target().growing())
                 && !file::is_at(file, &path)
             {
                 output
                     .close()
                     .map_err(|error| output.failed(self.stream, error))?;
                 let header = output.form.header();
-                output.buffer = begin(
-                    file::open(&path, true, header.as_deref())?,
-                    header.as_deref(),
-                );
+                match file::open(&path, true, header.as_deref()) {
+                    Ok(opened) => output.buffer = begin(opened, header.as_deref()),
+                    Err(error) => first = first.and(Err(error)),
+                }
             }
         }
-        Ok(())
+        first
     }
 
     /// Does something with each place; all are tried, the first error is told.

@@ -93,11 +93,11 @@ const AROUND: [(&str, &[&str]); 10] = [
 /// Which module each library belongs to.
 const LIBRARIES: &[(&str, &[&str])] = &[
     ("pcap", &["capture"]),
-    ("flate2", &["capture", "delivery"]),
+    ("flate2", &["capture", "delivery", "sink"]),
     ("ureq", &["delivery"]),
     ("crc32fast", &["delivery"]),
     ("url", &["sink"]),
-    ("zstd", &["capture"]),
+    ("zstd", &["capture", "sink"]),
     ("liblzma", &["capture"]),
     ("lz4_flex", &["capture"]),
     ("bzip2", &["capture"]),

@@ -363,6 +363,7 @@ fn run(
         tell: |_| {},
         reload: None,
         save: None,
+        rotation: Default::default(),
         metrics: None,
     };
     run.run(&Signals::default())

@@ -64,7 +64,6 @@ impl Server {
     }
 
     /// The server, to be run by a thread of its own, and what keeps it going.
-    #[must_use]
     pub fn start(self) -> (impl FnOnce(&Watch) + Send, Serving) {
         let Self {
             listener,

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::shown::{Novelty, SHOWN_MAX, Shown};
-use super::{EventBatch, HitsOfRule, Loaded, Span, Writers};
+use super::{EventBatch, HitsOfRule, Loaded, Save, Span, Writers};
 use crate::aggregate::correlate::{self, Correlator};
 use crate::aggregate::sources::Sources;
 use crate::aggregate::{Aggregator, Row};
 use crate::event::Event;
 use crate::risk::Scorer;
 use crate::rule::{Filters, Moved, Moves, Rule, Rules};
-use crate::sink::{HitRecord, SensorRecord, SinkError, TableOptions, live_line, rows_table};
+use crate::sink::{HitRecord, Rotation, SensorRecord, SinkError, TableOptions, live_line, rows_table};
 use crate::stats::{self, EncryptedDns, RuleHits, Stats};
 use crate::time::Timestamp;
 
@@ -29,7 +29,9 @@ pub(super) struct Matching {
     show: fn(&str),
     pub(super) tell: fn(&str),
     /// Where the counters so far go when they are asked for beside the rows.
-    pub(super) save: Option<Box<dyn Fn(&Stats)>>,
+    pub(super) save: Option<Save>,
+    /// When files give way to new ones.
+    pub(super) rotation: Rotation,
     /// The run itself: its sensor and its inputs.
     pub(super) sensor: Arc<str>,
     pub(super) inputs: Vec<String>,
@@ -90,6 +92,7 @@ impl Matching {
             filters: Filters::default(),
             tell: |_| {},
             save: None,
+            rotation: Rotation::default(),
             sensor: Arc::from(""),
             inputs: Vec::new(),
             everything_asked_for: false,
@@ -152,7 +155,41 @@ impl Matching {
         } else {
             self.hand_over();
         }
+        if !self.rotation.is_none() && batch.now > Timestamp::MIN {
+            self.rotate(batch.now);
+        }
         self.failed.is_none()
+    }
+
+    /// Begins new files where it is time.
+    fn rotate(&mut self, now: Timestamp) {
+        let (size, over) = (self.rotation.size, self.rotation.advance(now));
+        for writer in self.writers.all() {
+            match writer.rotate(size, over, now) {
+                // Files that cannot be rotated go on; one that cannot be written does not.
+                Err(error @ SinkError::Open { .. }) => {
+                    (self.tell)(&format!(
+                        "dnsterrier: {error}; files are rotated no longer\n"
+                    ));
+                    self.rotation = Rotation::default();
+                }
+                result => keep(&mut self.failed, result),
+            }
+        }
+    }
+
+    /// Opens the files again that were moved away.
+    pub(super) fn reopen(&mut self) {
+        for writer in self.writers.all() {
+            match writer.reopen() {
+                Err(error @ SinkError::Open { .. }) => {
+                    (self.tell)(&format!(
+                        "dnsterrier: {error}; records go on to the file that was moved away\n"
+                    ));
+                }
+                result => keep(&mut self.failed, result),
+            }
+        }
     }
 
     /// Closes the windows whose time is over.
@@ -206,6 +243,10 @@ impl Matching {
         self.hits_of_rules = hits_of_rules;
         self.needed_everything &= rules.needs_everything();
         self.rules = rules;
+        // Who is told that it was done finds the rows.
+        if self.live {
+            self.flush();
+        }
         for warning in self.rules.warnings() {
             (self.tell)(&format!("dnsterrier: warning: {warning}\n"));
         }
@@ -213,9 +254,6 @@ impl Matching {
             "dnsterrier: reloaded: {moves}; rules that run now: {}\n",
             self.rules.running().count()
         ));
-        if self.live {
-            self.flush();
-        }
     }
 
     /// How many packets were received, as far as is known here.

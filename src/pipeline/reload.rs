@@ -45,10 +45,13 @@ pub(super) fn look_at(signals: &Signals, ask: Option<&Sender<()>>) -> bool {
     use std::sync::atomic::Ordering::Relaxed;
     if signals.hangup.load(Relaxed) && signals.hangup.swap(false, Relaxed) {
         match ask {
-            Some(ask) if !(signals.is_orphaned)() => match ask.try_send(()) {
-                // Who asks while it is being read anew has it read once more; once is enough for several.
-                Ok(()) | Err(TrySendError::Full(()) | TrySendError::Disconnected(())) => {}
-            },
+            Some(ask) if !(signals.is_orphaned)() => {
+                signals.reopen.store(true, Relaxed);
+                match ask.try_send(()) {
+                    // Who asks while it is being read anew has it read once more; once is enough for several.
+                    Ok(()) | Err(TrySendError::Full(()) | TrySendError::Disconnected(())) => {}
+                }
+            }
             _ => signals.stop.store(true, Relaxed),
         }
     }

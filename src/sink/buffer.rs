@@ -42,6 +42,11 @@ impl<T: Target> Buffer<T> {
         self.written
     }
 
+    /// Bytes that wait.
+    pub(super) const fn waiting(&self) -> usize {
+        self.pending.len()
+    }
+
     /// Appends something that must stay whole as records do, and is none: a header. It goes with the next flush.
     pub(super) fn header(&mut self, text: &[u8]) {
         self.pending.extend_from_slice(text);
@@ -108,7 +113,7 @@ impl<T: Target> Drop for Buffer<T> {
 }
 
 /// Writes all of `bytes` as far as possible and says how many went.
-fn write_counted(target: &mut impl Write, bytes: &[u8]) -> (usize, io::Result<()>) {
+pub(super) fn write_counted(target: &mut impl Write, bytes: &[u8]) -> (usize, io::Result<()>) {
     let mut done = 0;
     while let Some(rest) = bytes.get(done..)
         && !rest.is_empty()

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::fcntl::OFlag;
 
-use super::buffer::Target;
+use super::buffer::{Target, write_counted};
+use super::packed::Packing;
 use super::place::is_directory;
 use super::{Outlet, SinkError};
 
@@ -27,6 +28,8 @@ pub(super) enum Sink {
     },
     /// A file that grows.
     Growing(File),
+    /// One of these, compressed: what is written at once is a member of its own.
+    Packed { packing: Packing, to: Box<Sink> },
     /// Memory that somebody shares.
     Memory(Arc<Mutex<Vec<u8>>>),
     /// What takes records on into the network.
@@ -57,7 +60,7 @@ impl Opened {
 /// this one.
 pub(super) fn open(path: &Path, live: bool, header: Option<&[u8]>) -> Result<Opened, SinkError> {
     let found = fs::metadata(path).ok();
-    match &found {
+    let opened = match &found {
         Some(found) if found.is_dir() => Err(is_directory(path)),
         Some(found) if !found.is_file() || is_descriptor(path) => OpenOptions::new()
             .append(true)
@@ -66,7 +69,17 @@ pub(super) fn open(path: &Path, live: bool, header: Option<&[u8]>) -> Result<Ope
             .map_err(|error| cannot_open(path, error)),
         _ if live => open_growing(path, header),
         _ => open_whole(path, found.as_ref()).map(Opened::empty),
-    }
+    }?;
+    Ok(match Packing::of(path) {
+        None => opened,
+        Some(packing) => Opened {
+            sink: Sink::Packed {
+                packing,
+                to: Box::new(opened.sink),
+            },
+            ..opened
+        },
+    })
 }
 
 /// A name for a descriptor that somebody else opened: it has no place beside which a partial file could stand.
@@ -111,7 +124,11 @@ fn open_growing(path: &Path, header: Option<&[u8]>) -> Result<Opened, SinkError>
         .open(path)
         .map_err(|error| cannot_open(path, error))?;
     lock(&file, path)?;
-    let (empty, torn) = inspect(&file, header)
+    let inspected = match Packing::of(path) {
+        None => inspect(&file, header),
+        Some(packing) => inspect_packed(packing, &file, header),
+    };
+    let (empty, torn) = inspected
         .map_err(|error| cannot_open(path, error))?
         .ok_or_else(|| SinkError::Open {
             path: path.to_owned(),
@@ -144,6 +161,18 @@ fn inspect(file: &File, header: Option<&[u8]>) -> io::Result<Option<(bool, bool)
     let mut end = [0];
     file.read_exact_at(&mut end, last)?;
     Ok(Some((false, end != *b"\n")))
+}
+
+/// The same of a compressed file, which never ends in half a line.
+fn inspect_packed(
+    packing: Packing,
+    file: &File,
+    header: Option<&[u8]>,
+) -> io::Result<Option<(bool, bool)>> {
+    let header = header.unwrap_or_default();
+    let start = packing.inspect(file, header.len())?;
+    let empty = file.metadata()?.len() == 0;
+    Ok((empty || start == header).then_some((empty, false)))
 }
 
 /// Two runs that write the same file would destroy each other's records. Where the file system has no locks, none is held.
@@ -201,13 +230,14 @@ fn cannot_open(path: &Path, error: io::Error) -> SinkError {
 impl Sink {
     /// Gives the file its name. What was written has to be on its way already.
     pub(super) fn finish(&self) -> Result<(), SinkError> {
-        let Self::Whole {
-            file,
-            partial,
-            path,
-        } = self
-        else {
-            return Ok(());
+        let (file, partial, path) = match self {
+            Self::Whole {
+                file,
+                partial,
+                path,
+            } => (file, partial, path),
+            Self::Packed { to, .. } => return to.finish(),
+            _ => return Ok(()),
         };
         // Network file systems and quotas tell only now that the disk is full; some file systems cannot sync at all.
         match file.sync_all() {
@@ -226,11 +256,21 @@ impl Sink {
         })
     }
 
+    /// The file, where it is one that grows.
+    pub(super) fn growing(&self) -> Option<&File> {
+        match self {
+            Self::Growing(file) => Some(file),
+            Self::Packed { to, .. } => to.growing(),
+            _ => None,
+        }
+    }
+
     /// Says what there is after a write that failed.
     pub(super) fn remains(&self) -> String {
         match self {
             Self::Whole { partial, .. } => format!("; they are in {}", partial.display()),
             Self::Growing(_) => "; the file ends with the last whole one".to_owned(),
+            Self::Packed { to, .. } => to.remains(),
             Self::Stdout | Self::Direct(_) | Self::Memory(_) | Self::Outlet(_) => String::new(),
         }
     }
@@ -249,6 +289,16 @@ impl Write for Sink {
             Self::Direct(file) | Self::Whole { file, .. } | Self::Growing(file) => {
                 file.write(bytes)
             }
+            Self::Packed { packing, to } => {
+                let member = packing.pack(bytes)?;
+                let (done, result) = write_counted(to, &member);
+                let Err(error) = result else {
+                    return Ok(bytes.len());
+                };
+                // The whole member or nothing.
+                to.take_back(u64::try_from(done).unwrap_or(u64::MAX))?;
+                Err(error)
+            }
             Self::Memory(memory) => memory
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
@@ -265,6 +315,8 @@ impl Write for Sink {
 impl Target for Sink {
     fn take_back(&mut self, bytes: u64) -> io::Result<()> {
         match self {
+            // A write of these that failed has left nothing.
+            Self::Packed { .. } => Ok(()),
             Self::Stdout | Self::Direct(_) | Self::Memory(_) | Self::Outlet(_) => Ok(()),
             // From the length as it is, not as it was: somebody may have emptied a growing file meanwhile.
             Self::Whole { file, .. } | Self::Growing(file) => {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::packed::Packing;
 use super::remote::{Kind, Remote};
 use super::{SinkError, Stream};
 
@@ -88,10 +89,10 @@ pub enum Place {
     Remote(Box<Remote>),
 }
 
-const ENDINGS: &str = ".jsonl, .ndjson or .json (JSON Lines), .csv, .tsv, .txt (a table; rows and sources only), .log (events as Zeek's log)";
+const ENDINGS: &str = ".jsonl, .ndjson or .json (JSON Lines), .csv, .tsv, .txt (a table; rows and sources only), .log (events as Zeek's log), each also with .gz or .zst behind it";
 
 /// Endings that are promised, not written.
-const NOT_YET: [&str; 6] = ["gz", "zst", "xz", "lz4", "bz2", "parquet"];
+const NOT_YET: [&str; 4] = ["xz", "lz4", "bz2", "parquet"];
 
 impl Place {
     /// Reads a place as the command line has it: `none`, `-`, a URL, or a path whose ending chooses the format.
@@ -115,7 +116,11 @@ impl Place {
             return Ok(Self::Remote(Box::new(Remote::parse(text)?)));
         }
         let path = Path::new(text);
-        let ending = path
+        let unpacked = match Packing::of(path) {
+            Some(_) => path.file_stem().map_or(path, Path::new),
+            None => path,
+        };
+        let ending = unpacked
             .extension()
             .and_then(|ending| ending.to_str())
             .map(str::to_ascii_lowercase);
@@ -129,7 +134,7 @@ impl Place {
             _ if path.is_dir() => return Err(is_directory(path)),
             Some(ending) if NOT_YET.contains(&ending) => {
                 return Err(SinkError::Usage(format!(
-                    "'{text}': .{ending} files cannot be written yet; use a name ending in {ENDINGS}, or a pipe such as >(gzip > FILE)"
+                    "'{text}': .{ending} files cannot be written yet; use a name ending in {ENDINGS}, or a pipe such as >(xz > FILE)"
                 )));
             }
             _ => {
@@ -293,6 +298,8 @@ mod tests {
             ("a.b.JSON", file("a.b.JSON", Format::Jsonl)),
             ("a.Csv", file("a.Csv", Format::Csv)),
             ("a.tsv", file("a.tsv", Format::Tsv)),
+            ("a.tsv.gz", file("a.tsv.gz", Format::Tsv)),
+            ("x/a.b.jsonl.ZST", file("x/a.b.jsonl.ZST", Format::Jsonl)),
             ("/dev/shm/a.txt", file("/dev/shm/a.txt", Format::Table)),
             ("/dev/full", file("/dev/full", Format::Jsonl)),
             ("/dev/fd/63", file("/dev/fd/63", Format::Jsonl)),
@@ -305,9 +312,15 @@ mod tests {
     #[test]
     fn a_place_that_is_none_says_what_one_is() {
         says(
-            Place::parse("rows.jsonl.gz"),
-            &["rows.jsonl.gz", ".gz files cannot be written yet", ".jsonl"],
+            Place::parse("rows.jsonl.xz"),
+            &[
+                "rows.jsonl.xz",
+                ".xz files cannot be written yet",
+                ".jsonl",
+                ".zst",
+            ],
         );
+        says(Place::parse("rows.gz"), &["'rows.gz'", ".jsonl", ".gz"]);
         says(Place::parse("rows.parquet"), &["cannot be written yet"]);
         says(Place::parse("ftp://h/a.csv"), &["ftp://", "hec+https://"]);
         says(Place::parse("rows"), &["'rows'", ".ndjson", ".tsv", ".txt"]);

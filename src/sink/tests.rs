@@ -206,6 +206,108 @@ fn a_live_file_is_opened_again_when_it_was_moved_away() {
     );
 }
 
+/// What the programs of the formats say of a file; they fail on half a member.
+fn unpacked(path: &Path) -> String {
+    let program = if path.to_str().unwrap().contains(".gz") {
+        "gzip"
+    } else {
+        "zstd"
+    };
+    let output = std::process::Command::new(program)
+        .arg("-dc")
+        .stdin(fs::File::open(path).unwrap())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn compressed_files_are_whole_at_every_moment() {
+    let dir = tempfile::tempdir().unwrap();
+    for ending in ["csv.gz", "csv.zst"] {
+        let path = dir.path().join(format!("e.{ending}"));
+        let mut writer = open(&path, true).unwrap();
+        let mut text = "name,list,missing\n".to_owned();
+        for name in ["a", "b"] {
+            writer.write(&Note::new(name)).unwrap();
+            writer.flush().unwrap();
+            text += &format!("{name},,\n");
+            assert_eq!(unpacked(&path), text);
+        }
+        writer.finish().unwrap();
+        // A crash in the middle of a member: what was whole stays, and what comes is read.
+        let whole = fs::read(&path).unwrap();
+        for cut in [1, 4, 9] {
+            let mut torn = whole.clone();
+            torn.extend(&whole[..cut]);
+            fs::write(&path, torn).unwrap();
+            let mut writer = open(&path, true).unwrap();
+            writer.write(&Note::new("c")).unwrap();
+            writer.finish().unwrap();
+            assert_eq!(unpacked(&path), format!("{text}c,,\n"), "{ending} {cut}");
+        }
+        // Another header, another format: refused, and left as it is.
+        let place = Place::parse(path.to_str().unwrap()).unwrap();
+        let other = [String::from("other")];
+        says(
+            Writer::open(Stream::Events, &[place], &options(&other, true)),
+            &["other columns"],
+        );
+        for foreign in ["x", "name,list\na,\n"] {
+            fs::write(&path, foreign).unwrap();
+            says(open(&path, true), &["not compressed as its name says"]);
+            assert_eq!(fs::read_to_string(&path).unwrap(), foreign);
+        }
+        // A replay's is there when it is whole.
+        let path = dir.path().join(format!("whole.{ending}"));
+        let mut writer = open(&path, false).unwrap();
+        writer.write(&Note::new("a")).unwrap();
+        assert!(!path.exists());
+        writer.finish().unwrap();
+        assert_eq!(unpacked(&path), "name,list,missing\na,,\n");
+    }
+}
+
+#[test]
+fn files_are_rotated_by_size_and_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("e.x.csv.gz");
+    let mut writer = open(&path, true).unwrap();
+    let time = |text| Timestamp::parse(text).unwrap();
+    let mut rotation = Rotation::new(None, Some(std::time::Duration::from_secs(3600)));
+    assert_eq!(rotation.advance(time("2026-11-28T17:59:59Z")), None);
+    assert_eq!(rotation.advance(time("2026-11-28T17:59:59.9Z")), None);
+    let over = rotation.advance(time("2026-11-28T18:00:01Z"));
+    assert_eq!(over, Some(time("2026-11-28T18:00:00Z")));
+    // Time goes back a little, and comes again.
+    assert_eq!(rotation.advance(time("2026-11-28T17:59:59Z")), None);
+    let now = time("2026-11-28T18:00:01Z");
+    assert_eq!(rotation.advance(now), None);
+
+    // A file without a record of this run is not worth a name.
+    writer.rotate(None, over, now).unwrap();
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    writer.write(&Note::new("a")).unwrap();
+    writer.rotate(None, over, now).unwrap();
+    writer.write(&Note::new("b")).unwrap();
+    writer.rotate(Some(1_000_000), None, now).unwrap();
+    writer.flush().unwrap();
+    writer.rotate(Some(10), None, now).unwrap();
+    writer.write(&Note::new("c")).unwrap();
+    writer.rotate(None, over, now).unwrap();
+    writer.finish().unwrap();
+    let read = |name: &str| {
+        let text = unpacked(&dir.path().join(name));
+        text.strip_prefix("name,list,missing\n").unwrap().to_owned()
+    };
+    assert_eq!(read("e.x.2026-11-28T18-00-00Z.csv.gz"), "a,,\n");
+    assert_eq!(read("e.x.2026-11-28T18-00-01Z.csv.gz"), "b,,\n");
+    assert_eq!(read("e.x.2026-11-28T18-00-00Z.2.csv.gz"), "c,,\n");
+    assert_eq!(read("e.x.csv.gz"), "");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 4);
+}
+
 #[test]
 fn places_that_cannot_be_opened_say_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
@@ -369,6 +471,36 @@ fn writes_until_it_cannot() {
         .unwrap();
     fs::write(path.with_file_name("said"), error.to_string()).unwrap();
     assert!(writer.finish().is_err());
+}
+
+/// A compressed file on a full disk: the last whole member ends it, and as many records are in it as the error says.
+#[test]
+fn a_full_disk_leaves_whole_members() {
+    let dir = tempfile::tempdir().unwrap();
+    for ending in ["gz", "zst"] {
+        let path = dir.path().join(format!("live.jsonl.{ending}"));
+        let status = std::process::Command::new("bash")
+            .args(["-c", "trap '' XFSZ; ulimit -f 10; exec \"$0\" --exact sink::tests::writes_until_it_cannot --ignored"])
+            .arg(std::env::current_exe().unwrap())
+            .env("SINK_TEST_FILE", &path)
+            .env("SINK_TEST_LIVE", "true")
+            .output()
+            .unwrap();
+        assert!(
+            status.status.success(),
+            "{}",
+            String::from_utf8_lossy(&status.stdout)
+        );
+        let text = unpacked(&path);
+        assert!(text.ends_with("\"list\":[]}\n"));
+        let records = text.lines().count();
+        let said = fs::read_to_string(dir.path().join("said")).unwrap();
+        assert!(
+            said.contains(&format!("{records} events were written"))
+                && said.contains("the file ends with the last whole one"),
+            "{said}"
+        );
+    }
 }
 
 proptest! {

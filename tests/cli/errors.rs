@@ -214,9 +214,9 @@ fn places_that_cannot_be_written_to() {
             &["'out.xml'", ".jsonl", ".csv"],
         );
         fails(
-            &[&path, stream, "out.jsonl.gz"],
+            &[&path, stream, "out.jsonl.xz"],
             2,
-            &["cannot be written yet", "gzip"],
+            &["cannot be written yet", "xz >", ".zst"],
         );
         fails(&[&path, stream, "kafka://h/t"], 2, &["kafka yet"]);
     }

@@ -35,6 +35,7 @@ mod other_ports;
 mod permission;
 mod reload;
 mod roles;
+mod rotation;
 mod table;
 mod two_interfaces;
 mod windows;
