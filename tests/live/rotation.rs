@@ -41,7 +41,9 @@ fn queries<'p>(paths: impl IntoIterator<Item = &'p Path>) -> Vec<String> {
 fn files_that_are_moved_away_are_opened_again_on_sighup() {
     let Some(lab) = Lab::pair() else { return };
     let places = ["e.jsonl", "e.jsonl.gz", "e.jsonl.zst", "e.csv.gz"].map(|name| lab.place(name));
-    let mut arguments = vec!["sniff", "-i", "eth0", "--rows", "none"];
+    let rules = lab.place("own.yaml");
+    std::fs::write(&rules, "name: own\ndomain: own.example\n").unwrap();
+    let mut arguments = vec!["sniff", "-i", "eth0", "--rows", "none", "--rules", &rules];
     for place in &places {
         arguments.extend(["--events", place]);
     }
@@ -70,7 +72,10 @@ fn files_that_are_moved_away_are_opened_again_on_sighup() {
             .unwrap()
             .contains("c.example.com")
     });
+    // Whatever comes of the rules.
+    std::fs::write(&rules, "name: own\nno such: key\n").unwrap();
     running.signal("HUP");
+    running.wait_for_err("nothing was reloaded");
     wait_until("the new files", || {
         places.iter().all(|it| std::fs::exists(it).unwrap())
     });
