@@ -10,7 +10,9 @@ use crate::aggregate::{Aggregator, Row};
 use crate::event::Event;
 use crate::risk::Scorer;
 use crate::rule::{Filters, Moved, Moves, Rule, Rules};
-use crate::sink::{HitRecord, Rotation, SensorRecord, SinkError, TableOptions, live_line, rows_table};
+use crate::sink::{
+    HitRecord, Rotation, SensorRecord, SinkError, TableOptions, live_line, rows_table,
+};
 use crate::stats::{self, EncryptedDns, RuleHits, Stats};
 use crate::time::Timestamp;
 
