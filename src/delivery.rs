@@ -133,7 +133,7 @@ impl Target {
 }
 
 /// The spools that a run fills and empties.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Deliveries {
     spools: Vec<Arc<Spool>>,
 }
@@ -183,6 +183,12 @@ impl Deliveries {
         start("spool", Box::new(move || fill(&to_fill, &to_write, tell)))?;
         self.spools.push(spool);
         Ok(Box::new(Way { blocks }))
+    }
+
+    /// How each of them goes.
+    #[must_use]
+    pub fn so_far(&self) -> Vec<stats::Delivery> {
+        self.spools.iter().map(|spool| spool.so_far()).collect()
     }
 
     /// Waits until the places have everything, at most so long, or until `hurry` says that it takes too long; then ends.

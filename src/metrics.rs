@@ -3,7 +3,7 @@
 //! Every number comes from [`Stats`] by [`Stats::sections`], so that a new counter is a metric without further ado: the
 //! counter `streams.gaps` of `--stats` is `dnsterrier_streams_gaps_total`, and of counters that are one of a kind each, as
 //! `messages.query` is, `dnsterrier_messages_total{outcome="query"}`. No name or address that came from the wire is ever
-//! a label; the only word that varies is a rule's name.
+//! a label; the only words that vary are a rule's name and a place of the command line.
 
 mod server;
 mod watch;
@@ -20,7 +20,7 @@ use prometheus_client::registry::Registry;
 pub use server::{Server, Serving};
 pub use watch::Watch;
 
-use crate::stats::{Section, Stats, Together};
+use crate::stats::{Delivery, Section, Stats, Together};
 
 /// How a scrape is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +90,7 @@ impl Collector for Counted {
             ("rule_hits", "Hits of each rule, after the filters."),
             &hits,
         )?;
+        write_deliveries(&mut encoder, &stats.deliveries)?;
         if let Some(last) = stats.capture.last {
             gauge(
                 &mut encoder,
@@ -102,6 +103,29 @@ impl Collector for Counted {
         }
         Ok(())
     }
+}
+
+/// What became of the records on their way to places in the network. How many wait there rises and falls; the others are counters.
+fn write_deliveries(encoder: &mut DescriptorEncoder<'_>, deliveries: &[Delivery]) -> fmt::Result {
+    let Some(first) = deliveries.first() else {
+        return Ok(());
+    };
+    for (number, of) in first.counters().enumerate() {
+        let each = deliveries.iter().filter_map(|it| {
+            let labels = [("place", it.place.as_str()), ("stream", it.stream.as_str())];
+            Some((labels, it.counters().nth(number)?.count))
+        });
+        let (name, says) = (format!("delivery_{}", of.name), sentence(of.says));
+        if of.name == "left" {
+            let left: Vec<_> = each
+                .map(|(labels, count)| (labels, i64::try_from(count).unwrap_or(i64::MAX)))
+                .collect();
+            gauge(encoder, (&name, &says), &left)?;
+        } else {
+            counter(encoder, (&name, &says), &each.collect::<Vec<_>>())?;
+        }
+    }
+    Ok(())
 }
 
 fn write_section(encoder: &mut DescriptorEncoder<'_>, section: &Section) -> fmt::Result {

@@ -364,6 +364,7 @@ impl Run {
         matching.sensor = sensor.as_str().into();
         matching.rotation = rotation;
         matching.inputs = inputs;
+        matching.deliveries = deliveries.clone();
         matching.everything_asked_for = everything_asked_for;
         let (serve, serving) = metrics.map(Server::start).unzip();
         let watch = serve.is_some().then(Watch::default);

@@ -24,12 +24,14 @@ pub struct Counter {
 macro_rules! counters {
     (
         $(#[doc = $says:literal])* $(#[derive($derived:ident)])?
-        $name:ident { $($(#[doc = $doc:literal])* $field:ident),+ $(,)? }
+        $name:ident $(of { $($(#[doc = $first_doc:literal])* $first:ident: $first_kind:ty),+ $(,)? })?
+        { $($(#[doc = $doc:literal])* $field:ident),+ $(,)? }
         $(beside { $($(#[doc = $other_doc:literal])* $other:ident: $kind:ty),+ $(,)? })?
     ) => {
         $(#[doc = $says])*
         #[derive(Clone, $($derived,)? Debug, Default, PartialEq, Eq, Serialize)]
         pub struct $name {
+            $($($(#[doc = $first_doc])* pub $first: $first_kind,)+)?
             $($(#[doc = $doc])* pub $field: u64,)+
             $($($(#[doc = $other_doc])* pub $other: $kind,)+)?
         }
@@ -508,62 +510,44 @@ counters! {
     }
 }
 
-/// What became of a stream's records on their way to one place in the network. `found` + `queued` = `delivered` + `refused` +
-/// `dropped` + `not_stored` + `damaged` + `left`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Delivery {
-    /// The place.
-    pub place: String,
-    /// The stream.
-    pub stream: String,
-    /// The folder of its spool.
-    pub spool: String,
-    /// Records that waited in the spool when the run began.
-    pub found: u64,
-    /// Records that the run handed over.
-    pub queued: u64,
-    /// Records that the place says it has.
-    pub delivered: u64,
-    /// Records that the place will never take; they are in `refused.jsonl`.
-    pub refused: u64,
-    /// Those of them for which there was no room in that file any more.
-    pub refused_lost: u64,
-    /// Records that had to go because the spool was full.
-    pub dropped: u64,
-    /// Records that could not be written to the spool: the disk was full, or they were too long.
-    pub not_stored: u64,
-    /// Records that could not be read from the spool any more.
-    pub damaged: u64,
-    /// Records that are in the spool.
-    pub left: u64,
-    /// Attempts to send.
-    pub attempts: u64,
-    /// Attempts that failed and were, or are to be, made again.
-    pub retried: u64,
-    /// Bytes of the records that were delivered.
-    pub bytes: u64,
-    /// Why the last attempt failed, where none has worked since.
-    pub trouble: Option<String>,
-}
-
-impl Delivery {
-    /// Each counter with its name, in the order of the definition.
-    pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        [
-            ("found", self.found),
-            ("queued", self.queued),
-            ("delivered", self.delivered),
-            ("refused", self.refused),
-            ("refused_lost", self.refused_lost),
-            ("dropped", self.dropped),
-            ("not_stored", self.not_stored),
-            ("damaged", self.damaged),
-            ("left", self.left),
-            ("attempts", self.attempts),
-            ("retried", self.retried),
-            ("bytes", self.bytes),
-        ]
-        .into_iter()
+counters! {
+    /// What became of a stream's records on their way to one place in the network. `found` + `queued` = `delivered` + `refused` +
+    /// `dropped` + `not_stored` + `damaged` + `left`.
+    Delivery of {
+        /// The place.
+        place: String,
+        /// The stream.
+        stream: String,
+        /// The folder of its spool.
+        spool: String,
+    } {
+        /// Records that waited in the spool when the run began.
+        found,
+        /// Records that the run handed over.
+        queued,
+        /// Records that the place says it has.
+        delivered,
+        /// Records that the place will never take; they are in `refused.jsonl`.
+        refused,
+        /// Those of them for which there was no room in that file any more.
+        refused_lost,
+        /// Records that had to go because the spool was full.
+        dropped,
+        /// Records that could not be written to the spool: the disk was full, or they were too long.
+        not_stored,
+        /// Records that could not be read from the spool any more.
+        damaged,
+        /// Records that are in the spool.
+        left,
+        /// Attempts to send.
+        attempts,
+        /// Attempts that failed and were, or are to be, made again.
+        retried,
+        /// Bytes of the records that were delivered.
+        bytes,
+    } beside {
+        /// Why the last attempt failed, where none has worked since.
+        trouble: Option<String>,
     }
 }
 

@@ -256,11 +256,19 @@ impl Spool {
         let kept = state.segments.front().map_or(state.next, |it| it.first);
         // What the sender holds and the cap dropped meanwhile is nowhere else.
         state.counts.dropped += state.sent.min(kept).saturating_sub(state.cursor);
-        state.counts.left =
-            state.sent.saturating_sub(state.cursor.max(kept)) + (state.next - state.taken);
+        state.counts.left = state.left();
         let counts = state.counts.clone();
         self.changed.notify_all();
         counts
+    }
+
+    /// How it goes.
+    pub(super) fn so_far(&self) -> stats::Delivery {
+        let state = self.lock();
+        stats::Delivery {
+            left: state.left(),
+            ..state.counts.clone()
+        }
     }
 
     /// The next records; nothing where none will come. Those before have to be acknowledged.

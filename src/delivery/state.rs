@@ -42,6 +42,12 @@ pub(super) struct State {
 }
 
 impl State {
+    /// How many records are in the spool that the place does not have.
+    pub(super) fn left(&self) -> u64 {
+        let kept = self.segments.front().map_or(self.next, |it| it.first);
+        self.sent.saturating_sub(self.cursor.max(kept)) + (self.next - self.taken)
+    }
+
     pub(super) fn is_done(&self) -> bool {
         self.ended && self.cursor == self.next
     }

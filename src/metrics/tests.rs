@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use super::{Form, exposition};
-use crate::stats::{RuleHits, Stats};
+use crate::stats::{Delivery, RuleHits, Stats};
 use crate::time::Timestamp;
 
 /// Statistics in which every counter has another value.
@@ -37,6 +37,15 @@ fn counted() -> Stats {
         hits,
     };
     stats.rules = vec![hits("Ngrok \"quoted\" \\ and\nmore", 131), hits("B", 132)];
+    stats.deliveries = [("rows", 141), ("hits", 142)]
+        .map(|(stream, left)| Delivery {
+            place: "hec+https://splunk.example".to_owned(),
+            stream: stream.to_owned(),
+            delivered: 151,
+            left,
+            ..Delivery::default()
+        })
+        .to_vec();
     stats
 }
 
@@ -93,6 +102,21 @@ fn every_number_of_the_statistics_is_a_metric() {
         samples["dnsterrier_rule_hits_total{rule=\"Ngrok \\\"quoted\\\" \\\\ and\\nmore\"}"],
         131.0
     );
+    let delivery = |name: &str, stream: &str| {
+        let place = "hec+https://splunk.example";
+        samples[&format!("dnsterrier_delivery_{name}{{place=\"{place}\",stream=\"{stream}\"}}")]
+    };
+    let Some(Value::Object(first)) = sections["deliveries"].get(0) else {
+        panic!("no delivery")
+    };
+    for (name, value) in first.iter().filter(|(_, value)| value.is_number()) {
+        let name = match name.as_str() {
+            "left" => "left".to_owned(),
+            counter => format!("{counter}_total"),
+        };
+        assert_eq!(Some(delivery(&name, "rows")), value.as_f64(), "{name}");
+    }
+    assert_eq!(delivery("left", "hits"), 142.0);
     assert_eq!(
         samples["dnsterrier_capture_last_timestamp_seconds"],
         1_700_000_000.0
@@ -113,12 +137,9 @@ fn the_documentation_has_each_metric() {
             let (name, kind) = kind.split_once(' ').unwrap();
             let labels: std::collections::BTreeSet<&str> = text
                 .lines()
-                .filter_map(|line| {
-                    line.strip_prefix(name)?
-                        .strip_prefix('{')?
-                        .split('=')
-                        .next()
-                })
+                .filter_map(|line| line.strip_prefix(name)?.strip_prefix('{'))
+                .flat_map(|labels| labels.split(','))
+                .filter_map(|label| Some(label.split_once('=')?.0))
                 .collect();
             let labels: Vec<&str> = labels.into_iter().collect();
             let labels = labels.join(", ");

@@ -7,6 +7,7 @@ use super::{EventBatch, HitsOfRule, Loaded, Save, Span, Writers};
 use crate::aggregate::correlate::{self, Correlator};
 use crate::aggregate::sources::Sources;
 use crate::aggregate::{Aggregator, Row};
+use crate::delivery::Deliveries;
 use crate::event::Event;
 use crate::risk::Scorer;
 use crate::rule::{Filters, Moved, Moves, Rule, Rules};
@@ -39,6 +40,7 @@ pub(super) struct Matching {
     pub(super) inputs: Vec<String>,
     /// Everything is decoded, whatever the rules need.
     pub(super) everything_asked_for: bool,
+    pub(super) deliveries: Deliveries,
     /// The combinations of rule, source and name.
     shown: Shown,
     stats: Stats,
@@ -98,6 +100,7 @@ impl Matching {
             sensor: Arc::from(""),
             inputs: Vec::new(),
             everything_asked_for: false,
+            deliveries: Deliveries::default(),
             writers,
             table,
             live,
@@ -288,6 +291,7 @@ impl Matching {
             forgotten: stats.encrypted_dns.forgotten,
             ..self.sources.encrypted_so_far()
         };
+        stats.deliveries = self.deliveries.so_far();
         stats.tables.groups = self.aggregator.groups() as u64;
         stats.tables.sources = self.sources.len() as u64;
         stats
