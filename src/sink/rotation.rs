@@ -78,8 +78,8 @@ impl Writer {
             if !(over.is_some() || size.is_some_and(is_large)) {
                 continue;
             }
-            let printed = output.print_table().and_then(|()| output.buffer.flush());
-            printed.map_err(|error| output.failed(self.stream, error))?;
+            let closed = output.close();
+            closed.map_err(|error| output.failed(self.stream, error))?;
             let Place::File { path, .. } = &output.place else {
                 continue;
             };
