@@ -156,7 +156,7 @@ impl Collector {
                 });
             }
         });
-        format!("hec+https://localhost:{port}{options}")
+        format!("hec+https://127.0.0.1:{port}{options}")
     }
 
     fn serve(&self, connection: impl Read + Write) -> Option<()> {

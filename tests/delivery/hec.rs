@@ -110,8 +110,8 @@ fn a_token_can_be_in_a_file() {
     assert_eq!(received(collector.events()), expected(&ngrok));
 }
 
-/// A certificate of an authority of our own for localhost: authority, certificate and key.
-fn certificates(desk: &Desk) -> [std::path::PathBuf; 3] {
+/// A certificate of an authority of our own for an address: authority, certificate and key.
+fn certificates(desk: &Desk, address: &str) -> [std::path::PathBuf; 3] {
     let openssl = |arguments: &str| {
         let output = std::process::Command::new("openssl")
             .args(arguments.split(' '))
@@ -125,9 +125,9 @@ fn certificates(desk: &Desk) -> [std::path::PathBuf; 3] {
         "req -x509 {key} -keyout ca.key -out ca.pem -days 30 -subj /CN=authority"
     ));
     openssl(&format!(
-        "req {key} -keyout key.pem -out request.pem -subj /CN=localhost"
+        "req {key} -keyout key.pem -out request.pem -subj /CN=collector"
     ));
-    std::fs::write(desk.path("names"), "subjectAltName=DNS:localhost\n").unwrap();
+    std::fs::write(desk.path("names"), format!("subjectAltName=IP:{address}\n")).unwrap();
     openssl(
         "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile names -out certificate.pem",
     );
@@ -137,7 +137,7 @@ fn certificates(desk: &Desk) -> [std::path::PathBuf; 3] {
 #[test]
 fn over_tls_only_who_is_trusted_gets_anything() {
     let (collector, desk) = (Collector::start(), Desk::new());
-    let [authority, certificate, key] = certificates(&desk);
+    let [authority, certificate, key] = certificates(&desk, "127.0.0.1");
     let ngrok = capture("ngrok.pcap");
     // The system does not know this authority.
     let unknown = collector.over_tls(&certificate, &key, "");
@@ -154,13 +154,16 @@ fn over_tls_only_who_is_trusted_gets_anything() {
     let output = desk.replay(&ngrok, &url, &[]);
     succeeds(&output);
     assert_eq!(received(collector.events()), expected(&ngrok));
-    // The certificate is for another name.
-    let output = desk.replay(
-        &ngrok,
-        &url.replace("localhost", "127.0.0.1"),
-        &["--deliver-timeout", "3s"],
-    );
+    // A certificate for another address, of an authority that is trusted.
+    let [_, certificate, key] = certificates(&desk, "127.0.0.9");
+    let other = collector.over_tls(&certificate, &key, &option);
+    let output = desk.replay(&ngrok, &other, &["--deliver-timeout", "3s"]);
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("not valid for name"),
+        "{}",
+        stderr(&output)
+    );
     let nothing = desk.path("names");
     let output = desk.replay(
         &ngrok,

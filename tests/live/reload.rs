@@ -1,5 +1,7 @@
 //! Rules, filters and assets that are read anew while the program runs, on SIGHUP.
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::common::{file, json_lines};
@@ -354,7 +356,12 @@ fn a_run_under_nohup_goes_on_without_its_terminal() {
     wait_until("the reload", || said("reloaded: no rule changed"));
     ask(&lab, &["kept"]);
     wait_until("the hit", || files.hits().len() == 1);
-    lab.run("c", &["kill", std::fs::read_to_string(&id).unwrap().trim()]);
+    let id: i32 = std::fs::read_to_string(&id)
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
+    kill(Pid::from_raw(id), Signal::SIGTERM).unwrap();
     wait_until("the end", || std::fs::exists(&files.stats).unwrap());
     assert_eq!(files.rows()[..], [("kept".to_owned(), 1, false)]);
     assert_eq!(files.stats()["reloads"]["taken"], 1);
