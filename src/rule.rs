@@ -519,7 +519,8 @@ impl Rules {
 
     /// The same, with the event as the rule has it: with what its lookups add.
     pub fn hits<'e>(&self, event: &'e Event, hit: &mut dyn FnMut(usize, &Event, &'e str)) {
-        let mut hits: Vec<(usize, Option<Event>, &'e str)> = Vec::new();
+        // An event is large: a hit carries one only where something was added to it, and then on the heap.
+        let mut hits: Vec<(usize, Option<Box<Event>>, &'e str)> = Vec::new();
         let mut covering: Vec<u32> = Vec::new();
         let mut candidates: Vec<usize> = Vec::new();
         for name in std::iter::once(&event.query).chain(&event.other_questions) {
@@ -569,7 +570,7 @@ impl Rules {
         }
         hits.sort_unstable_by_key(|(place, ..)| *place);
         for (place, with_more, name) in &hits {
-            hit(*place, with_more.as_ref().unwrap_or(event), name);
+            hit(*place, with_more.as_deref().unwrap_or(event), name);
         }
     }
 }

@@ -316,11 +316,11 @@ impl<'a> LookedUp<'a> {
     }
 
     /// The event with all columns.
-    pub(super) fn add_to(&self, event: &Event, facts: &dyn Facts) -> Option<Event> {
+    pub(super) fn add_to(&self, event: &Event, facts: &dyn Facts) -> Option<Box<Event>> {
         if self.lookups.iter().all(|lookup| lookup.outputs.is_empty()) {
             return None;
         }
-        let mut event = event.clone();
+        let mut event = Box::new(event.clone());
         for (place, lookup) in self.lookups.iter().enumerate() {
             event.added.extend(lookup.added(self.lines(place, facts)));
         }
