@@ -199,14 +199,18 @@ impl Matching {
 
     /// Closes the windows whose time is over.
     fn advance(&mut self, now: Timestamp) {
+        self.rows(|aggregator, emit| aggregator.advance(now, emit));
+    }
+
+    /// Writes and scores the rows that the aggregation gives together.
+    fn rows(&mut self, give: impl FnOnce(&mut Aggregator, &mut dyn FnMut(Row))) {
         let mut rows = RowsOut {
             scorer: &mut self.scorer,
             writers: &mut self.writers,
             failed: &mut self.failed,
         };
         let sources = &self.sources;
-        self.aggregator
-            .advance(now, &mut |row| rows.take(&row, sources));
+        give(&mut self.aggregator, &mut |row| rows.take(&row, sources));
         rows.close();
     }
 
@@ -221,15 +225,7 @@ impl Matching {
             assets: _,
         } = loaded;
         let moves = Moves::between(&self.rules, &rules);
-        let mut rows = RowsOut {
-            scorer: &mut self.scorer,
-            writers: &mut self.writers,
-            failed: &mut self.failed,
-        };
-        let sources = &self.sources;
-        self.aggregator
-            .replace(aggregator, &moves, &mut |row| rows.take(&row, sources));
-        rows.close();
+        self.rows(|before, emit| before.replace(aggregator, &moves, emit));
         self.scorer.replace(scorer, &moves);
         self.correlator.replace(rules.list(), &moves);
         self.filters.replace(filters);
@@ -299,14 +295,7 @@ impl Matching {
 
     /// Writes what is left and ends. Files that are abandoned keep the name that says they are partial.
     pub(super) fn finish(mut self, abandon: bool) -> Done {
-        let mut rows = RowsOut {
-            scorer: &mut self.scorer,
-            writers: &mut self.writers,
-            failed: &mut self.failed,
-        };
-        let sources = &self.sources;
-        self.aggregator.finish(&mut |row| rows.take(&row, sources));
-        rows.close();
+        self.rows(Aggregator::finish);
         let sources = self.sources.finish();
         for source in &sources {
             keep(&mut self.failed, self.writers.sources.write(source));

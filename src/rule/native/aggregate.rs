@@ -32,19 +32,14 @@ const OPERATORS: [&str; 6] = ["=", "!=", "<", "<=", ">", ">="];
 
 impl Reader<'_> {
     pub(super) fn columns(&mut self, node: &Node, by: &[Field]) -> Vec<Column> {
-        let Some(entries) = self.entries(
+        let Some(entries) = self.some_entries(
             node,
             "aggregate",
             "a mapping from column names to functions",
+            "a column and its function, such as `count: count`",
         ) else {
             return Vec::new();
         };
-        if entries.is_empty() {
-            self.mistakes.add(
-                node.place,
-                "aggregate is empty; expected a column and its function, such as `count: count`",
-            );
-        }
         let mut columns = Vec::new();
         let mut places = Vec::new();
         for (name, place, node) in entries {
@@ -195,16 +190,14 @@ impl Reader<'_> {
     }
 
     pub(super) fn having(&mut self, node: &Node, columns: &[Column]) -> Vec<Threshold> {
-        let Some(entries) = self.entries(node, "having", "a mapping from columns to thresholds")
-        else {
+        let Some(entries) = self.some_entries(
+            node,
+            "having",
+            "a mapping from columns to thresholds",
+            "a column and its threshold, such as `count: { \">\": 50 }`",
+        ) else {
             return Vec::new();
         };
-        if entries.is_empty() {
-            self.mistakes.add(
-                node.place,
-                "having is empty; expected a column and its threshold, such as `count: { \">\": 50 }`",
-            );
-        }
         let mut thresholds = Vec::new();
         for (name, place, node) in entries {
             let found = columns

@@ -187,15 +187,14 @@ impl Reader<'_> {
     }
 
     fn matches(&mut self, node: &Node) -> Vec<Named<Match>> {
-        let Some(entries) = self.entries(node, "match", "a mapping from fields to columns") else {
+        let Some(entries) = self.some_entries(
+            node,
+            "match",
+            "a mapping from fields to columns",
+            "a field and the column that it is held against",
+        ) else {
             return Vec::new();
         };
-        if entries.is_empty() {
-            self.mistakes.add(
-                node.place,
-                "match is empty; expected a field and the column that it is held against",
-            );
-        }
         let mut matches = Vec::new();
         for (name, place, node) in entries {
             // One that another lookup adds is not there yet.

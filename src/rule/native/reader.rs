@@ -74,6 +74,22 @@ impl<'m> Reader<'m> {
         Some(seen)
     }
 
+    /// The same of a mapping that has to have some; `example` is what it could have.
+    pub(super) fn some_entries<'a>(
+        &mut self,
+        node: &'a Node,
+        what: &str,
+        wanted: &str,
+        example: &str,
+    ) -> Option<Vec<(&'a str, Place, &'a Node)>> {
+        let entries = self.entries(node, what, wanted)?;
+        if entries.is_empty() {
+            self.mistakes
+                .add(node.place, format!("{what} is empty; expected {example}"));
+        }
+        Some(entries)
+    }
+
     /// The entries of a mapping that has only these keys.
     pub(super) fn mapping<'a>(
         &mut self,
