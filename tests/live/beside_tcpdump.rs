@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::common::{json_lines, stdout};
 use crate::lab::Lab;
-use crate::running::{Running, wait_until};
+use crate::running::{Running, wait_for_last_lookup};
 
 /// Real clients, dig and the C library's resolver, on one side of a real resolver; the sensor sits on a mirrored port.
 #[test]
@@ -64,16 +64,7 @@ fn the_same_rows_as_the_capture_beside_it() {
     lab.output("c13", &["getent", "ahosts", "nosuch.ngrok.io"]);
     lab.dig("c11", &[resolver, "the-last-one.example.com"]);
 
-    // tcpdump throws away what it has not read when it ends; the query and its response are the last that matter.
-    wait_until("tcpdump to write the last response", || {
-        let bytes = std::fs::read(&capture).unwrap_or_default();
-        let name = b"\x0cthe-last-one\x07example\x03com";
-        bytes
-            .windows(name.len())
-            .filter(|here| here == name)
-            .count()
-            == 2
-    });
+    wait_for_last_lookup(&capture);
     let live = live.end_by("INT").with_status(0);
     tcpdump.end_by("INT").with_status(0);
 

@@ -181,3 +181,17 @@ pub(crate) fn wait_until(what: &str, condition: impl Fn() -> bool) {
     }
     panic!("waited in vain for {what}");
 }
+
+/// Waits until tcpdump has written the query for `the-last-one.example.com` and its response, the last that matter: it throws
+/// away what it has not read when it ends.
+pub(crate) fn wait_for_last_lookup(capture: &str) {
+    wait_until("tcpdump to write the last response", || {
+        let bytes = std::fs::read(capture).unwrap_or_default();
+        let name = b"\x0cthe-last-one\x07example\x03com";
+        bytes
+            .windows(name.len())
+            .filter(|here| here == name)
+            .count()
+            == 2
+    });
+}

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::common::{json_lines, stdout};
 use crate::lab::Lab;
-use crate::running::{Running, wait_until};
+use crate::running::{Running, wait_for_last_lookup, wait_until};
 
 /// Windows close by the time of packets, and where none come by the clock: a replay of the capture that tcpdump takes beside
 /// it closes them otherwise, and has the same rows.
@@ -80,15 +80,7 @@ fn a_window_that_closed_has_the_rows_of_the_capture_beside_it() {
     // Closed by the end.
     ask("third.ngrok.io");
     ask("the-last-one.example.com");
-    wait_until("tcpdump to write the last response", || {
-        let bytes = std::fs::read(&capture).unwrap_or_default();
-        let name = b"\x0cthe-last-one\x07example\x03com";
-        bytes
-            .windows(name.len())
-            .filter(|here| here == name)
-            .count()
-            == 2
-    });
+    wait_for_last_lookup(&capture);
     let live = live.end_by("INT").with_status(0);
     tcpdump.end_by("INT").with_status(0);
 
