@@ -33,6 +33,11 @@ pub trait TakePackets {
     /// Takes one packet; `Break` when no more are wanted.
     fn take(&mut self, packet: &Packet<'_>) -> ControlFlow<()>;
 
+    /// Takes packets one after another; `Break` when no more are wanted. One call for many costs less.
+    fn take_all(&mut self, packets: &[Packet<'_>]) -> ControlFlow<()> {
+        packets.iter().try_for_each(|packet| self.take(packet))
+    }
+
     /// A live capture has nothing to read, and all packets up to `now` were given; sends on what waits.
     fn idle(&mut self, now: Timestamp) -> ControlFlow<()>;
 

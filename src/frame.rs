@@ -37,7 +37,7 @@ mod wireless;
 pub use around::Around;
 pub use link_name::refused_link;
 pub use lost::{Lost, Origin};
-pub use plain::Plain;
+pub use plain::{Addresses, Plain};
 pub use port::Ports;
 pub use tunnel::Tunnel;
 
@@ -253,7 +253,7 @@ impl Decoder {
     }
 
     /// The datagram inside a packet as nearly all DNS comes in; `None`, and nothing counted, where it is another packet.
-    #[inline]
+    #[inline(always)]
     pub fn decode_plain<'a>(&mut self, packet: &Packet<'a>) -> Option<Plain<'a>> {
         let plain = plain::read(packet, &self.ports)?;
         self.member = 0;

@@ -38,9 +38,9 @@ const UPDATE: u8 = 5;
 /// The top bit of QCLASS in multicast DNS: a unicast response is wanted (RFC 6762, 5.4).
 const UNICAST_RESPONSE: u16 = 0x8000;
 
-/// Who sent a message to whom, when, and in what.
+/// Who sent a message to whom, when, and in what. `A` is an address of either version, or of one where that is known.
 #[derive(Clone, Copy, Debug)]
-pub struct Envelope<'a> {
+pub struct Envelope<'a, A = IpAddr> {
     /// Capture time of the packet that completed the message.
     pub time: Timestamp,
     /// That packet's input: the index into the run's list of inputs.
@@ -48,9 +48,9 @@ pub struct Envelope<'a> {
     /// That packet's number within its input, from 1.
     pub number: u64,
     /// The sender.
-    pub src: IpAddr,
+    pub src: A,
     /// The receiver.
-    pub dst: IpAddr,
+    pub dst: A,
     /// The sender's port.
     pub src_port: u16,
     /// The receiver's port.

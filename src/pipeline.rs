@@ -264,6 +264,7 @@ struct Asking {
 }
 
 impl Interest for Asking {
+    #[inline(always)]
     fn wants(&self, question: &mut Question) -> bool {
         self.everything || self.rules.wants_question(question)
     }
@@ -341,7 +342,7 @@ impl Run {
             tunnel_depth,
             packets,
             count,
-            Box::new(asking),
+            asking,
             full_batches,
             batches_to_fill,
             to_take,

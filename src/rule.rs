@@ -440,8 +440,12 @@ impl Rules {
         }
         // The last of the lists, which belongs to no rule.
         lists.push(Arc::new(watched));
+        let mut index = Index::new(lists);
+        if !asking.is_empty() || !undecided.is_empty() {
+            index.let_all_pass();
+        }
         Ok(Self {
-            index: Index::new(lists),
+            index,
             rules,
             silent,
             warnings,
@@ -480,15 +484,20 @@ impl Rules {
     /// Whether an event with this question can match any rule that runs, as [`wants`](Self::wants) has it: a look in place,
     /// before which the name is not written out.
     #[must_use]
+    #[inline(always)]
     pub fn wants_question(&self, question: &mut Question) -> bool {
-        let may_want =
-            |wire| self.needs_everything() || !self.asking.is_empty() || self.index.may_want(wire);
+        let may_want = |wire| self.index.may_want(wire);
+        question.wire().is_none_or(may_want) && self.wants_name(question)
+    }
+
+    /// The look at the name as it is written.
+    #[cold]
+    fn wants_name(&self, question: &mut Question) -> bool {
         let (record_type, _) = question.type_and_class();
-        question.wire().is_none_or(may_want)
-            && self.wants(&Asked {
-                name: question.name_or_unknown(),
-                record_type,
-            })
+        self.wants(&Asked {
+            name: question.name_or_unknown(),
+            record_type,
+        })
     }
 
     /// Whether an event with this among its questions can match any rule that runs: never false where it does, seldom true

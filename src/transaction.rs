@@ -21,7 +21,7 @@ use crate::message::Question;
 use crate::stats::{self, Messages, Transactions as Counters};
 use crate::time::Timestamp;
 use arrival::held;
-pub use arrival::{Arrival, Reader};
+pub use arrival::{Address, Arrival, Reader};
 use hosts::Hosts;
 pub use hosts::NamedRoles;
 use replaced::Replaced;

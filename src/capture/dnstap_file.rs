@@ -4,9 +4,9 @@ use std::io::Read;
 use std::ops::ControlFlow;
 
 use super::blocks::Blocks;
-use super::record::{Damage, Record};
+use super::record::{Damage, Numbering};
 use crate::dnstap::{Step, Stream, Tapped, Wrong};
-use crate::packet::LinkType;
+use crate::packet::{LinkType, Packet};
 use crate::time::Timestamp;
 
 /// Why a file cannot be read from its beginning.
@@ -52,7 +52,8 @@ pub(super) fn read<R: Read>(
     blocks: &mut Blocks<R>,
     mut stream: Stream,
     untimely: &mut u64,
-    mut give: impl FnMut(&Record<'_>) -> ControlFlow<()>,
+    numbering: &mut Numbering,
+    mut give: impl FnMut(&[Packet<'_>]) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>, Damage> {
     let mut need = 4;
     let mut before = Timestamp::from_nanos(0);
@@ -85,12 +86,9 @@ pub(super) fn read<R: Read>(
                 let time = Tapped::read(frame).ok().and_then(|tapped| tapped.time());
                 *untimely += u64::from(time.is_none());
                 before = time.unwrap_or(before);
-                let given = give(&Record {
-                    time: before,
-                    link: LinkType::DNSTAP,
-                    wire_len: u32::try_from(frame.len()).unwrap_or(u32::MAX),
-                    bytes: frame,
-                });
+                let len_of_frame = u32::try_from(frame.len()).unwrap_or(u32::MAX);
+                let packet = numbering.next(before, LinkType::DNSTAP, len_of_frame, frame);
+                let given = give(&[packet]);
                 if given.is_break() {
                     return Ok(given);
                 }

@@ -14,7 +14,7 @@ use super::dnstap_file::{self, NoBeginning};
 use super::filter::Filter;
 use super::kind::{self, Kind};
 use super::links::Links;
-use super::record::{Damage, Record};
+use super::record::{Damage, Numbering};
 use super::{CaptureError, Input, Refuse, Source, TakePackets, pcap_file, pcapng_file, shown};
 use crate::dnstap::Stream;
 use crate::packet::Packet;
@@ -139,48 +139,49 @@ impl Files {
         };
         let mut filter = self.filter.as_deref().map(Filter::new);
         let place = u16::try_from(place).unwrap_or(u16::MAX);
-        let mut number = 0_u64;
+        let mut numbering = Numbering {
+            input: place,
+            packets: 0,
+        };
         let mut wrong_filter = None;
-        let give = |record: &Record<'_>| {
-            number += 1;
-            // What is refused is counted as such, whatever a filter says of it.
-            let passes = links.refuse(record.link)
-                || match filter.as_mut().map(|filter| filter.holds(record)) {
-                    None => true,
+        let give = |packets: &[Packet<'_>]| {
+            for packet in packets {
+                // What is refused is counted as such, whatever a filter says of it.
+                let is_refused = links.refuse(packet.link);
+                let passes = match filter.as_mut().map(|filter| filter.holds(packet)) {
+                    None => continue,
+                    _ if is_refused => true,
                     Some(Ok(passes)) => passes,
                     Some(Err(error)) => {
                         wrong_filter = Some(error);
                         return ControlFlow::Break(());
                     }
                 };
-            if passes {
-                sink.take(&Packet {
-                    time: record.time,
-                    input: place,
-                    number,
-                    link: record.link,
-                    wire_len: record.wire_len,
-                    bytes: record.bytes,
-                })?;
+                if passes {
+                    sink.take(packet)?;
+                }
             }
-            // The flag is looked at now and then; a signal need not be answered within a microsecond.
-            if number & 0xFF == 0 && stop() {
+            if filter.is_none() {
+                sink.take_all(packets)?;
+            }
+            // A signal need not be answered within a microsecond.
+            if stop() {
                 return ControlFlow::Break(());
             }
             ControlFlow::Continue(())
         };
         let mut untimely = 0;
         let read = match beginning {
-            Beginning::Pcapng => pcapng_file::read(&mut blocks, give),
-            Beginning::Pcap(header) => pcap_file::read(&mut blocks, header, give),
+            Beginning::Pcapng => pcapng_file::read(&mut blocks, &mut numbering, give),
+            Beginning::Pcap(header) => pcap_file::read(&mut blocks, header, &mut numbering, give),
             Beginning::Dnstap(stream) => {
-                dnstap_file::read(&mut blocks, stream, &mut untimely, give)
+                dnstap_file::read(&mut blocks, stream, &mut untimely, &mut numbering, give)
             }
         };
         sink.stats().dnstap_untimely += untimely;
         match wrong_filter {
             Some(error) => Err(error),
-            None => read.map_err(|why| damaged(number, why)),
+            None => read.map_err(|why| damaged(numbering.packets, why)),
         }
     }
 }

@@ -2,9 +2,8 @@
 
 use pcap::{BpfProgram, Capture, Linktype};
 
-use super::record::Record;
 use super::{CaptureError, reason};
-use crate::packet::LinkType;
+use crate::packet::{LinkType, Packet};
 
 /// Whether a filter is understood for any of the usual link types; which ones a run will meet is not known before.
 ///
@@ -39,8 +38,8 @@ impl<'a> Filter<'a> {
     }
 
     /// Whether the packet passes. Its length is for libpcap's binding what the capture kept of it, also to `greater`.
-    pub(super) fn holds(&mut self, record: &Record<'_>) -> Result<bool, CaptureError> {
-        let link = record.link;
+    pub(super) fn holds(&mut self, packet: &Packet<'_>) -> Result<bool, CaptureError> {
+        let link = packet.link;
         if self.programs.first().is_none_or(|first| first.0 != link) {
             match self.programs.iter().position(|known| known.0 == link) {
                 // The link type of the packet before is likely that of the next.
@@ -49,7 +48,7 @@ impl<'a> Filter<'a> {
             }
         }
         let program = self.programs.first();
-        Ok(program.is_some_and(|(_, program)| program.filter(record.bytes)))
+        Ok(program.is_some_and(|(_, program)| program.filter(packet.bytes)))
     }
 
     fn compile(&self, link: LinkType) -> Result<BpfProgram, CaptureError> {

@@ -4,8 +4,8 @@ use std::io::Read;
 use std::ops::ControlFlow;
 
 use super::blocks::Blocks;
-use super::record::{ByteOrder, Damage, MAX_PACKET, Record, link_type};
-use crate::packet::LinkType;
+use super::record::{ByteOrder, Damage, MAX_PACKET, Numbering, Together, link_type};
+use crate::packet::{LinkType, Packet};
 use crate::time::Timestamp;
 
 /// The length of the file's header in bytes.
@@ -78,7 +78,8 @@ impl Header {
 pub(super) fn read<R: Read>(
     blocks: &mut Blocks<R>,
     header: Header,
-    mut give: impl FnMut(&Record<'_>) -> ControlFlow<()>,
+    numbering: &mut Numbering,
+    mut give: impl FnMut(&[Packet<'_>]) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>, Damage> {
     let mut need = header.record;
     loop {
@@ -102,12 +103,13 @@ pub(super) fn read<R: Read>(
             return Err(Damage::at(at, what));
         }
         let mut rest = bytes;
-        need = loop {
+        let mut together = Together::new();
+        let end = loop {
             let Some((head, after)) = rest
                 .split_first_chunk::<16>()
                 .and_then(|(head, after)| Some((head, after.get(header.record - 16..)?)))
             else {
-                break header.record;
+                break Ok(header.record);
             };
             let [seconds, fraction, mut len, mut wire_len] = header.order.four(head);
             if header.old && len > wire_len {
@@ -116,24 +118,30 @@ pub(super) fn read<R: Read>(
             if len > MAX_PACKET {
                 let at = at + (bytes.len() - rest.len()) as u64;
                 let what = format!("a packet of {len} bytes, more than {MAX_PACKET} can be");
-                return Err(Damage::at(at, what));
+                break Err(Damage::at(at, what));
             }
             let Some((packet, after)) = after.split_at_checked(len as usize) else {
-                break header.record + len as usize;
+                break Ok(header.record + len as usize);
             };
             rest = after;
             // Both are 32 bits wide, so that neither product nor sum overflows.
             let nanos = i64::from(seconds) * 1_000_000_000 + i64::from(fraction) * header.fraction;
-            let given = give(&Record {
-                time: Timestamp::from_nanos(nanos),
-                link: header.link,
-                wire_len,
-                bytes: packet,
-            });
-            if given.is_break() {
-                return Ok(given);
+            let time = Timestamp::from_nanos(nanos);
+            let packet = numbering.next(time, header.link, wire_len, packet);
+            if together.is_full() {
+                if give(&together).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+                together.clear();
             }
+            together.push(packet);
         };
+        let given = give(&together);
+        drop(together);
+        if given.is_break() {
+            return Ok(given);
+        }
+        need = end?;
         let consumed = bytes.len() - rest.len();
         blocks.consume(consumed);
     }
@@ -169,10 +177,10 @@ mod tests {
     }
 
     fn packets(file: &[u8]) -> (Vec<Copied>, Result<(), String>) {
-        copied(|give| {
+        copied(|numbering, give| {
             let mut blocks = Blocks::new(file);
             let header = Header::read(&mut blocks)?;
-            read(&mut blocks, header, give)
+            read(&mut blocks, header, numbering, give)
         })
     }
 

@@ -4,8 +4,8 @@ use std::io::Read;
 use std::ops::ControlFlow;
 
 use super::blocks::Blocks;
-use super::record::{ByteOrder, Damage, MAX_PACKET, Record, link_type};
-use crate::packet::LinkType;
+use super::record::{ByteOrder, Damage, MAX_PACKET, Numbering, Together, link_type};
+use crate::packet::{LinkType, Packet};
 use crate::time::Timestamp;
 
 const SECTION_HEADER: u32 = 0x0A0D_0D0A;
@@ -114,7 +114,43 @@ struct Reader {
     time: Timestamp,
 }
 
+/// What the next block of a file is.
+enum Next<'a> {
+    Packet(Packet<'a>),
+    Other,
+    /// So many bytes are needed, of which fewer are at hand.
+    Needs(usize),
+}
+
 impl Reader {
+    /// Takes the block that `rest` begins with off it.
+    #[inline(always)]
+    fn next<'a>(
+        &mut self,
+        rest: &mut &'a [u8],
+        numbering: &mut Numbering,
+    ) -> Result<Next<'a>, String> {
+        let Some(head) = rest.first_chunk::<FRAME>() else {
+            return Ok(Next::Needs(FRAME));
+        };
+        let len = self.block_len(head)?;
+        let Some((block, after)) = rest.split_at_checked(len as usize) else {
+            return Ok(Next::Needs(len as usize));
+        };
+        let Some((body, end)) = block.get(8..).and_then(<[u8]>::split_last_chunk::<4>) else {
+            return Ok(Next::Needs(FRAME));
+        };
+        let again = self.order.u32(end, 0);
+        if again != len {
+            return Err(format!(
+                "a block of {len} bytes that ends as one of {again}"
+            ));
+        }
+        let packet = self.block(self.order.u32(head, 0), body, numbering)?;
+        *rest = after;
+        Ok(packet.map_or(Next::Other, Next::Packet))
+    }
+
     /// The length in bytes of the block that `bytes` begin with. A section header sets the byte order.
     fn block_len(&mut self, head: &[u8; FRAME]) -> Result<u32, String> {
         if self.order.u32(head, 0) == SECTION_HEADER {
@@ -134,7 +170,12 @@ impl Reader {
     }
 
     /// Takes a whole block; the packet, if it is one.
-    fn block<'a>(&mut self, kind: u32, body: &'a [u8]) -> Result<Option<Record<'a>>, String> {
+    fn block<'a>(
+        &mut self,
+        kind: u32,
+        body: &'a [u8],
+        numbering: &mut Numbering,
+    ) -> Result<Option<Packet<'a>>, String> {
         let order = self.order;
         let short = |what: &str| format!("{what} of {} bytes", body.len() + FRAME);
         match kind {
@@ -170,7 +211,12 @@ impl Reader {
                 let interface = self.interface(index)?;
                 self.time = interface.time(order.u32(head, 4), order.u32(head, 8));
                 let bytes = captured(data, order.u32(head, 12))?;
-                Ok(Some(self.record(interface, order.u32(head, 16), bytes)))
+                Ok(Some(numbering.next(
+                    self.time,
+                    interface.link,
+                    order.u32(head, 16),
+                    bytes,
+                )))
             }
             SIMPLE_PACKET => {
                 let Some((head, data)) = body.split_at_checked(4) else {
@@ -182,7 +228,13 @@ impl Reader {
                     0 => wire_len,
                     snaplen => wire_len.min(snaplen),
                 };
-                Ok(Some(self.record(interface, wire_len, captured(data, len)?)))
+                let bytes = captured(data, len)?;
+                Ok(Some(numbering.next(
+                    self.time,
+                    interface.link,
+                    wire_len,
+                    bytes,
+                )))
             }
             _ => Ok(None),
         }
@@ -194,15 +246,6 @@ impl Reader {
             let known = self.interfaces.len();
             format!("a packet of interface {index}, where {known} are described")
         })
-    }
-
-    const fn record<'a>(&self, interface: Interface, wire_len: u32, bytes: &'a [u8]) -> Record<'a> {
-        Record {
-            time: self.time,
-            link: interface.link,
-            wire_len,
-            bytes,
-        }
     }
 }
 
@@ -221,7 +264,8 @@ fn captured(data: &[u8], len: u32) -> Result<&[u8], String> {
 /// Damage, after all packets before it were given.
 pub(super) fn read<R: Read>(
     blocks: &mut Blocks<R>,
-    mut give: impl FnMut(&Record<'_>) -> ControlFlow<()>,
+    numbering: &mut Numbering,
+    mut give: impl FnMut(&[Packet<'_>]) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>, Damage> {
     let mut reader = Reader {
         order: ByteOrder::Little,
@@ -246,32 +290,32 @@ pub(super) fn read<R: Read>(
             return Err(Damage::at(begin, what));
         }
         let mut rest = bytes;
-        need = loop {
-            let at = begin + (bytes.len() - rest.len()) as u64;
-            let damage = |what: String| Damage::at(at, what);
-            let Some(head) = rest.first_chunk::<FRAME>() else {
-                break FRAME;
-            };
-            let len = reader.block_len(head).map_err(damage)?;
-            let Some((block, after)) = rest.split_at_checked(len as usize) else {
-                break len as usize;
-            };
-            let Some((body, end)) = block.get(8..).and_then(<[u8]>::split_last_chunk::<4>) else {
-                break FRAME;
-            };
-            let again = reader.order.u32(end, 0);
-            if again != len {
-                let what = format!("a block of {len} bytes that ends as one of {again}");
-                return Err(damage(what));
-            }
-            rest = after;
-            let kind = reader.order.u32(head, 0);
-            if let Some(record) = reader.block(kind, body).map_err(damage)?
-                && give(&record).is_break()
-            {
-                return Ok(ControlFlow::Break(()));
+        let mut together = Together::new();
+        let end = loop {
+            match reader.next(&mut rest, numbering) {
+                Ok(Next::Packet(packet)) => {
+                    if together.is_full() {
+                        if give(&together).is_break() {
+                            return Ok(ControlFlow::Break(()));
+                        }
+                        together.clear();
+                    }
+                    together.push(packet);
+                }
+                Ok(Next::Other) => {}
+                Ok(Next::Needs(need)) => break Ok(need),
+                Err(what) => {
+                    let at = begin + (bytes.len() - rest.len()) as u64;
+                    break Err(Damage::at(at, what));
+                }
             }
         };
+        let given = give(&together);
+        drop(together);
+        if given.is_break() {
+            return Ok(given);
+        }
+        need = end?;
         let consumed = bytes.len() - rest.len();
         blocks.consume(consumed);
     }
@@ -349,7 +393,7 @@ mod tests {
     }
 
     fn packets(file: &[u8]) -> (Vec<Copied>, Result<(), String>) {
-        copied(|give| read(&mut Blocks::new(file), give))
+        copied(|numbering, give| read(&mut Blocks::new(file), numbering, give))
     }
 
     /// Two sections in two byte orders, several link types, every block that holds a packet.
@@ -495,8 +539,13 @@ mod tests {
 
     #[test]
     fn packets_are_given_until_no_more_are_wanted() {
+        let file = rich(true).bytes.repeat(100);
+        let mut numbering = Numbering {
+            input: 0,
+            packets: 0,
+        };
         let mut given = 0;
-        let end = read(&mut Blocks::new(&*rich(true).bytes), |_| {
+        let end = read(&mut Blocks::new(&*file), &mut numbering, |_| {
             given += 1;
             if given == 2 {
                 ControlFlow::Break(())
@@ -506,5 +555,6 @@ mod tests {
         });
         assert!(end.unwrap().is_break());
         assert_eq!(given, 2);
+        assert!(numbering.packets < 100);
     }
 }

@@ -1,19 +1,47 @@
 //! What the readers of both formats share: a packet as a record holds it, the byte order, and damage.
 
-use crate::packet::LinkType;
+use arrayvec::ArrayVec;
+
+use crate::packet::{LinkType, Packet};
 use crate::time::Timestamp;
 
 /// The most bytes that a record may hold of a packet; one that says more is damaged.
 pub(super) const MAX_PACKET: u32 = 16 << 20;
 
-/// One packet of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Record<'a> {
-    pub(super) time: Timestamp,
-    pub(super) link: LinkType,
-    /// Its length on the wire in bytes.
-    pub(super) wire_len: u32,
-    pub(super) bytes: &'a [u8],
+/// How many packets are given on together at most.
+const TOGETHER: usize = 32;
+
+/// Packets of a block that lie beside each other, and are given on together.
+pub(super) type Together<'a> = ArrayVec<Packet<'a>, TOGETHER>;
+
+/// The packets of an input so far.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Numbering {
+    /// Its place in the run's list of inputs.
+    pub(super) input: u16,
+    pub(super) packets: u64,
+}
+
+impl Numbering {
+    /// The next packet.
+    #[inline(always)]
+    pub(super) const fn next<'a>(
+        &mut self,
+        time: Timestamp,
+        link: LinkType,
+        wire_len: u32,
+        bytes: &'a [u8],
+    ) -> Packet<'a> {
+        self.packets += 1;
+        Packet {
+            time,
+            input: self.input,
+            number: self.packets,
+            link,
+            wire_len,
+            bytes,
+        }
+    }
 }
 
 /// The file ends in the middle of a record, or holds what cannot be.
@@ -100,7 +128,8 @@ pub(super) fn link_type(number: u32) -> LinkType {
 pub(super) mod tests {
     use std::ops::ControlFlow;
 
-    use super::{Damage, Record};
+    use super::{Damage, Numbering};
+    use crate::packet::Packet;
 
     /// Nanoseconds, link type, length on the wire and bytes of a record.
     pub(in super::super) type Copied = (i64, i32, u32, Vec<u8>);
@@ -108,19 +137,28 @@ pub(super) mod tests {
     /// Copies what a reader gives, and says how it ended.
     pub(in super::super) fn copied(
         read: impl FnOnce(
-            &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
+            &mut Numbering,
+            &mut dyn FnMut(&[Packet<'_>]) -> ControlFlow<()>,
         ) -> Result<ControlFlow<()>, Damage>,
     ) -> (Vec<Copied>, Result<(), String>) {
-        let mut copies = Vec::new();
-        let end = read(&mut |record| {
-            copies.push((
-                record.time.as_nanos(),
-                record.link.0,
-                record.wire_len,
-                record.bytes.to_vec(),
-            ));
+        let mut copies: Vec<Copied> = Vec::new();
+        let mut numbering = Numbering {
+            input: 0,
+            packets: 0,
+        };
+        let end = read(&mut numbering, &mut |packets| {
+            for packet in packets {
+                assert_eq!(packet.number, copies.len() as u64 + 1);
+                copies.push((
+                    packet.time.as_nanos(),
+                    packet.link.0,
+                    packet.wire_len,
+                    packet.bytes.to_vec(),
+                ));
+            }
             ControlFlow::Continue(())
         });
+        assert_eq!(numbering.packets, copies.len() as u64);
         let said = |Damage { at, what }| format!("at byte {at}: {what}");
         (copies, end.map(|_| ()).map_err(said))
     }

@@ -1,7 +1,7 @@
 //! The packets that nearly all DNS comes in, taken apart in one go: Ethernet with at most one VLAN tag, IP without options,
 //! UDP, whole. What [`super::Decoder`] does layer by layer gives the same; a test says so.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::{Around, Ports};
 use crate::packet::{LinkType, Packet};
@@ -13,10 +13,8 @@ const UDP_HEADER: usize = 8;
 /// A plain packet: what a [`Frame`](super::Frame) holds that another may not have, without the rest.
 #[derive(Clone, Copy, Debug)]
 pub struct Plain<'a> {
-    /// Source address.
-    pub src: IpAddr,
-    /// Destination address.
-    pub dst: IpAddr,
+    /// Source and destination address.
+    pub addresses: Addresses,
     /// Source port.
     pub src_port: u16,
     /// Destination port.
@@ -27,6 +25,15 @@ pub struct Plain<'a> {
     pub payload: &'a [u8],
     /// What was around it.
     pub around: Around<'a>,
+}
+
+/// Source and destination address of one packet: of one version, so that whoever takes many need not look again and again.
+#[derive(Clone, Copy, Debug)]
+pub enum Addresses {
+    /// IPv4.
+    V4([Ipv4Addr; 2]),
+    /// IPv6.
+    V6([Ipv6Addr; 2]),
 }
 
 /// What a plain packet with a DNS port holds; `None` for every other packet, found out before anything is built.
@@ -45,7 +52,7 @@ pub(super) fn read<'a>(packet: &Packet<'a>, ports: &Ports) -> Option<Plain<'a>> 
         }
         ethertype => (0, ethertype, rest),
     };
-    let (src, dst, ip_id, datagram) = match ethertype {
+    let (addresses, ip_id, datagram) = match ethertype {
         0x0800 => {
             let (header, _) = rest.split_first_chunk::<20>()?;
             let &[
@@ -77,10 +84,9 @@ pub(super) fn read<'a>(packet: &Packet<'a>, ports: &Ports) -> Option<Plain<'a>> 
             let total = usize::from(u16::from_be_bytes([len_high, len_low]));
             let datagram = Datagram::read(rest.get(20..total)?, ports)?;
             let source: &[u8; 4] = source.first_chunk()?;
-            let src = IpAddr::V4(Ipv4Addr::from(*source));
-            let dst = IpAddr::V4(Ipv4Addr::new(a, b, c, d));
+            let addresses = [Ipv4Addr::from(*source), Ipv4Addr::new(a, b, c, d)];
             let id = u16::from_be_bytes([id_high, id_low]);
-            (src, dst, Some(id), datagram)
+            (Addresses::V4(addresses), Some(id), datagram)
         }
         0x86DD => {
             let (header, after) = rest.split_first_chunk::<40>()?;
@@ -95,15 +101,14 @@ pub(super) fn read<'a>(packet: &Packet<'a>, ports: &Ports) -> Option<Plain<'a>> 
             let length = usize::from(u16::from_be_bytes([len_high, len_low]));
             let datagram = Datagram::read(after.get(..length)?, ports)?;
             let (source, destination) = addresses.split_first_chunk::<16>()?;
-            let src = IpAddr::V6(Ipv6Addr::from(*source));
-            let dst = IpAddr::V6(Ipv6Addr::from(*destination.first_chunk::<16>()?));
-            (src, dst, None, datagram)
+            let destination = destination.first_chunk::<16>()?;
+            let addresses = [*source, *destination].map(Ipv6Addr::from);
+            (Addresses::V6(addresses), None, datagram)
         }
         _ => return None,
     };
     Some(Plain {
-        src,
-        dst,
+        addresses,
         src_port: datagram.src_port,
         dst_port: datagram.dst_port,
         ip_id,

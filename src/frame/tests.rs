@@ -546,9 +546,13 @@ proptest! {
         let mut decoder = decoder();
         let packet = packet(1, &bytes);
         let quick = plain::read(&packet, &decoder.ports).map(|plain| {
+            let [src, dst] = match plain.addresses {
+                Addresses::V4(addresses) => addresses.map(IpAddr::from),
+                Addresses::V6(addresses) => addresses.map(IpAddr::from),
+            };
             let frame = Frame {
-                src: plain.src,
-                dst: plain.dst,
+                src,
+                dst,
                 src_port: plain.src_port,
                 dst_port: plain.dst_port,
                 ip_id: plain.ip_id,

@@ -19,10 +19,24 @@ const WITHIN: [u8; 2 * BLOCK] = {
     within
 };
 
+/// Which bytes of a label need an escape.
+const ODD: [u32; 256] = {
+    let mut odd = [0; 256];
+    let mut rest: &mut [u32] = &mut odd;
+    let mut byte = 0;
+    while let Some((place, after)) = rest.split_first_mut() {
+        *place = is_odd(byte) as u32;
+        byte = byte.wrapping_add(1);
+        rest = after;
+    }
+    odd
+};
+
 /// The first question, as the look in place finds it.
 #[derive(Debug)]
 pub struct Question {
-    /// The name in wire form and lower case, without the root's empty label; what follows `wire_len` is without meaning.
+    /// The name in wire form and lower case, without the root's empty label; up to the next whole block zeros
+    /// follow, behind which is no meaning.
     wire: [u8; ROOM],
     /// 0 where the name is not a plain one.
     wire_len: usize,
@@ -48,6 +62,7 @@ impl Default for Question {
 
 impl Question {
     /// Reads the question of a message, using this value's memory again. Without a whole question the name is empty.
+    #[inline(always)]
     pub fn read(&mut self, message: &[u8], header: &Header) {
         self.name.clear();
         self.wire_len = 0;
@@ -55,11 +70,10 @@ impl Question {
         if header.questions == 0 {
             return;
         }
-        let after = self.read_plain(message).or_else(|| {
-            let after = read_name(message, HEADER_LEN, Spelling::Folded, &mut self.name);
-            self.unspell();
-            after
-        });
+        let after = match self.read_plain(message) {
+            Some(after) => Some(after),
+            None => self.read_other(message),
+        };
         match after.and_then(|at| message.get(at..)?.first_chunk::<4>()) {
             Some(&[a, b, c, d]) => {
                 self.record_type = u16::from_be_bytes([a, b]);
@@ -74,20 +88,22 @@ impl Question {
     }
 
     /// Reads a plain name. `None` where the name is another.
+    #[inline(always)]
     fn read_plain(&mut self, message: &[u8]) -> Option<usize> {
         let rest = message.get(HEADER_LEN..)?;
         let mut end = 0;
         // Lengths that would be odd as characters.
-        let mut odd_lengths = 0_usize;
+        let mut odd_lengths = 0;
         loop {
-            match *rest.get(end)? {
-                0 => break,
-                length @ 1..=63 => {
-                    odd_lengths += usize::from(is_odd(length));
-                    end += usize::from(length) + 1;
-                }
-                64.. => return None,
+            let length = *rest.get(end)?;
+            if length == 0 {
+                break;
             }
+            if length > 63 {
+                return None;
+            }
+            odd_lengths += ODD.get(usize::from(length)).copied().unwrap_or_default();
+            end += usize::from(length) + 1;
             if end >= WIRE_MAX {
                 return None;
             }
@@ -96,23 +112,19 @@ impl Question {
             return None;
         }
         let mut odd = [0_u8; BLOCK];
-        let mut at = 0;
+        let mut left = end;
+        let mut ahead = rest;
         for folded in self.wire.as_chunks_mut::<BLOCK>().0 {
-            let left = end - at;
-            let ahead = rest.get(at..)?;
-            let mut block = match ahead.first_chunk::<BLOCK>() {
-                Some(block) => *block,
-                None => {
-                    let mut block = [0; BLOCK];
-                    for (to, from) in block.iter_mut().zip(ahead) {
-                        *to = *from;
-                    }
-                    block
+            let mut block = match ahead.split_first_chunk::<BLOCK>() {
+                Some((block, after)) => {
+                    ahead = after;
+                    *block
                 }
+                None => last_block(message, ahead.len())?,
             };
             if let Some(beyond @ 1..) = BLOCK.checked_sub(left) {
                 // Zeros are odd too.
-                odd_lengths += beyond;
+                odd_lengths += beyond as u32;
                 let within = WITHIN.get(beyond..)?.first_chunk::<BLOCK>()?;
                 for (byte, within) in block.iter_mut().zip(within) {
                     *byte &= within;
@@ -122,17 +134,25 @@ impl Question {
                 *odd += u8::from(is_odd(byte));
                 *to = byte | u8::from(byte.wrapping_sub(b'A') < 26) << 5;
             }
-            at += BLOCK;
-            if at >= end {
+            if left <= BLOCK {
                 break;
             }
+            left -= BLOCK;
         }
-        let odd: usize = odd.iter().map(|&odd| usize::from(odd)).sum();
+        let odd: u32 = odd.iter().map(|&odd| u32::from(odd)).sum();
         if odd != odd_lengths {
             return None;
         }
         self.wire_len = end;
         HEADER_LEN.checked_add(end)?.checked_add(1)
+    }
+
+    /// Reads a name that is not a plain one.
+    #[cold]
+    fn read_other(&mut self, message: &[u8]) -> Option<usize> {
+        let after = read_name(message, HEADER_LEN, Spelling::Folded, &mut self.name);
+        self.unspell();
+        after
     }
 
     /// The wire form of a name in presentation form, where that is one without escapes: however it was written in the
@@ -150,6 +170,10 @@ impl Question {
             }
         }
         self.wire_len = ROOM - places.len();
+        let in_block = self.wire_len % BLOCK;
+        for (_, to) in (in_block..BLOCK).zip(places).filter(|_| in_block > 0) {
+            *to = 0;
+        }
     }
 
     /// The name in presentation form and lower case; empty where there is no whole question.
@@ -188,12 +212,22 @@ impl Question {
     /// Bytes that are the same for the same name, and others for another, whatever the spelling; empty where there is no
     /// whole question.
     #[must_use]
+    #[inline(always)]
     pub fn name_bytes(&self) -> &[u8] {
         if self.wire_len == 0 {
             &self.name
         } else {
             self.wire.get(..self.wire_len).unwrap_or_default()
         }
+    }
+
+    /// What [`wire`](Self::wire) gives in blocks of 16 bytes, of which the last is filled up with zeros. The length of its
+    /// labels tells where a name ends, so that no two names have the same blocks.
+    #[must_use]
+    #[inline(always)]
+    pub fn blocks(&self) -> Option<&[[u8; BLOCK]]> {
+        let (blocks, _) = self.wire.as_chunks::<BLOCK>();
+        (self.wire_len > 0).then_some(blocks.get(..self.wire_len.div_ceil(BLOCK))?)
     }
 
     /// The name in wire form and lower case, without the root's empty label; `None` where there is no whole question or its
@@ -214,6 +248,15 @@ impl Question {
     pub const fn type_and_class(&self) -> (u16, u16) {
         (self.record_type, self.class)
     }
+}
+
+/// The block that begins with the last `left` bytes of a message, filled up with zeros. `None` where the message is shorter
+/// than a block.
+#[inline(always)]
+fn last_block(message: &[u8], left: usize) -> Option<[u8; BLOCK]> {
+    let last = u128::from_le_bytes(*message.last_chunk::<BLOCK>()?);
+    let before = (BLOCK - left.min(BLOCK)) as u32;
+    Some(last.checked_shr(8 * before).unwrap_or(0).to_le_bytes())
 }
 
 /// Whether a byte of a label needs an escape.
@@ -292,6 +335,7 @@ mod tests {
             read(&mut question, form);
             assert_eq!(question.name_bytes(), b"\x03www\x05ngrok\x02io");
             assert_eq!(question.wire(), Some(&b"\x03www\x05ngrok\x02io"[..]));
+            assert_eq!(question.blocks(), Some(&[*b"\x03www\x05ngrok\x02io\0\0\0"][..]));
             assert_eq!(question.name(), b"www.ngrok.io");
             assert_eq!(question.type_and_class(), (1, 1));
         }

@@ -7,16 +7,16 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender};
 
 use super::reload::Reloaded;
-use super::{ArrivalBatch, Span};
+use super::{ArrivalBatch, Asking, Span};
 use crate::capture::TakePackets;
 use crate::encrypted::Flows;
-use crate::frame::{Around, Decoder, Frame, Origin, Plain, Ports, Transport};
+use crate::frame::{Addresses, Around, Decoder, Frame, Origin, Plain, Ports, Transport};
 use crate::message::Envelope;
 use crate::packet::{LinkType, Look, Packet};
 use crate::stats::{Capture, Reloads};
 use crate::stream::{StreamMessage, Streams};
 use crate::time::Timestamp;
-use crate::transaction::{Interest, Reader};
+use crate::transaction::{Address, Reader};
 
 /// Streams and fragments are looked through so often for what has waited too long.
 const EXPIRE_EVERY: Duration = Duration::from_millis(20);
@@ -46,7 +46,7 @@ pub(super) struct Reading {
 /// The look at messages.
 struct Messages {
     reader: Reader,
-    interest: Box<dyn Interest>,
+    interest: Asking,
     not_dns: u64,
     /// The ports that were named, where DNS is looked for on others, too.
     named: Option<Ports>,
@@ -55,11 +55,23 @@ struct Messages {
 }
 
 impl Messages {
-    fn read(&mut self, envelope: &Envelope<'_>, bytes: &[u8], batch: &mut ArrivalBatch) {
-        match self.reader.read(envelope, bytes, self.interest.as_ref()) {
+    #[inline(always)]
+    fn read_plain<A: Address>(
+        &mut self,
+        envelope: &Envelope<'_, A>,
+        bytes: &[u8],
+        batch: &mut ArrivalBatch,
+    ) {
+        match self.reader.read(envelope, bytes, &self.interest) {
             Some(arrival) => batch.push(arrival),
             None => self.not_dns += 1,
         }
+    }
+
+    /// Not inlined: those that come otherwise than in a plain packet are few.
+    #[inline(never)]
+    fn read(&mut self, envelope: &Envelope<'_>, bytes: &[u8], batch: &mut ArrivalBatch) {
+        self.read_plain(envelope, bytes, batch);
     }
 
     fn read_of_stream(&mut self, message: &StreamMessage<'_>, batch: &mut ArrivalBatch) {
@@ -80,7 +92,7 @@ impl Reading {
         tunnel_depth: u8,
         span: Span,
         count: Option<u64>,
-        interest: Box<dyn Interest>,
+        interest: Asking,
         full: Sender<ArrivalBatch>,
         empty: Receiver<ArrivalBatch>,
         reloaded: Receiver<Option<Reloaded>>,
@@ -284,6 +296,7 @@ impl Reading {
 }
 
 impl TakePackets for Reading {
+    #[inline(always)]
     fn take(&mut self, packet: &Packet<'_>) -> ControlFlow<()> {
         self.capture.received += 1;
         self.capture.bytes += packet.bytes.len() as u64;
@@ -295,11 +308,17 @@ impl TakePackets for Reading {
         } else if let Some(plain) = self.frames.decode_plain(packet) {
             self.capture.handed_on += 1;
             self.advance(packet.time);
-            self.messages.read(
-                &plain_envelope(&plain, packet),
-                plain.payload,
-                &mut self.batch,
-            );
+            let (messages, batch) = (&mut self.messages, &mut self.batch);
+            match plain.addresses {
+                Addresses::V4(addresses) => {
+                    let envelope = plain_envelope(&plain, addresses, packet);
+                    messages.read_plain(&envelope, plain.payload, batch);
+                }
+                Addresses::V6(addresses) => {
+                    let envelope = plain_envelope(&plain, addresses, packet);
+                    messages.read_plain(&envelope, plain.payload, batch);
+                }
+            }
         } else if packet.link == LinkType::DNSTAP {
             self.decode_tapped(packet);
         } else if !self.frames.may_hold_dns(packet.link, packet.bytes) {
@@ -332,14 +351,18 @@ impl TakePackets for Reading {
 }
 
 /// Who sent the datagram of a plain packet to whom.
-#[inline]
-fn plain_envelope<'a>(plain: &Plain<'a>, packet: &Packet<'_>) -> Envelope<'a> {
+#[inline(always)]
+fn plain_envelope<'a, A>(
+    plain: &Plain<'a>,
+    [src, dst]: [A; 2],
+    packet: &Packet<'_>,
+) -> Envelope<'a, A> {
     Envelope {
         time: packet.time,
         input: packet.input,
         number: packet.number,
-        src: plain.src,
-        dst: plain.dst,
+        src,
+        dst,
         src_port: plain.src_port,
         dst_port: plain.dst_port,
         transport: Transport::Udp,

@@ -13,7 +13,6 @@ use crate::aggregate::Aggregator;
 use crate::event::Assets;
 use crate::risk::Scorer;
 use crate::rule::{Filters, Rules};
-use crate::transaction::Interest;
 
 /// What was read anew, and checked.
 #[derive(Debug)]
@@ -35,7 +34,7 @@ pub type Load = Box<dyn FnMut() -> Result<Loaded, String> + Send>;
 
 /// What was read anew, on its way: for the capture thread, and for those behind it.
 pub(super) struct Reloaded {
-    pub(super) interest: Box<dyn Interest>,
+    pub(super) interest: Asking,
     /// Goes on with a batch, and holds for it and for all that come after.
     pub(super) loaded: Box<Loaded>,
 }
@@ -78,10 +77,10 @@ pub(super) fn spawn<'scope>(
                 ));
             }
             let loaded = loaded.ok().map(|loaded| Reloaded {
-                interest: Box::new(Asking {
+                interest: Asking {
                     everything: everything_asked_for || loaded.rules.needs_everything(),
                     rules: Arc::clone(&loaded.rules),
-                }),
+                },
                 loaded: Box::new(loaded),
             });
             if reloaded.send(loaded).is_err() {

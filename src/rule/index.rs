@@ -108,7 +108,15 @@ impl Index {
             .iter()
             .filter_map(|head| end(&index.lists, &index.entries, *head));
         index.tails = Tails::of(ends);
+        if !index.endless.is_empty() {
+            index.let_all_pass();
+        }
         index
+    }
+
+    /// From now on every name passes the first look.
+    pub(super) fn let_all_pass(&mut self) {
+        self.tails = Tails::default();
     }
 
     /// The lists, in the order given.
@@ -165,8 +173,9 @@ impl Index {
 
     /// Whether any list may cover the name with this wire form: lower case, without escapes and the root's empty label. Never
     /// false where one does.
+    #[inline(always)]
     pub(super) fn may_want(&self, wire: &[u8]) -> bool {
-        !self.endless.is_empty() || self.tails.may_hold(wire) || self.literals.may_be_in(wire)
+        self.tails.may_hold(wire) || self.literals.may_be_in(wire)
     }
 
     /// Whether any list may cover a name (lower case, presentation form). Never false where one does; true without a

@@ -1,8 +1,11 @@
 //! What pairing needs of a message, read in place: who asked whom, a hash of what, and whether somebody wants it.
 
-use std::hash::{BuildHasher, Hasher};
-use std::net::IpAddr;
+use std::hash::Hasher;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
+
+use foldhash::SharedSeed;
+use foldhash::quality::FoldHasher;
 
 use super::hosts::is_iterative;
 use super::{Interest, LLMNR_PORT, MDNS_PORT, Multicast, Role, Side, Transaction};
@@ -114,107 +117,166 @@ impl Arrival {
 #[derive(Debug, Default)]
 pub struct Reader {
     question: Question,
-    hasher: ahash::RandomState,
+    hasher: Keyed,
 }
 
 impl Reader {
     /// Looks at a message in place. `None` where there is not even a header.
-    pub fn read(
+    #[inline(always)]
+    pub fn read<A: Address>(
         &mut self,
-        envelope: &Envelope<'_>,
+        envelope: &Envelope<'_, A>,
         bytes: &[u8],
-        interest: &dyn Interest,
+        interest: &impl Interest,
     ) -> Option<Arrival> {
         let header = Header::read(bytes)?;
         self.question.read(bytes, &header);
         let is_wanted = interest.wants(&mut self.question) || header.questions > 1;
         let between = Between::new(envelope, &header);
-        let question = self.hash_question();
-        let is_kept = is_wanted || question.is_none();
-        Some(Arrival {
+        let question = self.hasher.question(&self.question);
+        let mut arrival = Arrival {
             identity: Identity {
                 network: short(&envelope.around),
-                key: self.hash(&between),
+                key: self.hasher.key(&between),
                 question,
             },
             link: Link {
                 time: envelope.time,
-                payload: self.hash_payload(bytes),
+                payload: self.hasher.payload(bytes),
                 ip_id: envelope.ip_id.unwrap_or(0),
             },
-            sender: envelope.src,
+            sender: envelope.src.into(),
             is_response: between.is_response,
             is_iterative: is_iterative(&header),
             multicast: between.multicast,
             is_wanted,
-            kept: is_kept.then(|| Kept::new(between.key(), envelope, bytes)),
-        })
+            kept: None,
+        };
+        if is_wanted || question.is_none() {
+            // A copy, so that the envelope of a message that nobody wants is never written to memory.
+            let envelope = *envelope;
+            arrival.kept = Some(Kept::new(between.key(), &envelope, bytes));
+        }
+        Some(arrival)
+    }
+}
+
+/// An address of either version, or of one where that is known.
+pub trait Address: Copy + Into<IpAddr> {
+    /// Adds the address, and a number that goes with it, to a hash: the same, whether its version is known or not.
+    fn hash(self, beside: u32, hasher: &mut impl Hasher);
+}
+
+impl Address for Ipv4Addr {
+    #[inline(always)]
+    fn hash(self, beside: u32, hasher: &mut impl Hasher) {
+        hasher.write_u64(u64::from(self.to_bits()) << 32 | u64::from(beside));
+    }
+}
+
+impl Address for Ipv6Addr {
+    #[inline(always)]
+    fn hash(self, beside: u32, hasher: &mut impl Hasher) {
+        hasher.write_u128(self.to_bits());
+        hasher.write_u64(u64::from(beside));
+    }
+}
+
+impl Address for IpAddr {
+    fn hash(self, beside: u32, hasher: &mut impl Hasher) {
+        match self {
+            Self::V4(address) => address.hash(beside, hasher),
+            Self::V6(address) => address.hash(beside, hasher),
+        }
+    }
+}
+
+/// Hashes with keys of the run's own.
+#[derive(Debug)]
+struct Keyed {
+    first: u64,
+    others: SharedSeed,
+}
+
+impl Default for Keyed {
+    fn default() -> Self {
+        // Its keys come from the system's source of randomness.
+        let random = ahash::RandomState::new();
+        Self {
+            first: random.hash_one(1),
+            others: SharedSeed::from_u64(random.hash_one(2)),
+        }
+    }
+}
+
+impl Keyed {
+    #[inline(always)]
+    fn hasher(&self) -> FoldHasher<'_> {
+        FoldHasher::with_seed(self.first, &self.others)
     }
 
-    /// A keyed hash of the question: name, type, class.
-    fn hash_question(&self) -> QuestionHash {
-        if !self.question.is_present() {
+    /// The question: name, type, class.
+    #[inline(always)]
+    fn question(&self, question: &Question) -> QuestionHash {
+        if !question.is_present() {
             return None;
         }
-        let (record_type, class) = self.question.type_and_class();
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write(self.question.name_bytes());
+        let (record_type, class) = question.type_and_class();
+        let mut hasher = self.hasher();
+        match question.blocks() {
+            Some(blocks) => {
+                for block in blocks {
+                    hasher.write_u128(u128::from_le_bytes(*block));
+                }
+            }
+            None => hasher.write(question.name_bytes()),
+        }
         hasher.write_u32(u32::from(record_type) << 16 | u32::from(class));
         Some(NonZeroU32::new(hasher.finish() as u32).unwrap_or(NonZeroU32::MAX))
     }
 
-    /// A keyed hash of a message.
-    fn hash_payload(&self, bytes: &[u8]) -> u32 {
-        let mut hasher = self.hasher.build_hasher();
+    /// A message.
+    #[inline(always)]
+    fn payload(&self, bytes: &[u8]) -> u32 {
+        let mut hasher = self.hasher();
         hasher.write(bytes);
         hasher.finish() as u32
     }
 
-    /// A keyed hash of the key of what goes between two hosts.
-    fn hash(&self, between: &Between<'_>) -> KeyHash {
-        let mut hasher = self.hasher.build_hasher();
+    /// The key of what goes between two hosts.
+    #[inline(always)]
+    fn key<A: Address>(&self, between: &Between<A>) -> KeyHash {
+        let mut hasher = self.hasher();
         let (client, port) = between.client;
-        let port_and_id = u64::from(port) << 16 | u64::from(between.id);
-        match client {
-            IpAddr::V4(client) => {
-                hasher.write_u64(u64::from(client.to_bits()) << 32 | port_and_id);
-            }
-            IpAddr::V6(client) => {
-                hasher.write_u128(client.to_bits());
-                hasher.write_u64(port_and_id);
-            }
-        }
+        client.hash(u32::from(port) << 16 | u32::from(between.id), &mut hasher);
         let is_stream = between.transport == Transport::Tcp;
         let (resolver, port) = between.resolver;
         hasher.write_u64(u64::from(port) << 1 | u64::from(between.is_multicast_response()));
+        let without_resolver = hasher.finish() as u32 & !1 | u32::from(is_stream);
+        let mut hasher = self.hasher();
+        resolver.hash(0, &mut hasher);
         KeyHash {
-            without_resolver: hasher.finish() as u32 & !1 | u32::from(is_stream),
-            resolver: self.hash_address(resolver),
+            without_resolver,
+            resolver: hasher.finish() as u32,
         }
-    }
-
-    fn hash_address(&self, address: &IpAddr) -> u32 {
-        (match address {
-            IpAddr::V4(address) => self.hasher.hash_one(address.to_bits()),
-            IpAddr::V6(address) => self.hasher.hash_one(address.to_bits()),
-        }) as u32
     }
 }
 
 /// Who asked and who was asked, read where it stands.
-struct Between<'a> {
-    client: (&'a IpAddr, u16),
-    resolver: (&'a IpAddr, u16),
+struct Between<A> {
+    client: (A, u16),
+    resolver: (A, u16),
     transport: Transport,
     id: u16,
     is_response: bool,
     multicast: Option<Multicast>,
 }
 
-impl<'a> Between<'a> {
-    fn new(envelope: &'a Envelope<'_>, header: &Header) -> Self {
-        let src = (&envelope.src, envelope.src_port);
-        let dst = (&envelope.dst, envelope.dst_port);
+impl<A: Address> Between<A> {
+    #[inline(always)]
+    fn new(envelope: &Envelope<'_, A>, header: &Header) -> Self {
+        let src = (envelope.src, envelope.src_port);
+        let dst = (envelope.dst, envelope.dst_port);
         let is_response = header.is_response();
         let (client, resolver) = if is_response { (dst, src) } else { (src, dst) };
         Self {
@@ -233,8 +295,8 @@ impl<'a> Between<'a> {
 
     fn key(&self) -> Key {
         Key {
-            client: (*self.client.0, self.client.1),
-            resolver: (*self.resolver.0, self.resolver.1),
+            client: (self.client.0.into(), self.client.1),
+            resolver: (self.resolver.0.into(), self.resolver.1),
             transport: self.transport,
             id: self.id,
             multicast_response: self.is_multicast_response(),
@@ -243,6 +305,7 @@ impl<'a> Between<'a> {
 }
 
 /// Tells a message's network from others in 16 bits.
+#[inline(always)]
 fn short(around: &Around<'_>) -> Network {
     match around.network() {
         0 => 0,
@@ -273,7 +336,8 @@ pub(super) fn held(kept: &Option<Box<Kept>>) -> usize {
 }
 
 impl Kept {
-    fn new(key: Key, envelope: &Envelope<'_>, bytes: &[u8]) -> Box<Self> {
+    #[cold]
+    fn new<A>(key: Key, envelope: &Envelope<'_, A>, bytes: &[u8]) -> Box<Self> {
         Box::new(Self {
             key,
             bytes: bytes.into(),
@@ -335,7 +399,8 @@ impl Key {
 
 /// Whether a message is multicast DNS or LLMNR, by its ports. What comes over TCP, or was a server's, is between two hosts,
 /// whatever the port.
-fn multicast(envelope: &Envelope<'_>) -> Option<Multicast> {
+#[inline(always)]
+fn multicast<A>(envelope: &Envelope<'_, A>) -> Option<Multicast> {
     if envelope.transport == Transport::Tcp || envelope.around.is_tapped() {
         return None;
     }
@@ -348,5 +413,47 @@ fn multicast(envelope: &Envelope<'_>) -> Option<Multicast> {
         Some(Multicast::Llmnr)
     } else {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A message between two ports and its answer.
+    fn both<A: Address>([src, dst]: [A; 2], ports: [u16; 2], id: u16) -> [Between<A>; 2] {
+        let between = |client, resolver, is_response| Between {
+            client,
+            resolver,
+            transport: Transport::Udp,
+            id,
+            is_response,
+            multicast: None,
+        };
+        let [src, dst] = [(src, ports[0]), (dst, ports[1])];
+        [between(src, dst, false), between(src, dst, true)]
+    }
+
+    proptest! {
+        /// A query may come in a plain packet and its response in another, of which the addresses' version is not known before.
+        #[test]
+        fn a_key_is_one_whether_the_version_is_known_or_not(
+            v4 in any::<[Ipv4Addr; 2]>(), v6 in any::<[Ipv6Addr; 2]>(), ports in any::<[u16; 2]>(), id: u16,
+        ) {
+            let keyed = Keyed::default();
+            let known = both(v4, ports, id).map(|between| keyed.key(&between));
+            let either = both(v4.map(IpAddr::from), ports, id).map(|between| keyed.key(&between));
+            prop_assert_eq!(known, either);
+            prop_assert_eq!(known[0], known[1]);
+            let known = both(v6, ports, id).map(|between| keyed.key(&between));
+            let either = both(v6.map(IpAddr::from), ports, id).map(|between| keyed.key(&between));
+            prop_assert_eq!(known, either);
+            prop_assert_eq!(known[0], known[1]);
+            // The keys are this run's own.
+            let others = Keyed::default();
+            prop_assert_ne!(both(v4, ports, id).map(|between| others.key(&between)), either);
+        }
     }
 }

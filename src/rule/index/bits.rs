@@ -28,11 +28,13 @@ impl Bits {
     }
 
     /// Whether a number may be in the set: 0 in the lowest bit where it is not, the other bits say nothing.
+    #[inline(always)]
     pub(super) fn may_have(&self, number: u64) -> u64 {
         let (word, bit) = self.place(number);
         self.words.get(word).map_or(1, |word| word >> bit)
     }
 
+    #[inline(always)]
     fn place(&self, number: u64) -> (usize, u32) {
         // A multiplication by 2^64 over the golden ratio spreads the bytes over the upper bits.
         let hash = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift;

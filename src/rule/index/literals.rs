@@ -84,6 +84,7 @@ impl Literals {
     }
 
     /// Whether one may be in the name with this wire form, without escapes. Never false where one is.
+    #[inline(always)]
     pub(super) fn may_be_in(&self, wire: &[u8]) -> bool {
         self.finder.is_some() && self.may_hold(wire, wire.get(1..).unwrap_or_default())
     }

@@ -7,6 +7,8 @@ use super::bits::Bits;
 #[derive(Debug, Default)]
 pub(super) struct Tails {
     length: usize,
+    /// The bits of so many bytes.
+    mask: u64,
     bits: Bits,
 }
 
@@ -23,6 +25,7 @@ impl Tails {
         let Some(shortest) = ends.clone().map(<[u8]>::len).min() else {
             return Self {
                 length: 0,
+                mask: 0,
                 bits: Bits::new(0),
             };
         };
@@ -31,8 +34,10 @@ impl Tails {
             return Self::default();
         }
         let bits = ends.clone().count().saturating_mul(Self::BITS);
+        let length = shortest.min(8);
         let mut tails = Self {
-            length: shortest.min(8),
+            length,
+            mask: u64::MAX >> (64 - 8 * length),
             bits: Bits::new(bits.max(Self::BITS_AT_LEAST)),
         };
         for end in ends {
@@ -42,18 +47,20 @@ impl Tails {
     }
 
     /// Whether the name with this wire form may have one of the ends.
+    #[inline(always)]
     pub(super) fn may_hold(&self, wire: &[u8]) -> bool {
         self.bits.may_have(self.last(wire)) & 1 != 0 && wire.len() > self.length
     }
 
     /// As many of the last bytes as are looked at.
+    #[inline(always)]
     fn last(&self, wire: &[u8]) -> u64 {
-        let beyond = 64_u32.saturating_sub(8 * u32::try_from(self.length).unwrap_or(8));
-        last_bytes(wire) & u64::MAX.checked_shr(beyond).unwrap_or(0)
+        last_bytes(wire) & self.mask
     }
 }
 
 /// The last eight bytes as a number, the last one lowest; of fewer with zeros before them.
+#[inline(always)]
 fn last_bytes(wire: &[u8]) -> u64 {
     match wire.last_chunk::<8>() {
         Some(last) => u64::from_be_bytes(*last),
