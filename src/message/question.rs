@@ -335,7 +335,10 @@ mod tests {
             read(&mut question, form);
             assert_eq!(question.name_bytes(), b"\x03www\x05ngrok\x02io");
             assert_eq!(question.wire(), Some(&b"\x03www\x05ngrok\x02io"[..]));
-            assert_eq!(question.blocks(), Some(&[*b"\x03www\x05ngrok\x02io\0\0\0"][..]));
+            assert_eq!(
+                question.blocks(),
+                Some(&[*b"\x03www\x05ngrok\x02io\0\0\0"][..])
+            );
             assert_eq!(question.name(), b"www.ngrok.io");
             assert_eq!(question.type_and_class(), (1, 1));
         }
