@@ -4,6 +4,7 @@ mod added;
 mod assets;
 mod derived;
 pub mod field;
+mod json;
 mod make;
 mod networks;
 
@@ -511,13 +512,8 @@ impl Event {
         map: &mut M,
     ) -> Result<(), M::Error> {
         for &field in fields {
-            let is_absent = match field {
-                Field::DestCategory => self.dest_asset.is_none(),
-                Field::SrcCategory => self.src_asset.is_none(),
-                _ => false,
-            };
             match field.kind() {
-                _ if is_absent => {}
+                _ if self.is_absent(field) => {}
                 Kind::Many => map.serialize_entry(field.name(), &Values { event: self, field })?,
                 Kind::One => {
                     let mut result = Ok(());
@@ -529,6 +525,15 @@ impl Event {
             }
         }
         Ok(())
+    }
+
+    /// Whether a list is not even an empty one.
+    fn is_absent(&self, field: Field) -> bool {
+        match field {
+            Field::DestCategory => self.dest_asset.is_none(),
+            Field::SrcCategory => self.src_asset.is_none(),
+            _ => false,
+        }
     }
 
     /// Writes what lookups added into a map.

@@ -82,7 +82,9 @@ impl Output {
                     let stream = stream.name();
                     format::line(&Named { stream, record }, pending)
                 } else {
-                    format::line(record, pending)
+                    record.write_json(pending)?;
+                    pending.push(b'\n');
+                    Ok(())
                 }
             }),
             Form::Separated {

@@ -15,12 +15,20 @@ pub trait Record: Serialize {
     /// Puts the value of that column into the cell; leaves it alone where there is none.
     fn fill(&self, column: &str, cell: &mut Cell);
 
+    /// Appends it as one object of JSON.
+    ///
+    /// # Errors
+    /// Those of serializing it.
+    fn write_json(&self, to: &mut Vec<u8>) -> io::Result<()> {
+        Ok(serde_json::to_writer(to, self)?)
+    }
+
     /// Writes it with all that is needed to merge it with those of other sensors: one object of JSON.
     ///
     /// # Errors
     /// What the writer says.
     fn write_whole(&self, to: &mut Vec<u8>) -> io::Result<()> {
-        Ok(serde_json::to_writer(to, self)?)
+        self.write_json(to)
     }
 
     /// Whether it is for that alone, and nothing that a person asked for.
@@ -110,6 +118,10 @@ impl Record for Event {
         }
     }
 
+    fn write_json(&self, to: &mut Vec<u8>) -> io::Result<()> {
+        Self::write_json(self, to)
+    }
+
     fn time(&self) -> Option<Timestamp> {
         Some(self.time)
     }
@@ -144,6 +156,15 @@ impl Record for HitRecord<'_> {
         } else {
             self.event.fill(column, cell);
         }
+    }
+
+    fn write_json(&self, to: &mut Vec<u8>) -> io::Result<()> {
+        to.extend_from_slice(b"{\"rule\":");
+        serde_json::to_writer(&mut *to, self.rule)?;
+        to.push(b',');
+        self.event.write_members(to)?;
+        to.push(b'}');
+        Ok(())
     }
 
     fn encode(&self, format: EventFormat, out: &mut Vec<u8>) -> io::Result<()> {

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::{capture, file, json as run, pcap};
+use super::{capture, captures, dnsterrier, file, json as run, pcap, stdout};
 
 /// The events of a capture.
 fn events(path: &str, more: &[&str]) -> Vec<Value> {
@@ -576,4 +576,55 @@ fn packet_numbers_are_those_of_the_file_behind_a_filter_too() {
         "packet",
     );
     assert_eq!(of(&["-f", "udp port 53"]), all);
+}
+
+/// Two writers make the JSON of an event: ours into a file of its own, serde where streams share standard output. They agree
+/// on every byte.
+#[test]
+fn events_and_hits_are_written_as_serde_writes_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let assets = folder.path().join("assets.csv");
+    std::fs::write(
+        &assets,
+        "ip,priority,category,bunit\n10.9.0.0/16,high,lab|\"se\"\"rvers\",r\\d\n",
+    )
+    .unwrap();
+    let mut compared = 0;
+    for path in captures() {
+        for stream in ["events", "hits"] {
+            let alone = folder.path().join(format!("{stream}.jsonl"));
+            let output = dnsterrier([
+                "replay",
+                path.to_str().unwrap(),
+                "--quiet",
+                "--cim-entity-zone",
+                "a \"zone\"\t",
+                "--assets",
+                assets.to_str().unwrap(),
+                "--rows",
+                "-",
+                "--format",
+                "jsonl",
+                &format!("--{stream}"),
+                "-",
+                &format!("--{stream}"),
+                alone.to_str().unwrap(),
+            ]);
+            let prefix = format!("{{\"stream\":\"{stream}\",");
+            let shared = stdout(&output);
+            let shared: Vec<String> = shared
+                .lines()
+                .filter_map(|line| Some(format!("{{{}", line.strip_prefix(&prefix)?)))
+                .collect();
+            let alone = std::fs::read_to_string(alone).unwrap();
+            assert_eq!(
+                alone.lines().collect::<Vec<_>>(),
+                shared,
+                "{}",
+                path.display()
+            );
+            compared += shared.len();
+        }
+    }
+    assert!(compared > 1_000, "{compared}");
 }
