@@ -62,6 +62,19 @@ macro_rules! fields {
                 match self { $(Self::$variant => $name,)+ $(Self::$derived => $derived_name,)+ Self::Added(name) => name.text() }
             }
 
+            /// Appends what a member of an object begins with that is not its first: a comma, the name, a colon.
+            #[inline]
+            pub(super) fn begin_member(self, out: &mut Vec<u8>) {
+                match self {
+                    $(Self::$variant => out.extend_from_slice(concat!(",\"", $name, "\":").as_bytes()),)+
+                    other => {
+                        out.extend_from_slice(b",\"");
+                        out.extend_from_slice(other.name().as_bytes());
+                        out.extend_from_slice(b"\":");
+                    }
+                }
+            }
+
             /// Whether it is a list.
             #[must_use]
             pub const fn kind(self) -> Kind {

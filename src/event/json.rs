@@ -6,32 +6,34 @@ use std::net::IpAddr;
 
 use super::{Event, Field, Kind, Record, Value};
 
-/// How many bytes of text are looked at together.
-const BLOCK: usize = 16;
-
 impl Event {
     /// Appends the event as one object of JSON, without a line feed.
     ///
     /// # Errors
     /// Those of serializing a number: none of those that events have.
     pub fn write_json(&self, out: &mut Vec<u8>) -> io::Result<()> {
-        out.push(b'{');
+        let begin = out.len();
         self.write_members(out)?;
+        // The first comma.
+        if let Some(first) = out.get_mut(begin) {
+            *first = b'{';
+        }
         out.push(b'}');
         Ok(())
     }
 
-    /// Appends what stands between the object's braces.
+    /// Appends the members of the object, a comma before each.
     ///
     /// # Errors
     /// As [`Self::write_json`].
     pub fn write_members(&self, out: &mut Vec<u8>) -> io::Result<()> {
+        out.reserve(USUAL);
         let mut result = Ok(());
         for &field in Field::ALL {
             match field.kind() {
                 Kind::Many if self.is_absent(field) => {}
                 Kind::Many => {
-                    key(field, out);
+                    field.begin_member(out);
                     out.push(b'[');
                     let begin = out.len();
                     self.each(field, &mut |value| {
@@ -40,42 +42,36 @@ impl Event {
                         }
                         write(&value, out, &mut result);
                     });
-                    out.extend_from_slice(b"],");
+                    out.push(b']');
                 }
                 Kind::One => self.each(field, &mut |value| {
-                    key(field, out);
+                    field.begin_member(out);
                     write(&value, out, &mut result);
-                    out.push(b',');
                 }),
             }
         }
         for added in &self.added {
-            let values = added.values.iter().map(|value| &**value);
+            let mut values = added.values.iter().map(|value| &**value);
             if added.is_list {
+                out.push(b',');
                 text(added.field.name(), out);
                 out.push(b':');
-                list(values, out, |value, out| text(value, out));
+                list(values, out, text);
+            } else if let Some(value) = values.next() {
                 out.push(b',');
-            } else if let Some(value) = values.take(1).next() {
                 text(added.field.name(), out);
                 out.push(b':');
                 text(value, out);
-                out.push(b',');
             }
         }
-        out.extend_from_slice(b"\"answers\":");
+        out.extend_from_slice(b",\"answers\":");
         list(self.answers.iter(), out, answer);
         result
     }
 }
 
-/// Appends the field's name as a key.
-fn key(field: Field, out: &mut Vec<u8>) {
-    // No name of a field needs an escape.
-    out.push(b'"');
-    out.extend_from_slice(field.name().as_bytes());
-    out.extend_from_slice(b"\":");
-}
+/// Most events take fewer bytes.
+const USUAL: usize = 2_048;
 
 /// Appends a list.
 fn list<T>(items: impl Iterator<Item = T>, out: &mut Vec<u8>, append: impl Fn(T, &mut Vec<u8>)) {
@@ -185,14 +181,37 @@ fn escaped(value: &str, out: &mut Vec<u8>) {
     }
 }
 
-fn needs_escape(value: &[u8]) -> bool {
-    let (blocks, rest) = value.as_chunks::<BLOCK>();
-    let any = |bytes: &[u8]| {
-        let special =
-            |byte: u8| u8::from(byte < 0x20) | u8::from(byte == b'"') | u8::from(byte == b'\\');
-        bytes.iter().fold(0, |any, byte| any | special(*byte)) != 0
-    };
-    blocks.iter().any(|block| any(block)) || any(rest)
+/// Whether there is a quotation mark, a backslash or a control character among the bytes.
+#[inline]
+fn needs_escape(bytes: &[u8]) -> bool {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut found = words
+        .iter()
+        .fold(0, |found, word| found | special(u64::from_le_bytes(*word)));
+    if !rest.is_empty() {
+        found |= match bytes.last_chunk::<8>() {
+            // Some of them once more.
+            Some(last) => special(u64::from_le_bytes(*last)),
+            None => rest.iter().fold(0, |found, byte| {
+                found | special(0x2020_2020_2020_2000 | u64::from(*byte))
+            }),
+        };
+    }
+    found != 0
+}
+
+/// Not 0 where one of eight bytes is a quotation mark, a backslash or below a space ("Determine if a word has a byte less than
+/// n", Bit Twiddling Hacks).
+#[inline(always)]
+const fn special(word: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH: u64 = ONES * 0x80;
+    const fn below(word: u64, limit: u64) -> u64 {
+        word.wrapping_sub(ONES * limit) & !word & HIGH
+    }
+    below(word, 0x20)
+        | below(word ^ (ONES * b'"' as u64), 1)
+        | below(word ^ (ONES * b'\\' as u64), 1)
 }
 
 #[cfg(test)]

@@ -112,6 +112,11 @@ fn write_label(label: &[u8], spelling: Spelling, out: &mut Vec<u8>) {
     }
 }
 
+/// Whether a byte of a label needs an escape.
+pub(super) const fn is_odd(byte: u8) -> bool {
+    byte.wrapping_sub(0x21) > 0x5D || byte == b'\\' || byte == b'.'
+}
+
 /// Appends `\DDD`.
 pub(crate) fn escape(byte: u8, out: &mut Vec<u8>) {
     out.extend_from_slice(&[

@@ -3,7 +3,7 @@
 //! A name as nearly all are, not compressed and of characters that need no escape, stays in its wire form: folded, it tells
 //! which name it is, and whether a rule can want it. Only a name that may be wanted is written out.
 
-use super::name::{Spelling, WIRE_MAX, read_name};
+use super::name::{Spelling, WIRE_MAX, is_odd, read_name};
 use super::{HEADER_LEN, Header};
 
 /// How many bytes of a name are looked at together.
@@ -257,11 +257,6 @@ fn last_block(message: &[u8], left: usize) -> Option<[u8; BLOCK]> {
     let last = u128::from_le_bytes(*message.last_chunk::<BLOCK>()?);
     let before = (BLOCK - left.min(BLOCK)) as u32;
     Some(last.checked_shr(8 * before).unwrap_or(0).to_le_bytes())
-}
-
-/// Whether a byte of a label needs an escape.
-const fn is_odd(byte: u8) -> bool {
-    byte.wrapping_sub(0x21) > 0x5D || byte == b'\\' || byte == b'.'
 }
 
 #[cfg(test)]

@@ -11,6 +11,9 @@ use super::{Cut, Edns, HEADER_LEN, Header, Message, Record, Section, UPDATE, mne
 /// names are all pointers would become more than thirty times as much.
 pub(super) const TEXT_MAX: usize = 1 << 19;
 
+/// Most names and most RDATA take fewer bytes as text.
+const USUAL: usize = 128;
+
 /// NS (RFC 1035, 3.3.11).
 const NS: u16 = 2;
 /// SOA (RFC 1035, 3.3.13).
@@ -49,8 +52,8 @@ impl Message {
             },
             name_servers: false,
             start_of_authority: false,
-            owner: Vec::new(),
-            data: Vec::new(),
+            owner: Vec::with_capacity(USUAL),
+            data: Vec::with_capacity(USUAL),
             text_left: TEXT_MAX,
         };
         if let Err(section) = walk.sections() {
@@ -110,7 +113,7 @@ impl Walk<'_> {
             _ if !is_kept => self.cut(Cut::Questions),
             (None, _) => self.note(Section::Question),
             (Some(_), 0) => {
-                let mut spelled = Vec::new();
+                let mut spelled = Vec::with_capacity(USUAL);
                 read_name(self.bytes, at, Spelling::Kept, &mut spelled)?;
                 self.message.name = Some(text_of(&self.owner));
                 self.message.name_spelled = text_of(&spelled);
@@ -268,5 +271,8 @@ impl RawRecord {
 
 /// What the walk writes is ASCII; should it ever not be, nothing is lost.
 fn text_of(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    match str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => String::from_utf8_lossy(bytes).into_owned(),
+    }
 }

@@ -161,7 +161,6 @@ impl Record for HitRecord<'_> {
     fn write_json(&self, to: &mut Vec<u8>) -> io::Result<()> {
         to.extend_from_slice(b"{\"rule\":");
         serde_json::to_writer(&mut *to, self.rule)?;
-        to.push(b',');
         self.event.write_members(to)?;
         to.push(b'}');
         Ok(())
