@@ -4,6 +4,7 @@ The generator (gen.rs) and the yardstick (bare_loop.c, libpcap's own loop) are i
 ../shared/perf]; what is made of them stays in target/bench.
 """
 import os
+import shutil
 import subprocess
 import sys
 
@@ -37,14 +38,19 @@ def make(name, command):
     return path
 
 
+def rust(name):
+    """cargo or rustc: that of the path, or where rustup puts it."""
+    return shutil.which(name) or os.path.expanduser(f"~/.cargo/bin/{name}")
+
+
 def prepare(*also):
     """The program, the generator, and what else of DNSTERRIER_PERF is named."""
     for source in ("gen.rs", *also):
         if not os.path.exists(os.path.join(PERF, source)):
             die(f"{source} is not in {PERF}; set DNSTERRIER_PERF to the folder that has it")
     os.makedirs(WORK, exist_ok=True)
-    subprocess.run(["cargo", "build", "--release", "--locked", "--quiet"], cwd=ROOT, check=True)
-    make("gen", lambda out: ["rustc", "-O", os.path.join(PERF, "gen.rs"), "-o", out])
+    subprocess.run([rust("cargo"), "build", "--release", "--locked", "--quiet"], cwd=ROOT, check=True)
+    make("gen", lambda out: [rust("rustc"), "-O", os.path.join(PERF, "gen.rs"), "-o", out])
 
 
 def trace(name, pairs, kind):
