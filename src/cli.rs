@@ -123,7 +123,7 @@ impl Replay {
 /// What `sniff` and `replay` both take.
 #[derive(Clone, Debug, Args)]
 pub struct Common {
-    /// Aggregates: none, -, a file (.jsonl .csv .tsv .txt, also with .gz .zst) or a URL (hec+https://HOST) [default: -]
+    /// Aggregates: none, -, a file (.jsonl .csv .tsv .txt, also with .gz .zst) or a URL (hec+https://HOST, es+https://HOST/INDEX, ...) [default: -]
     #[arg(long, value_name = "PLACE", help_heading = "Output")]
     pub rows: Vec<String>,
     /// Events that matched a rule, as they happen
@@ -138,7 +138,7 @@ pub struct Common {
     /// Risk events: what the rows of a window say of a host, with a score and a message
     #[arg(long, value_name = "PLACE", help_heading = "Output")]
     pub risk: Vec<String>,
-    /// Whose words events are written in: cim, ecs (hits, too), ocsf (risk events, too), zeek, zeek-json, eve
+    /// Whose words events are written in: cim, ecs (hits, too; for es+https:// the default), ocsf (risk events, too), zeek, zeek-json, eve
     #[arg(
         long,
         value_name = "FORMAT",

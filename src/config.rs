@@ -343,7 +343,7 @@ impl Plan {
                     table,
                 },
             )?;
-            remotes.join(stream, &mut writer, &mut deliveries)?;
+            remotes.join(stream, event_format, &mut writer, &mut deliveries)?;
             Ok(writer)
         };
         let [rows, hits, events, sources, risk] = &places;

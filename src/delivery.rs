@@ -10,6 +10,7 @@
 
 pub mod clickhouse;
 mod destination;
+mod elastic;
 mod folder;
 mod hec;
 mod http;
@@ -19,6 +20,7 @@ mod retry;
 mod secret;
 mod segment;
 mod sender;
+mod settled;
 mod spool;
 mod state;
 

@@ -4,6 +4,7 @@
 //! whole; a live run's grow by whole records; after a failure none of them ends in half a record.
 
 mod buffer;
+pub mod envelope;
 mod file;
 pub mod format;
 mod output;
@@ -325,13 +326,14 @@ impl Writer {
         }
     }
 
-    /// Adds a place in the network, with what takes the records there.
-    pub fn add(&mut self, place: Place, outlet: Box<dyn Outlet>) {
+    /// Adds a place in the network, with what takes the records there; `chosen` is in whose words events are to be, as
+    /// [`check_event_format`] allows it.
+    pub fn add(&mut self, place: Place, chosen: EventFormat, outlet: Box<dyn Outlet>) {
         self.outputs.push(Output {
-            form: if place.merges() {
-                Form::Whole
-            } else {
-                Form::Jsonl { named: false }
+            form: match place.words(self.stream, chosen) {
+                _ if place.merges() => Form::Whole,
+                EventFormat::Cim => Form::Jsonl { named: false },
+                format => Form::Wrapped { format },
             },
             place,
             buffer: begin(Opened::empty(Sink::Outlet(outlet)), None),

@@ -119,7 +119,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("csv", &["event", "rule", "sink"]),
     ("ethnum", &["aggregate"]),
     ("datasketches", &["aggregate"]),
-    ("data_encoding", &["aggregate", "rule"]),
+    ("data_encoding", &["aggregate", "delivery", "rule"]),
     ("rsigma_parser", &["rule"]),
 ];
 

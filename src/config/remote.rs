@@ -9,7 +9,7 @@ use crate::cli::SpoolOptions;
 use crate::delivery::{Deliveries, DeliveryError, Options, Target};
 use crate::error::Error;
 use crate::privilege::Becoming;
-use crate::sink::{Place, Stream, Writer};
+use crate::sink::{EventFormat, Place, Stream, Writer};
 
 /// How long a live run waits at its end: not longer than those who stop it do.
 const LIVE: Duration = Duration::from_secs(5);
@@ -89,6 +89,7 @@ impl Remotes {
     pub(super) fn join(
         &mut self,
         stream: Stream,
+        event_format: EventFormat,
         writer: &mut Writer,
         deliveries: &mut Deliveries,
     ) -> Result<(), Error> {
@@ -97,7 +98,7 @@ impl Remotes {
             .partition(|(of, ..)| *of == stream);
         self.targets = others;
         for (_, place, target) in own {
-            writer.add(place, deliveries.open(target, &self.options)?);
+            writer.add(place, event_format, deliveries.open(target, &self.options)?);
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::DeliveryError;
 use super::clickhouse::Table;
+use super::elastic::Index;
 use super::hec::Hec;
 use super::segment::Waiting;
 use crate::sink::remote::Kind;
@@ -34,6 +35,21 @@ pub(super) enum Answer {
         /// What it said.
         why: String,
     },
+    /// Something else of each record, in their order.
+    Each(Vec<Fate>),
+}
+
+/// What a place said of one record.
+#[derive(Debug)]
+pub(super) enum Fate {
+    /// It has it.
+    Taken,
+    /// Not now.
+    Later(String),
+    /// Not as things are set up.
+    Shut(String),
+    /// Never.
+    Refused(String),
 }
 
 /// A place that takes the records of one stream.
@@ -53,5 +69,6 @@ pub(super) fn connect(
     match remote.kind {
         Kind::Hec => Ok(Box::new(Hec::new(stream, remote)?)),
         Kind::ClickHouse => Ok(Box::new(Table::new(stream, remote)?)),
+        Kind::Elastic => Ok(Box::new(Index::new(stream, remote)?)),
     }
 }

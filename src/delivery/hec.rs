@@ -11,6 +11,7 @@ use super::destination::{Answer, Destination};
 use super::http::{Client, Reply, gzip};
 use super::segment::Waiting;
 use super::{DeliveryError, secret};
+use crate::sink::envelope::open;
 use crate::sink::{Remote, Stream};
 use crate::time::Timestamp;
 
@@ -28,6 +29,7 @@ const NOT_THE_EVENTS: [u64; 9] = [1, 2, 3, 4, 7, 10, 11, 14, 16];
 /// A collector that takes one stream.
 #[derive(Debug)]
 pub(super) struct Hec {
+    stream: Stream,
     client: Client,
     authorization: String,
     /// The channel of the acknowledgements, where they are asked for.
@@ -35,24 +37,7 @@ pub(super) struct Hec {
     timeout: Duration,
     index: Option<String>,
     source: Option<String>,
-    sourcetype: String,
-}
-
-/// What a record says that stands beside the event.
-#[derive(Deserialize)]
-struct Said<'a> {
-    #[serde(borrow, rename = "_time")]
-    time: Option<&'a RawValue>,
-    #[serde(borrow, rename = "lastTime")]
-    last: Option<&'a RawValue>,
-    #[serde(borrow, rename = "encrypted_dns_lastTime")]
-    last_encrypted: Option<&'a RawValue>,
-    #[serde(borrow)]
-    host: Option<&'a RawValue>,
-    #[serde(borrow)]
-    sensor: Option<&'a RawValue>,
-    #[serde(borrow)]
-    source: Option<&'a RawValue>,
+    sourcetype: Option<String>,
 }
 
 /// An event as the collector takes it.
@@ -61,20 +46,13 @@ struct Envelope<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     time: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    host: Option<&'a RawValue>,
+    host: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    source: Option<Source<'a>>,
+    source: Option<&'a str>,
     sourcetype: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     index: Option<&'a str>,
     event: &'a RawValue,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Source<'a> {
-    Named(&'a str),
-    Said(&'a RawValue),
 }
 
 /// What the collector says.
@@ -120,16 +98,14 @@ impl Hec {
             ))
         })?;
         Ok(Self {
+            stream,
             client: Client::new(remote, timeout)?,
             authorization: format!("Splunk {token}"),
             channel: acknowledged.then(channel),
             timeout,
             index: remote.option("index").map(str::to_owned),
             source: remote.option("source").map(str::to_owned),
-            sourcetype: match remote.option("sourcetype") {
-                Some(sourcetype) => sourcetype.to_owned(),
-                None => format!("dnsterrier:{}", singular(stream)),
-            },
+            sourcetype: remote.option("sourcetype").map(str::to_owned),
         })
     }
 
@@ -151,25 +127,23 @@ impl Hec {
     fn body(&self, batch: &[Waiting]) -> Vec<u8> {
         let mut body = Vec::new();
         for waiting in batch {
-            let Ok(event) = serde_json::from_slice::<&RawValue>(&waiting.line) else {
+            let Some(letter) = open(self.stream, &waiting.line) else {
                 continue;
             };
-            let said = serde_json::from_slice::<Said<'_>>(&waiting.line).ok();
-            let said = said.as_ref();
-            let time = said
-                .and_then(|it| it.time.or(it.last).or(it.last_encrypted))
-                .and_then(epoch);
-            let source = match &self.source {
-                Some(name) => Some(Source::Named(name)),
-                None => said.and_then(|it| it.source).map(Source::Said),
+            let own = format!("dnsterrier:{}", singular(self.stream));
+            let sourcetype = match (&self.sourcetype, letter.words) {
+                (Some(sourcetype), _) => sourcetype.clone(),
+                (None, None) => own,
+                (None, Some(words)) => format!("{own}:{words}"),
             };
+            let label = &letter.label;
             let envelope = Envelope {
-                time,
-                host: said.and_then(|it| it.host.or(it.sensor)),
-                source,
-                sourcetype: &self.sourcetype,
+                time: label.time.as_deref().and_then(epoch),
+                host: label.host.as_deref(),
+                source: self.source.as_deref().or(label.source.as_deref()),
+                sourcetype: &sourcetype,
                 index: self.index.as_deref(),
-                event,
+                event: letter.record,
             };
             // Writing to memory does not fail.
             serde_json::to_writer(&mut body, &envelope).ok();
@@ -271,9 +245,8 @@ fn singular(stream: Stream) -> &'static str {
 }
 
 /// A time as seconds since 1970, with its decimals.
-fn epoch(time: &RawValue) -> Option<Box<RawValue>> {
-    let text: String = serde_json::from_str(time.get()).ok()?;
-    let nanos = Timestamp::parse(&text).ok()?.as_nanos();
+fn epoch(time: &str) -> Option<Box<RawValue>> {
+    let nanos = Timestamp::parse(time).ok()?.as_nanos();
     let (seconds, rest) = (
         nanos.div_euclid(1_000_000_000),
         nanos.rem_euclid(1_000_000_000),
@@ -302,10 +275,7 @@ mod tests {
 
     #[test]
     fn times_keep_their_digits() {
-        let of = |text: &str| {
-            let raw = RawValue::from_string(format!("\"{text}\"")).unwrap();
-            epoch(&raw).map(|it| it.get().to_owned())
-        };
+        let of = |text: &str| epoch(text).map(|it| it.get().to_owned());
         assert_eq!(
             of("2026-01-02T03:04:05.000006Z").as_deref(),
             Some("1767323045.000006")

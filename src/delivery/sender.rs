@@ -1,15 +1,15 @@
 //! Takes batches out of a spool and sends them until the place has them.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Tell;
-use super::destination::{Answer, Destination};
+use super::destination::{Answer, Destination, Fate};
 use super::reader::Reader;
 use super::refused::Refused;
 use super::retry::Backoff;
 use super::segment::Waiting;
+use super::settled::{Outcome, Settled};
 use super::spool::Spool;
 
 /// From the first failure to the second attempt, and between attempts at most.
@@ -57,65 +57,90 @@ impl Sender {
     pub(super) fn run(mut self) {
         let mut reader = Reader::default();
         while let Some(batch) = self.spool.batch(&mut reader, self.tell) {
-            if !self.deliver(&batch) {
+            if !self.deliver(batch) {
                 return;
             }
         }
     }
 
-    /// Sends a batch, in parts where the place refuses something in it; false where it is over.
-    fn deliver(&mut self, batch: &[Waiting]) -> bool {
+    /// Sends a batch, in parts where the place does not want all of it at once; false where it is over.
+    fn deliver(&mut self, batch: Vec<Waiting>) -> bool {
+        let mut settled = Settled::of(&batch);
         // The part that is sent next is the last one.
-        let mut parts: Vec<Range<usize>> = Vec::new();
-        parts.push(0..batch.len());
-        while let Some(range) = parts.pop() {
-            let Some(part) = batch.get(range.clone()) else {
-                continue;
-            };
-            let Some(last) = part.last() else { continue };
-            let next = last.sequence + 1;
+        let mut parts = vec![batch];
+        while let Some(part) = parts.pop() {
             let spool = Arc::clone(&self.spool);
-            let answer = self.destination.send(part, &|span| spool.wait(span));
+            let answer = self.destination.send(&part, &|span| spool.wait(span));
             self.spool.count(|it| it.attempts += 1);
-            match answer {
+            // What is left of the part, why, and for how long nothing is sent.
+            let (rest, why, wait, shut) = match answer {
                 Answer::Taken => {
-                    self.works();
-                    let bytes: usize = part.iter().map(|it| it.line.len()).sum();
-                    let going_on = self.spool.acknowledge(next, |it| {
-                        it.delivered += part.len() as u64;
-                        it.bytes += bytes as u64;
-                    });
-                    if !going_on {
-                        return false;
+                    settled.taken(part);
+                    (Vec::new(), String::new(), None, false)
+                }
+                Answer::Refused { why, suspect } => {
+                    if part.len() > 1 {
+                        parts.extend(split(part, suspect).into_iter().rev());
+                    } else {
+                        for waiting in part {
+                            settled.refused(waiting, why.clone());
+                        }
                     }
+                    (Vec::new(), why, None, false)
                 }
-                Answer::Refused { why, .. } if part.len() == 1 => {
-                    self.works();
-                    if !self.refuse(last, &why) {
-                        return false;
+                Answer::Later { why, after } => (part, why, after, false),
+                Answer::Shut { why } => (part, why, None, true),
+                Answer::Each(fates) => {
+                    let length = part.len();
+                    let (rest, why, shut) = settle(&mut settled, part, fates);
+                    if rest.len() < length {
+                        self.failing.worked();
                     }
+                    (rest, why, None, shut)
                 }
-                Answer::Refused { suspect, .. } => {
-                    self.works();
-                    parts.extend(split(&range, suspect).into_iter().rev());
-                }
-                Answer::Later { why, after } => {
-                    parts.push(range);
-                    let wait = self.failing.failed(after);
-                    if !self.again(&why, false, wait) {
-                        return false;
-                    }
-                }
-                Answer::Shut { why } => {
-                    parts.push(range);
-                    let wait = self.shut.failed(None);
-                    if !self.again(&why, true, wait) {
-                        return false;
-                    }
-                }
+            };
+            if !self.acknowledge(&mut settled) {
+                return false;
+            }
+            if rest.is_empty() {
+                self.works();
+                continue;
+            }
+            parts.push(rest);
+            let wait = match shut {
+                true => self.shut.failed(None),
+                false => self.failing.failed(wait),
+            };
+            if !self.again(&why, shut, wait) {
+                return false;
             }
         }
         true
+    }
+
+    /// Tells the spool what is settled, in its order; false where it is over.
+    fn acknowledge(&mut self, settled: &mut Settled) -> bool {
+        let (mut next, mut records, mut bytes) = (None, 0, 0);
+        let mut going_on = true;
+        loop {
+            let outcome = settled.next();
+            if let Some(Outcome::Taken(sequence, length)) = outcome {
+                next = Some(sequence + 1);
+                records += 1;
+                bytes += length as u64;
+                continue;
+            }
+            if let Some(next) = next.take() {
+                going_on &= self.spool.acknowledge(next, |it| {
+                    it.delivered += std::mem::take(&mut records);
+                    it.bytes += std::mem::take(&mut bytes);
+                });
+            }
+            match outcome {
+                Some(Outcome::Refused(waiting, why)) => going_on &= self.refuse(&waiting, &why),
+                _ => return going_on,
+            }
+        }
     }
 
     /// Waits before the next attempt; says so the first time.
@@ -176,21 +201,48 @@ impl Sender {
     }
 }
 
+/// Settles what a place said something final of; gives the rest, why it is one, and whether somebody has to mend that.
+fn settle(
+    settled: &mut Settled,
+    part: Vec<Waiting>,
+    fates: Vec<Fate>,
+) -> (Vec<Waiting>, String, bool) {
+    let mut fates = fates.into_iter();
+    let (mut taken, mut rest) = (Vec::new(), Vec::new());
+    let (mut later, mut shut) = (None, None);
+    for waiting in part {
+        match fates.next() {
+            Some(Fate::Taken) => taken.push(waiting),
+            Some(Fate::Refused(why)) => settled.refused(waiting, why),
+            Some(Fate::Later(why)) => {
+                later.get_or_insert(why);
+                rest.push(waiting);
+            }
+            Some(Fate::Shut(why)) => {
+                shut.get_or_insert(why);
+                rest.push(waiting);
+            }
+            None => rest.push(waiting),
+        }
+    }
+    settled.taken(taken);
+    let is_shut = shut.is_some();
+    let why = shut.or(later);
+    (rest, why.unwrap_or_default(), is_shut)
+}
+
 /// The parts in which a batch of more than one record is tried again: the suspect is sent alone, so that nothing is put aside
 /// that the place would have taken; without one, two halves.
-fn split(range: &Range<usize>, suspect: Option<usize>) -> Vec<Range<usize>> {
-    let suspect = suspect
-        .map(|number| range.start.saturating_add(number))
-        .filter(|number| range.contains(number));
-    let parts = match suspect {
-        Some(number) => vec![
-            range.start..number,
-            number..number + 1,
-            number + 1..range.end,
-        ],
+fn split(mut part: Vec<Waiting>, suspect: Option<usize>) -> Vec<Vec<Waiting>> {
+    let parts = match suspect.filter(|number| *number < part.len()) {
+        Some(number) => {
+            let behind = part.split_off(number + 1);
+            let alone = part.split_off(number);
+            vec![part, alone, behind]
+        }
         None => {
-            let middle = range.start + range.len() / 2;
-            vec![range.start..middle, middle..range.end]
+            let behind = part.split_off(part.len() / 2);
+            vec![part, behind]
         }
     };
     parts.into_iter().filter(|part| !part.is_empty()).collect()
@@ -202,13 +254,21 @@ mod tests {
 
     #[test]
     fn every_record_is_in_one_part_and_each_part_is_smaller() {
-        for length in 2..20 {
-            let range = 5..5 + length;
+        for length in 2..20_u64 {
+            let batch: Vec<Waiting> = (5..5 + length)
+                .map(|sequence| Waiting {
+                    sequence,
+                    line: Vec::new(),
+                })
+                .collect();
             for suspect in (0..25).map(Some).chain([None, Some(usize::MAX)]) {
-                let parts = split(&range, suspect);
-                assert!(parts.iter().all(|part| part.len() < length), "{parts:?}");
-                let all: Vec<usize> = parts.into_iter().flatten().collect();
-                assert_eq!(all, range.clone().collect::<Vec<_>>());
+                let parts = split(batch.clone(), suspect);
+                assert!(
+                    parts.iter().all(|part| part.len() < batch.len()),
+                    "{parts:?}"
+                );
+                let all: Vec<Waiting> = parts.into_iter().flatten().collect();
+                assert_eq!(all, batch);
             }
         }
     }

@@ -5,6 +5,7 @@ mod eve;
 mod finding;
 mod ocsf;
 mod presentation;
+mod summary;
 mod zeek;
 
 use std::io;
@@ -136,8 +137,17 @@ pub fn check_event_format(
             Place::File { format, .. } => Some(*format),
             _ => None,
         };
-        if format.is_for(stream) && form.is_none() && *place != Place::Stdout {
-            return wrong("there events are in our own words; use a file, or --event-format cim");
+        if format.is_for(stream) && matches!(place, Place::Remote(_)) {
+            if place.merges() {
+                return wrong(
+                    "a database has records in our own words; use another place, or --event-format cim",
+                );
+            }
+            if format == EventFormat::Zeek {
+                return wrong(
+                    "Zeek's log is a file; use --event-format zeek-json, or a name ending in .log",
+                );
+            }
         }
         match (form, format.is_for(stream)) {
             (Some(Format::Log), false) => {
@@ -214,7 +224,22 @@ pub(super) fn hit(hit: &HitRecord<'_>, format: EventFormat, out: &mut Vec<u8>) -
 pub(super) fn finding(risk: &RiskEvent, format: EventFormat, out: &mut Vec<u8>) -> io::Result<()> {
     match format {
         EventFormat::Ocsf => line(&finding::finding(risk), out),
-        _ => line(risk, out),
+        _ => summary(risk, Stream::Risk, format, out),
+    }
+}
+
+/// Appends a row or what is known of a source with its line feed.
+pub(super) fn summary(
+    record: &impl Serialize,
+    stream: Stream,
+    format: EventFormat,
+    out: &mut Vec<u8>,
+) -> io::Result<()> {
+    match (format, serde_json::to_value(record)?) {
+        (EventFormat::Ecs, serde_json::Value::Object(map)) => {
+            line(&summary::document(stream, map), out)
+        }
+        (_, value) => line(&value, out),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 
 use super::buffer::Buffer;
+use super::envelope;
 use super::file::{Opened, Sink};
 use super::format::{self, EventFormat};
 use super::place::Place;
@@ -36,6 +37,10 @@ pub(super) enum Form {
     Foreign {
         format: EventFormat,
         last: Option<Timestamp>,
+    },
+    /// The same for a place in the network: wrapped, so that whoever brings a record there knows what it is.
+    Wrapped {
+        format: EventFormat,
     },
 }
 
@@ -112,6 +117,11 @@ impl Output {
                 self.buffer
                     .record(|pending| record.encode(*format, pending))
             }
+            Form::Wrapped { format } => self.buffer.record(|pending| {
+                let mut documents = Vec::new();
+                record.encode(*format, &mut documents)?;
+                envelope::wrap(&record.label(stream)?, *format, &documents, pending)
+            }),
             Form::Table(table) => {
                 if let Some(line) = record.table_line() {
                     table.add(&line);

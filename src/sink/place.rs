@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::packed::Packing;
 use super::remote::{Kind, Remote};
-use super::{SinkError, Stream};
+use super::{EventFormat, SinkError, Stream};
 
 /// How records are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,6 +153,15 @@ impl Place {
     #[must_use]
     pub fn merges(&self) -> bool {
         matches!(self, Self::Remote(remote) if remote.kind == Kind::ClickHouse)
+    }
+
+    /// In whose words a stream's records are in a place in the network, where the command line chose these for events.
+    #[must_use]
+    pub fn words(&self, stream: Stream, chosen: EventFormat) -> EventFormat {
+        match self {
+            Self::Remote(remote) if !chosen.is_for(stream) => remote.kind.words(),
+            _ => chosen,
+        }
     }
 
     /// The format that a stream has there; `stdout` is that of the rows on standard output, whose other streams are always

@@ -5,9 +5,11 @@ use std::io;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use super::Stream;
+use super::envelope::{self, Label};
 use super::format::{self, EventFormat};
 use super::table::TableLine;
-use crate::event::{Event, Field, Kind};
+use crate::event::{Event, Field, Kind, Value};
 use crate::time::Timestamp;
 
 /// Something that a stream carries. Its JSON is what [`Serialize`] makes of it: one object.
@@ -50,6 +52,17 @@ pub trait Record: Serialize {
         Self: Sized,
     {
         format::line(self, out)
+    }
+
+    /// What whoever brings it to a place in the network has to know of it.
+    ///
+    /// # Errors
+    /// Those of serializing it.
+    fn label(&self, stream: Stream) -> io::Result<Label>
+    where
+        Self: Sized,
+    {
+        envelope::label(stream, self)
     }
 
     /// The record as a line of a table; `None` where its stream has no tables.
@@ -129,6 +142,16 @@ impl Record for Event {
     fn encode(&self, format: EventFormat, out: &mut Vec<u8>) -> io::Result<()> {
         format::event(self, format, out)
     }
+
+    // Nobody serializes a million events twice.
+    fn label(&self, _stream: Stream) -> io::Result<Label> {
+        Ok(Label {
+            id: Value::Id(self.event_id).to_string(),
+            time: Some(self.time.to_string()),
+            host: Some(self.sensor.to_string()),
+            source: Some(self.source.to_string()),
+        })
+    }
 }
 
 /// An event with the rule that it matched.
@@ -168,6 +191,12 @@ impl Record for HitRecord<'_> {
 
     fn encode(&self, format: EventFormat, out: &mut Vec<u8>) -> io::Result<()> {
         format::hit(self, format, out)
+    }
+
+    fn label(&self, stream: Stream) -> io::Result<Label> {
+        let mut label = self.event.label(stream)?;
+        label.id = envelope::hit_id(&label.id, self.rule);
+        Ok(label)
     }
 }
 

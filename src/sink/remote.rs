@@ -4,7 +4,7 @@ use std::fmt;
 
 use url::{Host, Url};
 
-use super::SinkError;
+use super::{EventFormat, SinkError};
 
 /// Who takes the records there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,21 +13,23 @@ pub enum Kind {
     Hec,
     /// A database of ClickHouse, over HTTP.
     ClickHouse,
+    /// An index or data stream of Elasticsearch or OpenSearch.
+    Elastic,
 }
 
 /// What a kind of place is called, and what its URL may say.
 struct Known {
     kind: Kind,
     scheme: &'static str,
-    /// Its port, and that over TLS.
-    ports: (u16, u16),
+    /// What a URL of it begins with, whether that is over TLS, and the port that it has where none is said.
+    forms: &'static [(&'static str, bool, u16)],
     options: &'static [&'static str],
 }
 
 const HEC: Known = Known {
     kind: Kind::Hec,
     scheme: "hec",
-    ports: (8088, 8088),
+    forms: &[("hec+https", true, 8088), ("hec+http", false, 8088)],
     options: &[
         "index",
         "source",
@@ -41,22 +43,35 @@ const HEC: Known = Known {
 const CLICKHOUSE: Known = Known {
     kind: Kind::ClickHouse,
     scheme: "clickhouse",
-    ports: (8123, 8443),
+    forms: &[
+        ("clickhouse+https", true, 8443),
+        ("clickhouse+http", false, 8123),
+    ],
     options: &["timeout", "user_file", "password_file", "ca"],
 };
 
+const ELASTIC: Known = Known {
+    kind: Kind::Elastic,
+    scheme: "es",
+    forms: &[("es+https", true, 9200), ("es+http", false, 9200)],
+    options: &[
+        "pipeline",
+        "timeout",
+        "user_file",
+        "password_file",
+        "api_key_file",
+        "ca",
+    ],
+};
+
+/// All kinds of places.
+const KNOWN: [&Known; 3] = [&HEC, &CLICKHOUSE, &ELASTIC];
+
 /// How places in the network are written.
-const FORMS: &str = "hec+https://HOST[:8088] (Splunk's HTTP Event Collector) or clickhouse+https://HOST[:8443]/DATABASE, both also with +http";
+const FORMS: &str = "hec+https://HOST[:8088] (Splunk's HTTP Event Collector), clickhouse+https://HOST[:8443]/DATABASE, es+https://HOST[:9200]/INDEX (Elasticsearch, OpenSearch), all of them also with +http";
 
 /// Schemes that are promised, not spoken.
-const NOT_YET: [&str; 6] = [
-    "kafka",
-    "es+http",
-    "es+https",
-    "syslog+udp",
-    "syslog+tcp",
-    "syslog+tls",
-];
+const NOT_YET: [&str; 4] = ["kafka", "syslog+udp", "syslog+tcp", "syslog+tls"];
 
 /// Words of a URL that hold a secret, or whom it belongs to.
 const SECRETS: [&str; 6] = ["token", "password", "secret", "key", "user", "auth"];
@@ -66,6 +81,16 @@ impl Kind {
         match self {
             Self::Hec => &HEC,
             Self::ClickHouse => &CLICKHOUSE,
+            Self::Elastic => &ELASTIC,
+        }
+    }
+
+    /// In whose words records are there where nothing is said.
+    #[must_use]
+    pub const fn words(self) -> EventFormat {
+        match self {
+            Self::Elastic => EventFormat::Ecs,
+            Self::Hec | Self::ClickHouse => EventFormat::Cim,
         }
     }
 
@@ -108,14 +133,10 @@ impl Remote {
                 "records cannot be sent by {scheme} yet; places in the network are {FORMS}"
             )));
         }
-        let (name, tls) = match scheme.split_once('+') {
-            Some((name, "https")) => (name, true),
-            Some((name, "http")) => (name, false),
-            _ => ("", false),
-        };
-        let known = [&HEC, &CLICKHOUSE]
+        let (known, (_, tls, port)) = KNOWN
             .into_iter()
-            .find(|known| known.scheme == name)
+            .flat_map(|known| known.forms.iter().map(move |form| (known, *form)))
+            .find(|(_, (form, ..))| *form == scheme)
             .ok_or_else(|| {
                 wrong(&format!(
                     "'{scheme}://' is no place that records can be sent to: use {FORMS}, or a file name"
@@ -155,9 +176,7 @@ impl Remote {
             kind: known.kind,
             tls,
             host,
-            port: url
-                .port()
-                .unwrap_or(if tls { known.ports.1 } else { known.ports.0 }),
+            port: url.port().unwrap_or(port),
             path: url.path().trim_matches('/').to_owned(),
             options,
             text: text.to_owned(),
@@ -193,6 +212,10 @@ fn in_the_open(kind: Kind) -> String {
         Kind::ClickHouse => "who you are there, and the password, do not belong into a URL, which everybody on this machine can \
                              read: put them into the environment variables DNSTERRIER_CLICKHOUSE_USER and \
                              DNSTERRIER_CLICKHOUSE_PASSWORD, or into files that ?user_file=FILE&password_file=FILE name"
+            .to_owned(),
+        Kind::Elastic => "who you are there, and a password or key, do not belong into a URL, which everybody on this machine can \
+                          read: put them into the environment variables DNSTERRIER_ES_USER and DNSTERRIER_ES_PASSWORD, or \
+                          DNSTERRIER_ES_API_KEY, or into files that ?user_file=FILE&password_file=FILE or ?api_key_file=FILE name"
             .to_owned(),
         Kind::Hec => "a secret does not belong into a URL, which everybody on this machine can read: put the token into the \
                       environment variable DNSTERRIER_HEC_TOKEN, or into a file that ?token_file=FILE names"

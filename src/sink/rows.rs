@@ -2,6 +2,8 @@
 
 use std::io;
 
+use super::Stream;
+use super::format::{self, EventFormat};
 use super::record::{Cell, Record};
 use super::table::{Measure, TableLine, TableOptions, TableRow, TableSource, render};
 use crate::aggregate::sources::SourceRow;
@@ -23,6 +25,10 @@ impl Record for Row {
 
     fn write_whole(&self, to: &mut Vec<u8>) -> io::Result<()> {
         Ok(serde_json::to_writer(to, &WithPart(self))?)
+    }
+
+    fn encode(&self, format: EventFormat, out: &mut Vec<u8>) -> io::Result<()> {
+        format::summary(self, Stream::Rows, format, out)
     }
 
     fn is_held_back(&self) -> bool {
@@ -91,6 +97,10 @@ impl Record for SourceRow {
             "partial" if self.partial => cell.value("true"),
             _ => {}
         }
+    }
+
+    fn encode(&self, format: EventFormat, out: &mut Vec<u8>) -> io::Result<()> {
+        format::summary(self, Stream::Sources, format, out)
     }
 
     fn table_line(&self) -> Option<TableLine<'_>> {

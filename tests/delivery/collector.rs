@@ -11,6 +11,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
 
+use crate::http;
+
 /// The token that it knows.
 pub(crate) const TOKEN: &str = "5d1f7a9e-0000-4000-8000-000000000001";
 
@@ -162,20 +164,7 @@ impl Collector {
     fn serve(&self, connection: impl Read + Write) -> Option<()> {
         let mut reader = BufReader::new(connection);
         loop {
-            let mut first = String::new();
-            if reader.read_line(&mut first).ok()? == 0 {
-                return None;
-            }
-            let path = first.split(' ').nth(1)?.to_owned();
-            let mut headers = BTreeMap::new();
-            loop {
-                let mut line = String::new();
-                reader.read_line(&mut line).ok()?;
-                let Some((name, value)) = line.trim_end().split_once(": ") else {
-                    break;
-                };
-                headers.insert(name.to_ascii_lowercase(), value.to_owned());
-            }
+            let (path, headers) = http::head(&mut reader)?;
             let length: usize = headers.get("content-length")?.parse().unwrap();
             let is_events = path == "/services/collector/event";
             let fault = is_events
@@ -208,19 +197,7 @@ impl Collector {
             if matches!(fault, Some(Fault::TakeAndCut)) {
                 return None;
             }
-            let answer = answer.to_string();
-            let header = if header.is_empty() {
-                String::new()
-            } else {
-                format!("{header}\r\n")
-            };
-            write!(
-                reader.get_mut(),
-                "HTTP/1.1 {status} Whatever\r\nContent-Length: {}\r\n{header}\r\n{answer}",
-                answer.len()
-            )
-            .and_then(|()| reader.get_mut().flush())
-            .ok()?;
+            http::answer(reader.get_mut(), status, header, &answer.to_string())?;
         }
     }
 

@@ -222,3 +222,27 @@ fn records_are_by_their_id() {
     let twice = [json!({"event_id": "a"}), json!({"event_id": "a"})];
     assert_eq!(by_id(twice).len(), 1);
 }
+
+#[test]
+fn events_can_be_in_other_words() {
+    let ngrok = capture("ngrok.pcap");
+    for format in ["ecs", "ocsf", "zeek-json", "eve"] {
+        let (collector, desk) = (Collector::start(), Desk::new());
+        let more = ["--event-format", format, "--sensor", "tap1"];
+        succeeds(&desk.replay(&ngrok, &collector.url(""), &more));
+        let mut plain = vec!["replay", ngrok.to_str().unwrap(), "-q", "--rows", "none"];
+        plain.extend(["--events", "-"].iter().chain(&more));
+        let written = json_lines(&crate::common::stdout(&crate::common::dnsterrier(plain)));
+        let envelopes = collector.events();
+        let came: Vec<Value> = envelopes.iter().map(|it| it["event"].clone()).collect();
+        assert!(!came.is_empty());
+        assert_eq!(came, written, "{format}");
+        assert_eq!(desk.delivery()["delivered"], came.len());
+        for envelope in &envelopes {
+            assert_eq!(envelope["sourcetype"], format!("dnsterrier:dns:{format}"));
+            assert_eq!(envelope["host"], "tap1");
+            assert_eq!(envelope["source"], ngrok.to_str().unwrap());
+            assert!(envelope["time"].is_number());
+        }
+    }
+}

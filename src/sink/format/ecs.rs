@@ -14,7 +14,7 @@ use crate::message::rcode_name;
 use crate::time::Timestamp;
 
 /// The version of the schema.
-const VERSION: &str = "8.17.0";
+pub(super) const VERSION: &str = "8.17.0";
 
 /// An event, or a hit, as a document.
 #[derive(Serialize)]

@@ -511,6 +511,9 @@ fn places_and_formats_go_together() {
         ("/dev/fd/63", EventFormat::Zeek),
         ("-", EventFormat::Zeek),
         ("e.csv", EventFormat::Cim),
+        ("hec+https://splunk.example", EventFormat::Ecs),
+        ("hec+https://splunk.example", EventFormat::Eve),
+        ("clickhouse+http://db.example/dns", EventFormat::Cim),
     ] {
         assert!(events(text, format).is_ok(), "{text} {format:?}");
     }
@@ -523,9 +526,14 @@ fn places_and_formats_go_together() {
         ("dns.log", EventFormat::Eve, "ending in .jsonl"),
         ("dns.log", EventFormat::Cim, "--event-format zeek"),
         (
-            "hec+https://splunk.example",
+            "clickhouse+http://db.example/dns",
             EventFormat::Ecs,
             "--event-format cim",
+        ),
+        (
+            "hec+https://splunk.example",
+            EventFormat::Zeek,
+            "--event-format zeek-json",
         ),
     ] {
         says(
