@@ -23,6 +23,7 @@ mod sender;
 mod settled;
 mod spool;
 mod state;
+mod syslog;
 
 use std::fs;
 use std::io;

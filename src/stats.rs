@@ -525,8 +525,10 @@ counters! {
         found,
         /// Records that the run handed over.
         queued,
-        /// Records that the place says it has.
+        /// Records that the place says it has; of syslog, which says nothing, those that were written to it.
         delivered,
+        /// Those of them that are there in part only, as the place takes none so long.
+        cut,
         /// Records that the place will never take; they are in `refused.jsonl`.
         refused,
         /// Those of them for which there was no room in that file any more.

@@ -267,6 +267,10 @@ fn visible(stats: &Stats) -> Vec<String> {
 fn delivered(delivery: &Delivery) -> String {
     let mut parts = vec![format!("{} delivered", thousands(delivery.delivered))];
     let losses = [
+        (
+            delivery.cut,
+            "of them cut, since the place takes none so long",
+        ),
         (delivery.refused, "refused"),
         (delivery.dropped, "dropped because the spool was full"),
         (delivery.not_stored, "lost because the disk was full"),

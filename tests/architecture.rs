@@ -96,6 +96,8 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("flate2", &["capture", "delivery", "sink"]),
     ("ureq", &["delivery"]),
     ("crc32fast", &["delivery"]),
+    ("rustls", &["delivery"]),
+    ("rustls_platform_verifier", &["delivery"]),
     ("url", &["sink"]),
     ("zstd", &["capture", "sink"]),
     ("liblzma", &["capture"]),

@@ -4,6 +4,8 @@
 #   say WORDS            a line on standard error, with the script's name
 #   die WORDS            the same, and the end
 #   need PACKAGE:WHAT... install the Debian packages of which WHAT is missing: a command, or a function have_...
+#   beside FOLDER PACKAGE...    unpack Debian packages there, with what the machine lacks for them, and install nothing
+#   of_pypi FOLDER PACKAGE...   a virtual environment there with these packages of PyPI
 #   as_root COMMAND...   as root, through sudo where needed
 #   find_cargo           sets the array CARGO to the command that runs cargo
 
@@ -92,6 +94,41 @@ need() {
     [ $rc -eq 0 ] || cat "$log" >&2
     rm -f "$log"
     [ $rc -eq 0 ] || die "apt-get could not install ${packages[*]}"
+}
+
+# For packages that exclude each other, or would replace what the machine runs.
+beside() {
+    local folder=$1 package inside; shift
+    [ ! -e "$folder/whole" ] || return 0
+    command -v apt-get >/dev/null || please_install "$@"
+    say "unpacking $* in $folder"
+    rm -rf "$folder"
+    mkdir -p "$folder/packages"
+    for package; do
+        # Each alone, for together they may not be installed.
+        inside=$(would_install "$package" || { as_root apt-get update >/dev/null 2>&1 && would_install "$package"; }) ||
+            die "apt-get knows no package $package"
+        # shellcheck disable=SC2086  # a list of names
+        (cd "$folder/packages" && apt-get download $package $inside >/dev/null 2>&1) || die "apt-get could not download $package"
+    done
+    for package in "$folder"/packages/*.deb; do dpkg-deb -x "$package" "$folder"; done
+    touch "$folder/whole"
+}
+
+would_install() {
+    LC_ALL=C apt-get install -s --no-install-recommends "$1" 2>/dev/null | sed -n 's/^Inst \([^ ]*\) .*/\1/p' && apt-cache show "$1" >/dev/null 2>&1
+}
+
+have_venv() { python3 -c 'import ensurepip, venv' 2>/dev/null; }
+
+of_pypi() {
+    local folder=$1; shift
+    [ ! -e "$folder/whole" ] || return 0
+    say "installing $* in $folder"
+    rm -rf "$folder"
+    { python3 -m venv "$folder" && "$folder/bin/pip" install --quiet --disable-pip-version-check "$@"; } >&2 ||
+        die "pip could not install $*"
+    touch "$folder/whole"
 }
 
 # Rust lives in somebody's home: under sudo it is that of the user behind it, who then owns what is built, too.

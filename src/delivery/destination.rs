@@ -8,6 +8,7 @@ use super::clickhouse::Table;
 use super::elastic::Index;
 use super::hec::Hec;
 use super::segment::Waiting;
+use super::syslog::Syslog;
 use crate::sink::remote::Kind;
 use crate::sink::{Remote, Stream};
 
@@ -56,6 +57,16 @@ pub(super) enum Fate {
 pub(super) trait Destination: Debug + Send {
     /// Sends a batch and waits for what the place says. `wait` waits for a span of time, and says whether it is worth it.
     fn send(&mut self, batch: &[Waiting], wait: &dyn Fn(Duration) -> bool) -> Answer;
+
+    /// How many records of the batch that was sent last are there in part only, as the place takes none so long.
+    fn cut(&self) -> u64 {
+        0
+    }
+
+    /// Ends it, where that says more of the batch that was sent last: [`Answer::Taken`], or that it has to be sent again.
+    fn close(&mut self) -> Answer {
+        Answer::Taken
+    }
 }
 
 /// Makes ready what a URL names.
@@ -69,6 +80,7 @@ pub(super) fn connect(
     match remote.kind {
         Kind::Hec => Ok(Box::new(Hec::new(stream, remote)?)),
         Kind::ClickHouse => Ok(Box::new(Table::new(stream, remote)?)),
+        Kind::Syslog | Kind::SyslogUdp => Ok(Box::new(Syslog::new(stream, remote)?)),
         Kind::Elastic => Ok(Box::new(Index::new(stream, remote)?)),
     }
 }

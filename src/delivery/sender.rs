@@ -61,6 +61,7 @@ impl Sender {
                 return;
             }
         }
+        self.destination.close();
     }
 
     /// Sends a batch, in parts where the place does not want all of it at once; false where it is over.
@@ -70,11 +71,16 @@ impl Sender {
         let mut parts = vec![batch];
         while let Some(part) = parts.pop() {
             let spool = Arc::clone(&self.spool);
-            let answer = self.destination.send(&part, &|span| spool.wait(span));
+            let mut answer = self.destination.send(&part, &|span| spool.wait(span));
             self.spool.count(|it| it.attempts += 1);
+            if matches!(answer, Answer::Taken) && parts.is_empty() && self.spool.is_at_the_end() {
+                answer = self.destination.close();
+            }
             // What is left of the part, why, and for how long nothing is sent.
             let (rest, why, wait, shut) = match answer {
                 Answer::Taken => {
+                    let cut = self.destination.cut();
+                    self.spool.count(|it| it.cut += cut);
                     settled.taken(part);
                     (Vec::new(), String::new(), None, false)
                 }

@@ -203,6 +203,12 @@ impl Spool {
         state.is_shut = false;
     }
 
+    /// Whether nothing follows what was taken out.
+    pub(super) fn is_at_the_end(&self) -> bool {
+        let state = self.lock();
+        state.ended && state.taken == state.next
+    }
+
     /// Waits for so long; false where nothing is worth doing any more.
     pub(super) fn wait(&self, span: Duration) -> bool {
         let (state, _) = self

@@ -137,7 +137,14 @@ pub fn check_event_format(
             Place::File { format, .. } => Some(*format),
             _ => None,
         };
-        if format.is_for(stream) && matches!(place, Place::Remote(_)) {
+        if format.is_for(stream)
+            && let Place::Remote(remote) = place
+        {
+            if remote.option("format") == Some("cef") {
+                return wrong(
+                    "CEF has words of its own; leave out format=cef, or use --event-format cim",
+                );
+            }
             if place.merges() {
                 return wrong(
                     "a database has records in our own words; use another place, or --event-format cim",

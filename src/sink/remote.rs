@@ -15,6 +15,10 @@ pub enum Kind {
     ClickHouse,
     /// An index or data stream of Elasticsearch or OpenSearch.
     Elastic,
+    /// A receiver of syslog that a connection leads to.
+    Syslog,
+    /// One of datagrams.
+    SyslogUdp,
 }
 
 /// What a kind of place is called, and what its URL may say.
@@ -64,14 +68,36 @@ const ELASTIC: Known = Known {
     ],
 };
 
+const SYSLOG: Known = Known {
+    kind: Kind::Syslog,
+    scheme: "syslog",
+    forms: &[("syslog+tls", true, 6514), ("syslog+tcp", false, 514)],
+    options: &[
+        "format",
+        "facility",
+        "size",
+        "confirm",
+        "timeout",
+        "ca",
+        "cert_file",
+        "key_file",
+    ],
+};
+const SYSLOG_UDP: Known = Known {
+    kind: Kind::SyslogUdp,
+    scheme: "syslog",
+    forms: &[("syslog+udp", false, 514)],
+    options: &["format", "facility", "size"],
+};
+
 /// All kinds of places.
-const KNOWN: [&Known; 3] = [&HEC, &CLICKHOUSE, &ELASTIC];
+const KNOWN: [&Known; 5] = [&HEC, &CLICKHOUSE, &ELASTIC, &SYSLOG, &SYSLOG_UDP];
 
 /// How places in the network are written.
-const FORMS: &str = "hec+https://HOST[:8088] (Splunk's HTTP Event Collector), clickhouse+https://HOST[:8443]/DATABASE, es+https://HOST[:9200]/INDEX (Elasticsearch, OpenSearch), all of them also with +http";
+const FORMS: &str = "hec+https://HOST[:8088] (Splunk's HTTP Event Collector), clickhouse+https://HOST[:8443]/DATABASE, es+https://HOST[:9200]/INDEX (Elasticsearch, OpenSearch), all of them also with +http, or syslog+tls://HOST[:6514], syslog+tcp://HOST[:514], syslog+udp://HOST[:514]";
 
 /// Schemes that are promised, not spoken.
-const NOT_YET: [&str; 4] = ["kafka", "syslog+udp", "syslog+tcp", "syslog+tls"];
+const NOT_YET: [&str; 1] = ["kafka"];
 
 /// Words of a URL that hold a secret, or whom it belongs to.
 const SECRETS: [&str; 6] = ["token", "password", "secret", "key", "user", "auth"];
@@ -82,6 +108,8 @@ impl Kind {
             Self::Hec => &HEC,
             Self::ClickHouse => &CLICKHOUSE,
             Self::Elastic => &ELASTIC,
+            Self::Syslog => &SYSLOG,
+            Self::SyslogUdp => &SYSLOG_UDP,
         }
     }
 
@@ -90,7 +118,7 @@ impl Kind {
     pub const fn words(self) -> EventFormat {
         match self {
             Self::Elastic => EventFormat::Ecs,
-            Self::Hec | Self::ClickHouse => EventFormat::Cim,
+            Self::Hec | Self::ClickHouse | Self::Syslog | Self::SyslogUdp => EventFormat::Cim,
         }
     }
 
@@ -212,6 +240,9 @@ fn in_the_open(kind: Kind) -> String {
         Kind::ClickHouse => "who you are there, and the password, do not belong into a URL, which everybody on this machine can \
                              read: put them into the environment variables DNSTERRIER_CLICKHOUSE_USER and \
                              DNSTERRIER_CLICKHOUSE_PASSWORD, or into files that ?user_file=FILE&password_file=FILE name"
+            .to_owned(),
+        Kind::Syslog | Kind::SyslogUdp => "a secret does not belong into a URL, which everybody on this machine can read, and syslog asks for \
+                                           none: over TLS it is a certificate that says who you are (?cert_file=FILE&key_file=FILE)"
             .to_owned(),
         Kind::Elastic => "who you are there, and a password or key, do not belong into a URL, which everybody on this machine can \
                           read: put them into the environment variables DNSTERRIER_ES_USER and DNSTERRIER_ES_PASSWORD, or \

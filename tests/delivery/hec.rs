@@ -111,7 +111,7 @@ fn a_token_can_be_in_a_file() {
 }
 
 /// A certificate of an authority of our own for an address: authority, certificate and key.
-fn certificates(desk: &Desk, address: &str) -> [std::path::PathBuf; 3] {
+pub(crate) fn certificates(desk: &Desk, address: &str) -> [std::path::PathBuf; 3] {
     let openssl = |arguments: &str| {
         let output = std::process::Command::new("openssl")
             .args(arguments.split(' '))

@@ -16,6 +16,7 @@ mod common;
 
 mod clickhouse;
 mod collector;
+mod daemon;
 mod disk;
 mod elastic;
 mod faults;
@@ -24,3 +25,4 @@ mod hec;
 mod http;
 mod run;
 mod spool;
+mod syslog;

@@ -531,6 +531,11 @@ fn places_and_formats_go_together() {
             "--event-format cim",
         ),
         (
+            "syslog+tcp://log.example?format=cef",
+            EventFormat::Ecs,
+            "leave out format=cef",
+        ),
+        (
             "hec+https://splunk.example",
             EventFormat::Zeek,
             "--event-format zeek-json",
