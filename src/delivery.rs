@@ -168,7 +168,7 @@ impl Deliveries {
         let sender = Sender::new(
             Arc::clone(&spool),
             target.destination,
-            owner.stream.clone(),
+            &owner.stream,
             target.place,
             options.tell,
         );

@@ -23,15 +23,27 @@ pub fn run(
         SpoolCommand::List { spool } => {
             let options = config::spool_options(&spool, tell)?;
             let found = delivery::look(&options.folder)?;
+            if found.is_empty() {
+                return print(&nothing(&options));
+            }
             print(&listed(&found))
         }
         SpoolCommand::Flush { spool } => {
             let options = config::spool_options(&spool, tell)?;
             let span = config::deliver_timeout(&spool)?;
-            let text = flush(&options, span, hurry)?;
-            print(&text)
+            let (text, failures) = flush(&options, span, hurry)?;
+            print(&text)?;
+            match failures.is_empty() {
+                true => Ok(()),
+                false => Err(DeliveryError::Left(failures.join("\n")).into()),
+            }
         }
     }
+}
+
+/// That there is nothing to do.
+fn nothing(options: &Options) -> String {
+    format!("nothing waits in {}\n", options.folder.display())
 }
 
 fn listed(found: &[Found]) -> String {
@@ -63,7 +75,12 @@ fn size(bytes: u64) -> String {
 }
 
 /// Sends what waits in all spools; those that cannot be used do not stop the others.
-fn flush(options: &Options, span: Duration, hurry: &dyn Fn() -> bool) -> Result<String, Error> {
+/// What became of each, and what went wrong.
+fn flush(
+    options: &Options,
+    span: Duration,
+    hurry: &dyn Fn() -> bool,
+) -> Result<(String, Vec<String>), Error> {
     let mut deliveries = Deliveries::default();
     let mut failures: Vec<String> = Vec::new();
     for spool in delivery::look(&options.folder)? {
@@ -92,41 +109,45 @@ fn flush(options: &Options, span: Duration, hurry: &dyn Fn() -> bool) -> Result<
     let ended = deliveries.finish(span, hurry);
     let mut text = String::new();
     for delivery in &ended {
+        let [_, records] = stats::Delivery::nouns(&delivery.stream);
         text.push_str(&format!(
-            "{} for {}: {} delivered, {} refused, {} damaged, {} left\n",
-            delivery.stream,
-            delivery.place,
-            delivery.delivered,
-            delivery.refused,
-            delivery.damaged,
-            delivery.left
+            "{records} to {}: {} delivered, {} refused, {} damaged, {} left\n",
+            delivery.place, delivery.delivered, delivery.refused, delivery.damaged, delivery.left
         ));
     }
-    failures.extend(ended.iter().filter_map(left));
-    if failures.is_empty() {
-        Ok(text)
-    } else {
-        Err(DeliveryError::Left(format!("{text}{}", failures.join("\n"))).into())
+    if ended.is_empty() && failures.is_empty() {
+        text = nothing(options);
     }
+    failures.extend(ended.iter().filter_map(not_delivered));
+    Ok((text, failures))
 }
 
 /// That something was left, why, and how to send it.
 #[must_use]
 pub fn left(delivery: &stats::Delivery) -> Option<String> {
     let folder = std::path::Path::new(&delivery.spool).parent()?;
-    (delivery.left > 0).then(|| {
-        format!(
-            "{} {} for {} are not delivered{} and wait in {}; send them with: dnsterrier spool flush --spool {}",
-            delivery.left,
-            delivery.stream,
-            delivery.place,
-            delivery
-                .trouble
-                .as_ref()
-                .map(|why| format!(" ({why})"))
-                .unwrap_or_default(),
-            delivery.spool,
-            folder.display()
-        )
-    })
+    let what = not_delivered(delivery)?;
+    let command = "dnsterrier spool flush --spool";
+    Some(format!(
+        "{what}; to send what waits: {command} {}",
+        folder.display()
+    ))
+}
+
+/// That something was left, and why.
+fn not_delivered(delivery: &stats::Delivery) -> Option<String> {
+    let [one, many] = stats::Delivery::nouns(&delivery.stream);
+    let (records, is, waits) = match delivery.left {
+        0 => return None,
+        1 => (one, "is", "waits"),
+        _ => (many, "are", "wait"),
+    };
+    let why = delivery.trouble.as_ref();
+    Some(format!(
+        "{} {records} for {} {is} not delivered{} and {waits} in {}",
+        delivery.left,
+        delivery.place,
+        why.map(|why| format!(" ({why})")).unwrap_or_default(),
+        delivery.spool,
+    ))
 }

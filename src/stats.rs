@@ -553,6 +553,22 @@ counters! {
     }
 }
 
+impl Delivery {
+    /// What a stream's records are called, one of them and many.
+    #[must_use]
+    pub fn nouns(stream: &str) -> [&str; 2] {
+        match stream {
+            "rows" => ["row", "rows"],
+            "hits" => ["hit", "hits"],
+            "sources" => ["source", "sources"],
+            "risk" => ["risk event", "risk events"],
+            "events" => ["event", "events"],
+            "sensors" => ["report of a sensor", "reports of sensors"],
+            other => [other, other],
+        }
+    }
+}
+
 counters! {
     /// How many entries the tables have at the moment; at the end of a run, what is left in them. These are no counters: they
     /// rise and fall.

@@ -278,13 +278,9 @@ fn delivered(delivery: &Delivery) -> String {
         (delivery.left, "left in the spool"),
     ];
     let losses = losses.iter().filter(|(count, _)| *count > 0);
+    let [_, records] = Delivery::nouns(&delivery.stream);
     parts.extend(losses.map(|(count, what)| format!("{} {what}", thousands(*count))));
-    format!(
-        "{} to {}: {}.",
-        delivery.stream,
-        delivery.place,
-        parts.join(", ")
-    )
+    format!("{} to {}: {}.", records, delivery.place, parts.join(", "))
 }
 
 /// Who asks where nobody can read it: that there is no row for somebody must not look as if there was nothing.

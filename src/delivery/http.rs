@@ -147,7 +147,11 @@ impl Client {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        request.send(body).map_err(|error| error.to_string())
+        request.send(body).map_err(|error| match error {
+            // As the system has it.
+            ureq::Error::Io(error) => error.to_string(),
+            other => other.to_string(),
+        })
     }
 }
 

@@ -11,6 +11,7 @@ use super::retry::Backoff;
 use super::segment::Waiting;
 use super::settled::{Outcome, Settled};
 use super::spool::Spool;
+use crate::stats;
 
 /// From the first failure to the second attempt, and between attempts at most.
 const FAILING: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(60));
@@ -22,8 +23,8 @@ const SHUT: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs
 pub(super) struct Sender {
     spool: Arc<Spool>,
     destination: Box<dyn Destination>,
-    /// As messages name it: the stream, and the place.
-    stream: String,
+    /// As messages name them: the stream's records, and the place.
+    records: String,
     place: String,
     failing: Backoff,
     shut: Backoff,
@@ -36,15 +37,18 @@ impl Sender {
     pub(super) fn new(
         spool: Arc<Spool>,
         destination: Box<dyn Destination>,
-        stream: String,
+        stream: &str,
         place: String,
         tell: Tell,
     ) -> Self {
         Self {
+            records: {
+                let [_, records] = stats::Delivery::nouns(stream);
+                records.to_owned()
+            },
             refused: Refused::of(spool.folder()),
             spool,
             destination,
-            stream,
             place,
             failing: Backoff::new(FAILING.0, FAILING.1),
             shut: Backoff::new(SHUT.0, SHUT.1),
@@ -105,11 +109,14 @@ impl Sender {
                     (rest, why, None, shut)
                 }
             };
+            // Said before the end of the run can hear of it.
+            if rest.is_empty() {
+                self.works();
+            }
             if !self.acknowledge(&mut settled) {
                 return false;
             }
             if rest.is_empty() {
-                self.works();
                 continue;
             }
             parts.push(rest);
@@ -161,7 +168,7 @@ impl Sender {
             (self.tell)(&format!(
                 "dnsterrier: warning: {} {what}: {why}. It is tried again; meanwhile {} wait in {}\n",
                 self.place,
-                self.stream,
+                self.records,
                 self.spool.folder().display()
             ));
         }
@@ -177,7 +184,7 @@ impl Sender {
             self.spool.works();
             (self.tell)(&format!(
                 "dnsterrier: {} takes {} again\n",
-                self.place, self.stream
+                self.place, self.records
             ));
         }
     }
@@ -188,9 +195,9 @@ impl Sender {
         if !self.refusal_said {
             self.refusal_said = true;
             (self.tell)(&format!(
-                "dnsterrier: warning: {} refuses a record of {}: {why}. Such records go to {}\n",
+                "dnsterrier: warning: {} refuses one of the {}: {why}. What it refuses goes to {}\n",
                 self.place,
-                self.stream,
+                self.records,
                 self.refused.path().display()
             ));
         }

@@ -131,7 +131,7 @@ impl Spool {
                     tell(&format!(
                         "dnsterrier: warning: cannot write to the spool {}: {error}; {} for {} are lost until it can be written to again\n",
                         self.folder.display(),
-                        state.counts.stream,
+                        records_of(&state.counts),
                         state.counts.place
                     ));
                 }
@@ -145,7 +145,7 @@ impl Spool {
                 "dnsterrier: warning: the spool {} is full ({} MiB): the oldest {} are dropped, and counted; --spool-size makes it larger\n",
                 self.folder.display(),
                 self.cap >> 20,
-                state.counts.stream,
+                records_of(&state.counts),
             ));
         }
         self.changed.notify_all();
@@ -335,4 +335,10 @@ impl Spool {
             self.changed.notify_all();
         }
     }
+}
+
+/// As messages name the records.
+fn records_of(delivery: &stats::Delivery) -> &str {
+    let [_, records] = stats::Delivery::nouns(&delivery.stream);
+    records
 }

@@ -268,12 +268,15 @@ fn documents_for_which_it_is_too_busy_are_sent_again_alone() {
         .filter(|it| busy(it, 1).is_some())
         .count();
     assert!(again > 0 && again < documents.len());
-    assert_eq!(server.requests(), [documents.len(), again, again]);
-    let delivery = desk.delivery();
     assert_eq!(
-        (&delivery["delivered"], &delivery["retried"]),
-        (&json!(documents.len()), &json!(2))
+        server.requests().iter().sum::<usize>(),
+        documents.len() + again * 2,
+        "{:?}",
+        server.requests()
     );
+    let delivery = desk.delivery();
+    assert_eq!(delivery["delivered"], documents.len());
+    assert!(delivery["retried"].as_u64().unwrap() >= 2, "{delivery}");
     assert!(
         stderr(&output).contains("rejected execution"),
         "{}",

@@ -5,7 +5,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use serde_json::json;
 
 use crate::collector::{Collector, Fault};
-use crate::common::{stderr, stdout};
+use crate::common::{dnsterrier, json_lines, stderr, stdout};
 use crate::run::{Desk, capture, expected, received, succeeds};
 
 fn down() -> Option<Fault> {
@@ -72,8 +72,67 @@ fn list_and_flush() {
         "{text}"
     );
     assert_eq!(received(collector.events()), whole);
-    assert_eq!(stdout(&desk.run(&["spool", "flush"])), "");
+    let text = stdout(&desk.run(&["spool", "flush"]));
+    assert_eq!(
+        text,
+        format!("nothing waits in {}\n", desk.spools().display())
+    );
     assert!(stdout(&desk.run(&["spool", "list"])).contains("nothing waiting"));
+}
+
+#[test]
+fn what_is_said_counts_records_by_their_name() {
+    let (collector, desk) = (Collector::start(), Desk::new());
+    collector.will_always(down());
+    let (ngrok, url) = (capture("ngrok.pcap"), collector.url(""));
+    let mut arguments = vec![
+        "replay",
+        ngrok.to_str().unwrap(),
+        "--deliver-timeout",
+        "100ms",
+    ];
+    arguments.extend(["--rows", "none", "--risk", &url]);
+    let said = stderr(&desk.run(&arguments));
+    let risk = json_lines(&stdout(&dnsterrier([
+        "replay",
+        ngrok.to_str().unwrap(),
+        "-q",
+        "--rows",
+        "none",
+        "--risk",
+        "-",
+    ])));
+    let count = risk.len();
+    for part in [
+        "meanwhile risk events wait in".to_owned(),
+        format!("risk events to {url}: 0 delivered, {count} left in the spool."),
+        format!("{count} risk events for {url} are not delivered"),
+        format!(
+            "to send what waits: dnsterrier spool flush --spool {}",
+            desk.spools().display()
+        ),
+    ] {
+        assert!(said.contains(&part), "'{part}' is not in: {said}");
+    }
+    let output = desk.run(&["spool", "flush", "--deliver-timeout", "100ms"]);
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    assert_eq!(
+        text,
+        format!("risk events to {url}: 0 delivered, 0 refused, 0 damaged, {count} left\n")
+    );
+    assert!(
+        !stderr(&output).contains("to send what waits"),
+        "{}",
+        stderr(&output)
+    );
+    collector.will_always(None);
+    succeeds(&desk.run(&["spool", "flush"]));
+    let empty = desk.path("empty");
+    let output = dnsterrier(["spool", "list", "--spool", empty.to_str().unwrap()]);
+    assert_eq!(
+        stdout(&output),
+        format!("nothing waits in {}\n", empty.display())
+    );
 }
 
 #[test]
