@@ -202,6 +202,13 @@ log {{ source(s); filter(f); destination(d); }};
         );
     }
 
+    /// Has it do nothing any more, neither read nor end.
+    pub(crate) fn freeze(&self) {
+        let id = self.child.as_ref().unwrap().id().try_into().unwrap();
+        let process = nix::unistd::Pid::from_raw(id);
+        nix::sys::signal::kill(process, nix::sys::signal::Signal::SIGSTOP).unwrap();
+    }
+
     /// Ends it at once (SIGKILL).
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {

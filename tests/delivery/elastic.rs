@@ -238,7 +238,16 @@ fn what_comes_again_is_there_already() {
             && it["rule"]["name"].is_string()
     ));
     assert_eq!(alerts.count(), counts[1]);
+    let stats = desk.path("stats.json");
+    arguments.extend(["--stats", stats.to_str().unwrap()]);
     succeeds(&desk.run(&arguments));
+    let stats: Value = serde_json::from_str(&std::fs::read_to_string(stats).unwrap()).unwrap();
+    for delivery in stats["deliveries"].as_array().unwrap() {
+        let is_its = |option: &&str| option[2..] == delivery["stream"];
+        let place = streams.iter().position(is_its).unwrap();
+        assert_eq!(delivery["delivered"], counts[place], "{delivery}");
+        assert_eq!(delivery["refused"], 0, "{delivery}");
+    }
     assert_eq!(server.documents("all"), documents);
     assert_eq!(server.requests().iter().sum::<usize>(), documents.len() * 2);
 }

@@ -332,14 +332,28 @@ fn what_a_daemon_had_not_read_when_it_was_killed_comes_again() {
         let mut input = child.stdin.take().unwrap();
         input.write_all(&ngrok[..ngrok.len() / 2]).unwrap();
         input.flush().unwrap();
-        daemon.wait_for(50);
-        daemon.kill();
+        let read = daemon.wait_for(50).len();
+        // What is written to it now it never reads.
+        daemon.freeze();
         input
-            .write_all(&ngrok[ngrok.len() / 2..ngrok.len() * 3 / 4])
+            .write_all(&ngrok[ngrok.len() / 2..ngrok.len() * 19 / 20])
             .unwrap();
         input.flush().unwrap();
+        let delivered = || {
+            let cursor = std::fs::read_to_string(desk.spool().join("cursor.json")).unwrap();
+            let cursor: Value = serde_json::from_str(&cursor).unwrap();
+            cursor["next"].as_u64().unwrap()
+        };
+        for _ in 0..1_200 {
+            if delivered() > read as u64 + 50 {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(25));
+        }
+        assert!(delivered() > read as u64 + 50);
+        daemon.kill();
         daemon.start_again();
-        input.write_all(&ngrok[ngrok.len() * 3 / 4..]).unwrap();
+        input.write_all(&ngrok[ngrok.len() * 19 / 20..]).unwrap();
         drop(input);
         let output = child.wait_with_output().unwrap();
         succeeds(&output);
@@ -465,6 +479,31 @@ fn a_connection_that_is_cut_loses_nothing() {
         assert_eq!(delivery["delivered"], whole.len());
         assert!(delivery["retried"].as_u64().unwrap() >= 1, "{delivery}");
     }
+}
+
+#[test]
+fn a_batch_that_is_to_be_confirmed_has_a_connection_of_its_own() {
+    let ((url, told), desk) = (receiver(vec![Manner::Reads]), Desk::new());
+    let ngrok = std::fs::read(capture("ngrok.pcap")).unwrap();
+    let url = format!("{url}?confirm=true");
+    let mut child = desk
+        .command(&["replay", "-", "--rows", "none", "--events", &url])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let mut came = Vec::new();
+    let (half, rest) = ngrok.split_at(ngrok.len() / 2);
+    for part in [half, rest] {
+        input.write_all(part).unwrap();
+        input.flush().unwrap();
+        // Its end comes before the run's.
+        came.extend(told.recv_timeout(Duration::from_secs(60)).unwrap());
+    }
+    drop(input);
+    assert!(child.wait().unwrap().success());
+    came.extend(told.try_iter().flatten());
+    assert_eq!(by_id(came).len(), expected(&capture("ngrok.pcap")).len());
 }
 
 #[test]
