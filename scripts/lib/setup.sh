@@ -5,7 +5,6 @@
 #   die WORDS            the same, and the end
 #   need PACKAGE:WHAT... install the Debian packages of which WHAT is missing: a command, or a function have_...
 #   beside FOLDER PACKAGE...    unpack Debian packages there, with what the machine lacks for them, and install nothing
-#   of_pypi FOLDER PACKAGE...   a virtual environment there with these packages of PyPI
 #   as_root COMMAND...   as root, through sudo where needed
 #   find_cargo           sets the array CARGO to the command that runs cargo
 
@@ -15,6 +14,7 @@ die() { say "$*"; exit 1; }
 PATH="$PATH:/usr/sbin:/sbin"
 
 have_pcap_headers() { echo '#include <pcap.h>' | cc -E -x c - >/dev/null 2>&1; }
+have_venv() { python3 -c 'import ensurepip, venv' >/dev/null 2>&1; }
 have_c_headers() { echo '#include <stdlib.h>' | cc -E -x c - >/dev/null 2>&1; }
 
 # missing WHAT... - prints the packages that are not there.
@@ -117,18 +117,6 @@ beside() {
 
 would_install() {
     LC_ALL=C apt-get install -s --no-install-recommends "$1" 2>/dev/null | sed -n 's/^Inst \([^ ]*\) .*/\1/p' && apt-cache show "$1" >/dev/null 2>&1
-}
-
-have_venv() { python3 -c 'import ensurepip, venv' 2>/dev/null; }
-
-of_pypi() {
-    local folder=$1; shift
-    [ ! -e "$folder/whole" ] || return 0
-    say "installing $* in $folder"
-    rm -rf "$folder"
-    { python3 -m venv "$folder" && "$folder/bin/pip" install --quiet --disable-pip-version-check "$@"; } >&2 ||
-        die "pip could not install $*"
-    touch "$folder/whole"
 }
 
 # Rust lives in somebody's home: under sudo it is that of the user behind it, who then owns what is built, too.

@@ -79,8 +79,8 @@ const SYSLOG: Known = Known {
         "confirm",
         "timeout",
         "ca",
-        "cert_file",
-        "key_file",
+        "certificate_file",
+        "certificate_key_file",
     ],
 };
 const SYSLOG_UDP: Known = Known {
@@ -242,7 +242,7 @@ fn in_the_open(kind: Kind) -> String {
                              DNSTERRIER_CLICKHOUSE_PASSWORD, or into files that ?user_file=FILE&password_file=FILE name"
             .to_owned(),
         Kind::Syslog | Kind::SyslogUdp => "a secret does not belong into a URL, which everybody on this machine can read, and syslog asks for \
-                                           none: over TLS it is a certificate that says who you are (?cert_file=FILE&key_file=FILE)"
+                                           none: over TLS it is a certificate that says who you are (?certificate_file=FILE&certificate_key_file=FILE)"
             .to_owned(),
         Kind::Elastic => "who you are there, and a password or key, do not belong into a URL, which everybody on this machine can \
                           read: put them into the environment variables DNSTERRIER_ES_USER and DNSTERRIER_ES_PASSWORD, or \

@@ -63,8 +63,13 @@ fn unpacked(path: &str) -> PathBuf {
 }
 
 impl Daemon {
-    /// One that speaks TLS over its connections where it has a certificate and a key.
+    /// One that speaks TLS over its connections where it has an authority, a certificate and a key.
     pub(crate) fn start(maker: Maker, tls: Option<[&Path; 3]>) -> Self {
+        Self::start_with(maker, tls, false)
+    }
+
+    /// The same, which asks who comes for a certificate of that authority.
+    pub(crate) fn start_with(maker: Maker, tls: Option<[&Path; 3]>, asks: bool) -> Self {
         let mut daemon = Self {
             maker,
             port: free_port(),
@@ -72,8 +77,8 @@ impl Daemon {
             child: None,
         };
         let config = match maker {
-            Maker::Rsyslog => daemon.rsyslog(tls),
-            Maker::SyslogNg => daemon.syslog_ng(tls),
+            Maker::Rsyslog => daemon.rsyslog(tls, asks),
+            Maker::SyslogNg => daemon.syslog_ng(tls, asks),
         };
         std::fs::write(daemon.path("config"), config).unwrap();
         daemon.start_again();
@@ -88,10 +93,10 @@ impl Daemon {
         format!("{scheme}://127.0.0.1:{}{options}", self.port)
     }
 
-    fn rsyslog(&self, tls: Option<[&Path; 3]>) -> String {
+    fn rsyslog(&self, tls: Option<[&Path; 3]>, asks: bool) -> String {
         let folder = self.folder.path().display();
         let port = self.port;
-        let (mut files, mut driver) = (String::new(), "");
+        let (mut files, mut driver) = (String::new(), String::new());
         if let Some([authority, certificate, key]) = tls {
             files = format!(
                 "defaultNetstreamDriverCAFile=\"{}\" defaultNetstreamDriverCertFile=\"{}\" defaultNetstreamDriverKeyFile=\"{}\"",
@@ -99,8 +104,10 @@ impl Daemon {
                 certificate.display(),
                 key.display()
             );
-            driver =
-                "streamDriver.name=\"gtls\" streamDriver.mode=\"1\" streamDriver.authMode=\"anon\"";
+            driver = format!(
+                "streamDriver.name=\"gtls\" streamDriver.mode=\"1\" streamDriver.authMode=\"{}\"",
+                if asks { "x509/certvalid" } else { "anon" }
+            );
         }
         let properties: String = [
             ("priority", "pri", ""),
@@ -130,14 +137,20 @@ if $programname == 'dnsterrier' then action(type=\"omfile\" file=\"{folder}/mess
         )
     }
 
-    fn syslog_ng(&self, tls: Option<[&Path; 3]>) -> String {
+    fn syslog_ng(&self, tls: Option<[&Path; 3]>, asks: bool) -> String {
         let (folder, port) = (self.folder.path().display(), self.port);
         let connections = match tls {
             None => "transport(\"tcp\")".to_owned(),
-            Some([_, certificate, key]) => format!(
-                "transport(\"tls\") tls(cert-file(\"{}\") key-file(\"{}\") peer-verify(optional-untrusted))",
+            Some([authority, certificate, key]) => format!(
+                "transport(\"tls\") tls(ca-file(\"{}\") cert-file(\"{}\") key-file(\"{}\") peer-verify({}))",
+                authority.display(),
                 certificate.display(),
-                key.display()
+                key.display(),
+                if asks {
+                    "required-trusted"
+                } else {
+                    "optional-untrusted"
+                }
             ),
         };
         format!(

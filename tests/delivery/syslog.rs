@@ -100,6 +100,52 @@ fn over_tls_only_who_is_trusted_gets_anything() {
 }
 
 #[test]
+fn who_asks_for_our_certificate_gets_it() {
+    for maker in MAKERS {
+        let desk = Desk::new();
+        let [authority, certificate, key] = certificates(&desk, "127.0.0.1");
+        let daemon = Daemon::start_with(maker, Some([&authority, &certificate, &key]), true);
+        let vlan = capture("vlan.pcap");
+        // Without one, nothing counts as delivered.
+        let trusted = format!("?ca={}", authority.display());
+        let url = daemon.url("syslog+tls", &trusted);
+        let output = desk.replay(&vlan, &url, &["--deliver-timeout", "2s"]);
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        assert_eq!(desk.delivery()["left"], expected(&vlan).len());
+        assert!(daemon.messages().is_empty());
+        let ours = format!(
+            "{trusted}&certificate_file={}&certificate_key_file={}",
+            certificate.display(),
+            key.display()
+        );
+        let desk = Desk::new();
+        succeeds(&desk.replay(&vlan, &daemon.url("syslog+tls", &ours), &[]));
+        are_the_events(&daemon.wait_for(expected(&vlan).len()), "vlan.pcap");
+    }
+}
+
+#[test]
+fn who_ends_each_connection_at_once_has_nothing_delivered() {
+    let address = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let (desk, url) = (Desk::new(), format!("syslog+tcp://{address}"));
+    // More than one batch.
+    for name in ["ngrok.pcap", "span-twice.pcap"] {
+        desk.replay(&capture(name), &url, &["--deliver-timeout", "10ms"]);
+    }
+    drop(receive(
+        TcpListener::bind(address).unwrap(),
+        vec![Manner::Cuts(0)],
+    ));
+    let output = desk.run(&["spool", "flush", "--deliver-timeout", "3s"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains(": 0 delivered, "), "{said}");
+}
+
+#[test]
 fn other_streams_are_as_severe_as_they_are() {
     let (daemon, desk) = (Daemon::start(Maker::SyslogNg, None), Desk::new());
     let ngrok = capture("ngrok.pcap");
@@ -171,7 +217,7 @@ fn other_words_are_wrapped_in_nothing() {
 
 /// CEF as pycef reads it.
 fn read_cef(messages: &[Message]) -> Vec<Value> {
-    let python = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("pycef/bin/python");
+    let python = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("python/bin/python");
     assert!(
         python.exists(),
         "{} is not there: scripts/test installs it",
@@ -340,9 +386,10 @@ fn what_a_daemon_had_not_read_when_it_was_killed_comes_again() {
             .unwrap();
         input.flush().unwrap();
         let delivered = || {
-            let cursor = std::fs::read_to_string(desk.spool().join("cursor.json")).unwrap();
-            let cursor: Value = serde_json::from_str(&cursor).unwrap();
-            cursor["next"].as_u64().unwrap()
+            // It is not there before the first batch is.
+            let cursor = std::fs::read(desk.spool().join("cursor.json")).unwrap_or_default();
+            let cursor: Value = serde_json::from_slice(&cursor).unwrap_or_default();
+            cursor["next"].as_u64().unwrap_or_default()
         };
         for _ in 0..1_200 {
             if delivered() > read as u64 + 50 {
@@ -647,14 +694,14 @@ fn what_is_wrong_is_said_before_anything_is_read() {
         ("syslog+tcp://127.0.0.1:1?format=leef", "json or cef"),
         ("syslog+tcp://127.0.0.1:1?ca=x", "syslog+tls://"),
         (
-            "syslog+tls://127.0.0.1:1?cert_file=x",
-            "cert_file and key_file",
+            "syslog+tls://127.0.0.1:1?certificate_file=x",
+            "certificate_file and certificate_key_file",
         ),
         (
             "syslog+tls://127.0.0.1:1?ca=/nowhere",
             "the certificates in /nowhere",
         ),
-        ("syslog+tls://u:p@127.0.0.1:1", "cert_file=FILE"),
+        ("syslog+tls://u:p@127.0.0.1:1", "certificate_file=FILE"),
         ("syslog://127.0.0.1", "syslog+tls://HOST"),
     ] {
         let output = desk.run(&["replay", ngrok.to_str().unwrap(), "--events", url]);

@@ -15,6 +15,9 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(10);
+/// For so long a new connection is looked at after the first was written: who refuses us by ending it (for want of a
+/// certificate, or of a server behind a balancer) does it then.
+const TRIAL: Duration = Duration::from_millis(250);
 /// How much is kept of what was written, and for how long: what is longer ago has arrived, if the connection lives.
 const KEPT: (usize, Duration) = (4 << 20, Duration::from_secs(60));
 /// What a receiver says is read over, and no more of it than this at once.
@@ -129,18 +132,22 @@ impl Connection {
     }
 
     fn write(&mut self, frames: &[u8]) -> io::Result<()> {
-        let line = match &mut self.line {
-            Some(line) => line,
-            None => {
-                let mut line = self.connect()?;
-                for (_, again) in &self.kept {
-                    line.write_all(again)?;
-                }
-                self.line.insert(line)
-            }
-        };
+        if let Some(line) = &mut self.line {
+            line.write_all(frames)?;
+            return line.flush();
+        }
+        let mut line = self.connect()?;
+        for (_, again) in &self.kept {
+            line.write_all(again)?;
+        }
         line.write_all(frames)?;
-        line.flush()
+        line.flush()?;
+        if !self.confirms {
+            line.try_for(TRIAL)?;
+            line.socket().set_read_timeout(Some(self.timeout))?;
+        }
+        self.line = Some(line);
+        Ok(())
     }
 
     fn connect(&self) -> io::Result<Line> {
@@ -207,6 +214,16 @@ impl Line {
         let end = read_over(self);
         let is_open = matches!(&end, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
         !is_open || self.socket().set_nonblocking(false).is_err()
+    }
+
+    /// Looks for a while whether the receiver ends it.
+    fn try_for(&mut self, span: Duration) -> io::Result<()> {
+        self.socket().set_read_timeout(Some(span))?;
+        match read_over(self) {
+            Err(error) if is_timeout(&error) => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => Err(io::Error::other("it ended the connection at once")),
+        }
     }
 
     fn end(&mut self, timeout: Duration) -> io::Result<()> {

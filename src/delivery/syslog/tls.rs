@@ -18,7 +18,7 @@ use crate::sink::Remote;
 pub(super) fn config(remote: &Remote) -> Result<Option<Arc<ClientConfig>>, DeliveryError> {
     let wrong = |what: String| DeliveryError::Usage(format!("'{remote}': {what}"));
     if !remote.tls {
-        let options = ["ca", "cert_file", "key_file"];
+        let options = ["ca", "certificate_file", "certificate_key_file"];
         if let Some(option) = options.into_iter().find(|it| remote.option(it).is_some()) {
             return Err(wrong(format!("{option} is for syslog+tls://")));
         }
@@ -45,7 +45,10 @@ pub(super) fn config(remote: &Remote) -> Result<Option<Arc<ClientConfig>>, Deliv
             builder.with_root_certificates(roots)
         }
     };
-    let config = match (remote.option("cert_file"), remote.option("key_file")) {
+    let config = match (
+        remote.option("certificate_file"),
+        remote.option("certificate_key_file"),
+    ) {
         (None, None) => builder.with_no_client_auth(),
         (Some(certificate), Some(key)) => {
             let key = PrivateKeyDer::from_pem_file(key).map_err(|error| DeliveryError::File {
@@ -59,7 +62,7 @@ pub(super) fn config(remote: &Remote) -> Result<Option<Arc<ClientConfig>>, Deliv
         }
         _ => {
             return Err(wrong(
-                "cert_file and key_file go together: our certificate, and its key".to_owned(),
+                "certificate_file and certificate_key_file go together: our certificate, and its key".to_owned(),
             ));
         }
     };
