@@ -14,6 +14,8 @@ mod elastic;
 mod folder;
 mod hec;
 mod http;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod reader;
 mod refused;
 mod retry;
@@ -51,6 +53,8 @@ const SYNC: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(100);
 /// How long it takes to wait where that was called off from the beginning.
 const HURRIED: Duration = Duration::from_secs(5);
+/// How long a sender may take to put its client away at the end; one that hangs in a request is left behind.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Why records cannot be delivered.
 #[derive(Debug, thiserror::Error)]
@@ -181,7 +185,12 @@ impl Deliveries {
                 .map(drop)
                 .map_err(DeliveryError::Thread)
         };
-        start("sender", Box::new(move || sender.run()))?;
+        let to_leave = Arc::clone(&spool);
+        let send = move || {
+            let _leaving = Leaving(&to_leave);
+            sender.run();
+        };
+        start("sender", Box::new(send))?;
         let (to_fill, tell) = (Arc::clone(&spool), options.tell);
         start("spool", Box::new(move || fill(&to_fill, &to_write, tell)))?;
         self.spools.push(spool);
@@ -216,7 +225,11 @@ impl Deliveries {
                 }
             }
         }
-        self.spools.iter().map(|spool| spool.finish()).collect()
+        let counts = self.spools.iter().map(|spool| spool.finish()).collect();
+        for spool in &self.spools {
+            spool.wait_for_the_sender(FAREWELL);
+        }
+        counts
     }
 }
 
@@ -262,6 +275,15 @@ struct Ending<'s>(&'s Spool);
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
         self.0.end();
+    }
+}
+
+/// Says that the sender is gone, with its client and the threads of that.
+struct Leaving<'s>(&'s Spool);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.0.sender_left();
     }
 }
 

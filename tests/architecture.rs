@@ -98,6 +98,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("crc32fast", &["delivery"]),
     ("rustls", &["delivery"]),
     ("rustls_platform_verifier", &["delivery"]),
+    ("rdkafka", &["delivery"]),
     ("url", &["sink"]),
     ("zstd", &["capture", "sink"]),
     ("liblzma", &["capture"]),

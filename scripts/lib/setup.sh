@@ -16,6 +16,7 @@ PATH="$PATH:/usr/sbin:/sbin"
 have_pcap_headers() { echo '#include <pcap.h>' | cc -E -x c - >/dev/null 2>&1; }
 have_venv() { python3 -c 'import ensurepip, venv' >/dev/null 2>&1; }
 have_c_headers() { echo '#include <stdlib.h>' | cc -E -x c - >/dev/null 2>&1; }
+have_ssl_headers() { echo '#include <openssl/ssl.h>' | cc -E -x c - >/dev/null 2>&1; }
 
 # missing WHAT... - prints the packages that are not there.
 missing() {

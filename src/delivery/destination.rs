@@ -7,6 +7,8 @@ use super::DeliveryError;
 use super::clickhouse::Table;
 use super::elastic::Index;
 use super::hec::Hec;
+#[cfg(feature = "kafka")]
+use super::kafka::Topic;
 use super::segment::Waiting;
 use super::syslog::Syslog;
 use crate::sink::remote::Kind;
@@ -82,5 +84,11 @@ pub(super) fn connect(
         Kind::ClickHouse => Ok(Box::new(Table::new(stream, remote)?)),
         Kind::Syslog | Kind::SyslogUdp => Ok(Box::new(Syslog::new(stream, remote)?)),
         Kind::Elastic => Ok(Box::new(Index::new(stream, remote)?)),
+        #[cfg(feature = "kafka")]
+        Kind::Kafka => Ok(Box::new(Topic::new(stream, remote)?)),
+        #[cfg(not(feature = "kafka"))]
+        Kind::Kafka => Err(DeliveryError::Usage(format!(
+            "'{remote}': this program was built without Kafka; build it with: cargo build --release --features kafka"
+        ))),
     }
 }

@@ -63,6 +63,7 @@ impl Spool {
                 taken: cursor,
                 ended: false,
                 abandoned: false,
+                sender_left: false,
                 is_shut: false,
                 counts: stats::Delivery {
                     place: owner.place.clone(),
@@ -266,6 +267,20 @@ impl Spool {
         let counts = state.counts.clone();
         self.changed.notify_all();
         counts
+    }
+
+    /// Nobody sends from it any more.
+    pub(super) fn sender_left(&self) {
+        self.lock().sender_left = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until nobody sends from it any more, or the span is over.
+    pub(super) fn wait_for_the_sender(&self, span: Duration) {
+        drop(
+            self.changed
+                .wait_timeout_while(self.lock(), span, |state| !state.sender_left),
+        );
     }
 
     /// How it goes.

@@ -33,6 +33,8 @@ pub(super) struct State {
     pub(super) ended: bool,
     /// What is acknowledged from now on comes too late.
     pub(super) abandoned: bool,
+    /// Nobody sends from it any more.
+    pub(super) sender_left: bool,
     /// The place takes nothing from us at all.
     pub(super) is_shut: bool,
     pub(super) counts: stats::Delivery,

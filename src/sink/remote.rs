@@ -1,5 +1,6 @@
 //! A place in the network, as its URL names it. What the URL means beyond that is the module's that delivers.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use url::{Host, Url};
@@ -19,6 +20,8 @@ pub enum Kind {
     Syslog,
     /// One of datagrams.
     SyslogUdp,
+    /// A topic of a cluster of Kafka.
+    Kafka,
 }
 
 /// What a kind of place is called, and what its URL may say.
@@ -52,6 +55,22 @@ const CLICKHOUSE: Known = Known {
         ("clickhouse+http", false, 8123),
     ],
     options: &["timeout", "user_file", "password_file", "ca"],
+};
+const KAFKA: Known = Known {
+    kind: Kind::Kafka,
+    scheme: "kafka",
+    forms: &[("kafka", false, 9092)],
+    options: &[
+        "security",
+        "sasl",
+        "user_file",
+        "password_file",
+        "ca",
+        "certificate_file",
+        "certificate_key_file",
+        "compression",
+        "timeout",
+    ],
 };
 
 const ELASTIC: Known = Known {
@@ -91,13 +110,17 @@ const SYSLOG_UDP: Known = Known {
 };
 
 /// All kinds of places.
-const KNOWN: [&Known; 5] = [&HEC, &CLICKHOUSE, &ELASTIC, &SYSLOG, &SYSLOG_UDP];
+const KNOWN: [&Known; 6] = [
+    &HEC,
+    &CLICKHOUSE,
+    &ELASTIC,
+    &KAFKA,
+    &SYSLOG,
+    &SYSLOG_UDP,
+];
 
 /// How places in the network are written.
-const FORMS: &str = "hec+https://HOST[:8088] (Splunk's HTTP Event Collector), clickhouse+https://HOST[:8443]/DATABASE, es+https://HOST[:9200]/INDEX (Elasticsearch, OpenSearch), all of them also with +http, or syslog+tls://HOST[:6514], syslog+tcp://HOST[:514], syslog+udp://HOST[:514]";
-
-/// Schemes that are promised, not spoken.
-const NOT_YET: [&str; 1] = ["kafka"];
+const FORMS: &str = "hec+https://HOST[:8088] (Splunk's HTTP Event Collector), clickhouse+https://HOST[:8443]/DATABASE, es+https://HOST[:9200]/INDEX (Elasticsearch, OpenSearch), all of them also with +http, or kafka://HOST[:9092][,HOST...]/TOPIC, syslog+tls://HOST[:6514], syslog+tcp://HOST[:514], syslog+udp://HOST[:514]";
 
 /// Words of a URL that hold a secret, or whom it belongs to.
 const SECRETS: [&str; 6] = ["token", "password", "secret", "key", "user", "auth"];
@@ -110,6 +133,7 @@ impl Kind {
             Self::Elastic => &ELASTIC,
             Self::Syslog => &SYSLOG,
             Self::SyslogUdp => &SYSLOG_UDP,
+            Self::Kafka => &KAFKA,
         }
     }
 
@@ -118,7 +142,9 @@ impl Kind {
     pub const fn words(self) -> EventFormat {
         match self {
             Self::Elastic => EventFormat::Ecs,
-            Self::Hec | Self::ClickHouse | Self::Syslog | Self::SyslogUdp => EventFormat::Cim,
+            Self::Hec | Self::ClickHouse | Self::Syslog | Self::SyslogUdp | Self::Kafka => {
+                EventFormat::Cim
+            }
         }
     }
 
@@ -140,6 +166,8 @@ pub struct Remote {
     pub host: String,
     /// Its port.
     pub port: u16,
+    /// The further ones of a cluster that are named.
+    further: Vec<(String, u16)>,
     /// What stands behind the port, without the slashes at both ends.
     pub path: String,
     /// What stands behind the question mark.
@@ -154,13 +182,9 @@ impl Remote {
     /// A usage error: no such kind of place, a secret where everybody could read it, an option that the place does not have.
     pub fn parse(text: &str) -> Result<Self, SinkError> {
         let wrong = |what: &str| SinkError::Usage(format!("'{}': {what}", without_secrets(text)));
-        let url = Url::parse(text).map_err(|error| wrong(&format!("not a URL: {error}")))?;
+        let (first, further) = of_cluster(text);
+        let url = Url::parse(&first).map_err(|error| wrong(&format!("not a URL: {error}")))?;
         let scheme = url.scheme();
-        if NOT_YET.contains(&scheme) {
-            return Err(wrong(&format!(
-                "records cannot be sent by {scheme} yet; places in the network are {FORMS}"
-            )));
-        }
         let (known, (_, tls, port)) = KNOWN
             .into_iter()
             .flat_map(|known| known.forms.iter().map(move |form| (known, *form)))
@@ -170,14 +194,20 @@ impl Remote {
                     "'{scheme}://' is no place that records can be sent to: use {FORMS}, or a file name"
                 ))
             })?;
-        if !url.username().is_empty() || url.password().is_some() {
+        if further.iter().any(|one| one.contains('@'))
+            || !url.username().is_empty()
+            || url.password().is_some()
+        {
             return Err(wrong(&in_the_open(known.kind)));
         }
-        let host = match url.host() {
-            Some(Host::Ipv6(address)) => format!("[{address}]"),
-            Some(host) if !host.to_string().is_empty() => host.to_string().to_ascii_lowercase(),
-            _ => return Err(wrong("it names no host")),
-        };
+        let host = host_of(&url).ok_or_else(|| wrong("it names no host"))?;
+        let further = further.into_iter().map(|one| {
+            let url = Url::parse(&format!("{scheme}://{one}")).ok()?;
+            Some((host_of(&url)?, url.port().unwrap_or(port)))
+        });
+        let further = further
+            .collect::<Option<Vec<_>>>()
+            .ok_or_else(|| wrong("several hosts are written HOST[:PORT],HOST[:PORT] and so on"))?;
         if url.fragment().is_some() {
             return Err(wrong("nothing can stand behind a #"));
         }
@@ -202,8 +232,12 @@ impl Remote {
         }
         Ok(Self {
             kind: known.kind,
-            tls,
+            tls: tls
+                || options
+                    .iter()
+                    .any(|it| *it == ("security".to_owned(), "tls".to_owned())),
             host,
+            further,
             port: url.port().unwrap_or(port),
             path: url.path().trim_matches('/').to_owned(),
             options,
@@ -220,6 +254,18 @@ impl Remote {
             .map(|(_, value)| value.as_str())
     }
 
+    /// The hosts of a cluster: `a.example:9092,b.example:9092`.
+    #[must_use]
+    pub fn hosts(&self) -> String {
+        let first = std::iter::once((&self.host, &self.port));
+        let further = self.further.iter().map(|(host, port)| (host, port));
+        let all: Vec<String> = first
+            .chain(further)
+            .map(|(host, port)| format!("{host}:{port}"))
+            .collect();
+        all.join(",")
+    }
+
     /// Where it is, as HTTP has it: `https://splunk.example:8088`.
     #[must_use]
     pub fn origin(&self) -> String {
@@ -231,6 +277,29 @@ impl Remote {
 impl fmt::Display for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
+    }
+}
+
+/// The URL of a cluster with its first host alone, and the further ones.
+fn of_cluster(text: &str) -> (Cow<'_, str>, Vec<&str>) {
+    let Some(rest) = text.strip_prefix("kafka://") else {
+        return (Cow::Borrowed(text), Vec::new());
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (hosts, behind) = rest.split_at(end);
+    let mut hosts = hosts.split(',');
+    let first = hosts.next().unwrap_or_default();
+    (
+        Cow::Owned(format!("kafka://{first}{behind}")),
+        hosts.collect(),
+    )
+}
+
+/// The host of a URL in lower case; an IPv6 address in brackets.
+fn host_of(url: &Url) -> Option<String> {
+    match url.host()? {
+        Host::Ipv6(address) => Some(format!("[{address}]")),
+        host => Some(host.to_string().to_ascii_lowercase()).filter(|it| !it.is_empty()),
     }
 }
 
@@ -247,6 +316,10 @@ fn in_the_open(kind: Kind) -> String {
         Kind::Elastic => "who you are there, and a password or key, do not belong into a URL, which everybody on this machine can \
                           read: put them into the environment variables DNSTERRIER_ES_USER and DNSTERRIER_ES_PASSWORD, or \
                           DNSTERRIER_ES_API_KEY, or into files that ?user_file=FILE&password_file=FILE or ?api_key_file=FILE name"
+            .to_owned(),
+        Kind::Kafka => "who you are there, and the password, do not belong into a URL, which everybody on this machine can \
+                        read: put them into the environment variables DNSTERRIER_KAFKA_USER and DNSTERRIER_KAFKA_PASSWORD, or \
+                        into files that ?user_file=FILE&password_file=FILE name, and say ?sasl=scram-sha-256 or the like"
             .to_owned(),
         Kind::Hec => "a secret does not belong into a URL, which everybody on this machine can read: put the token into the \
                       environment variable DNSTERRIER_HEC_TOKEN, or into a file that ?token_file=FILE names"
@@ -289,6 +362,18 @@ mod tests {
     }
 
     #[test]
+    fn a_cluster_has_several_hosts() {
+        let remote =
+            Remote::parse("kafka://A.example,[2001:db8::1]:9,c:9094/dns?security=tls").unwrap();
+        assert_eq!((remote.kind, remote.tls), (Kind::Kafka, true));
+        assert_eq!(remote.hosts(), "a.example:9092,[2001:db8::1]:9,c:9094");
+        assert_eq!((remote.host.as_str(), remote.port), ("a.example", 9092));
+        assert_eq!(remote.path, "dns");
+        let remote = Remote::parse("kafka://h/dns").unwrap();
+        assert_eq!((remote.hosts().as_str(), remote.tls), ("h:9092", false));
+    }
+
+    #[test]
     fn a_secret_is_refused_and_not_repeated() {
         for text in [
             "hec+https://x:s3cret@splunk.example",
@@ -306,7 +391,13 @@ mod tests {
     #[test]
     fn what_is_no_place() {
         for (text, part) in [
-            ("kafka://h:9092/topic", "kafka yet"),
+            ("kafka+http://h/topic", "kafka+http"),
+            ("kafka://", "names no host"),
+            ("kafka://a,,b/topic", "HOST[:PORT],HOST[:PORT]"),
+            ("kafka://a,b:x/topic", "HOST[:PORT],HOST[:PORT]"),
+            ("kafka://u:p@h/topic", "DNSTERRIER_KAFKA_USER"),
+            ("kafka://a,u:p@h/topic", "DNSTERRIER_KAFKA_USER"),
+            ("kafka://h/topic?index=a", "it has security,"),
             ("clickhouse+http://u@h/db", "DNSTERRIER_CLICKHOUSE_USER"),
             ("https://h", "hec+https://HOST"),
             ("hec://h", "hec+https://HOST"),

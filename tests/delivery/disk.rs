@@ -4,33 +4,13 @@ use std::process::Command;
 
 use crate::collector::{Collector, Fault};
 use crate::common::{PROGRAM, stderr};
-use crate::run::{Desk, capture, expected, received, succeeds};
-
-/// A capture with more lookups than fit.
-fn many(desk: &Desk) -> std::path::PathBuf {
-    let path = desk.path("many.pcap");
-    let mut file = std::fs::read(capture("ngrok.pcap")).unwrap();
-    let records = file.split_off(24);
-    // Copies of the packets, each 1,000 s later.
-    for copy in 0..20_u32 {
-        let mut rest = records.as_slice();
-        while rest.len() >= 16 {
-            let length = u32::from_le_bytes(rest[8..12].try_into().unwrap()) as usize;
-            let seconds = u32::from_le_bytes(rest[0..4].try_into().unwrap()) + copy * 1_000;
-            file.extend(seconds.to_le_bytes());
-            file.extend(&rest[4..16 + length]);
-            rest = &rest[16 + length..];
-        }
-    }
-    std::fs::write(&path, file).unwrap();
-    path
-}
+use crate::run::{Desk, expected, many, received, succeeds};
 
 #[test]
 fn beyond_its_cap_the_oldest_records_go_and_are_counted() {
     let (collector, desk) = (Collector::start(), Desk::new());
     collector.will_always(Some(Fault::Answer(503, serde_json::json!({}), "")));
-    let many = many(&desk);
+    let many = many(&desk, 20);
     let whole = expected(&many);
     let output = desk.replay(
         &many,
@@ -78,7 +58,7 @@ fn a_full_disk_is_counted_and_the_run_goes_on() {
     let (collector, desk) = (Collector::start(), Desk::new());
     collector.will_always(Some(Fault::Answer(503, serde_json::json!({}), "")));
     std::fs::create_dir(desk.spools()).unwrap();
-    let many = many(&desk);
+    let many = many(&desk, 20);
     let whole = expected(&many);
     let stats = desk.path("stats.json");
     let written = desk.path("events.jsonl");

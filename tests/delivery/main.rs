@@ -23,6 +23,10 @@ mod faults;
 mod fleet;
 mod hec;
 mod http;
+#[cfg(feature = "kafka")]
+mod kafka;
+#[cfg(feature = "kafka")]
+mod kafka_login;
 mod run;
 mod spool;
 mod syslog;

@@ -109,6 +109,26 @@ pub(crate) fn capture(name: &str) -> PathBuf {
     file("captures").join(name)
 }
 
+/// A capture with many lookups.
+pub(crate) fn many(desk: &Desk, copies: u32) -> PathBuf {
+    let path = desk.path("many.pcap");
+    let mut file = std::fs::read(capture("ngrok.pcap")).unwrap();
+    let records = file.split_off(24);
+    // Copies of the packets, each 1,000 s later.
+    for copy in 0..copies {
+        let mut rest = records.as_slice();
+        while rest.len() >= 16 {
+            let length = u32::from_le_bytes(rest[8..12].try_into().unwrap()) as usize;
+            let seconds = u32::from_le_bytes(rest[0..4].try_into().unwrap()) + copy * 1_000;
+            file.extend(seconds.to_le_bytes());
+            file.extend(&rest[4..16 + length]);
+            rest = &rest[16 + length..];
+        }
+    }
+    std::fs::write(&path, file).unwrap();
+    path
+}
+
 /// The events of a capture, by their id, as a file has them.
 pub(crate) fn expected(capture: &Path) -> BTreeMap<String, Value> {
     let output = crate::common::dnsterrier([
