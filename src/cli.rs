@@ -123,7 +123,7 @@ impl Replay {
 /// What `sniff` and `replay` both take.
 #[derive(Clone, Debug, Args)]
 pub struct Common {
-    /// Aggregates: none, -, a file (.jsonl .csv .tsv .txt, also with .gz .zst) or a URL (hec+https://HOST, es+https://HOST/INDEX, kafka://HOST/TOPIC, syslog+tls://HOST, ...) [default: -]
+    /// Aggregates: none, -, a file (.jsonl .csv .tsv .txt, also with .gz .zst; .parquet) or a URL (hec+https://HOST, es+https://HOST/INDEX, kafka://HOST/TOPIC, syslog+tls://HOST, ...) [default: -]
     #[arg(long, value_name = "PLACE", help_heading = "Output")]
     pub rows: Vec<String>,
     /// Events that matched a rule, as they happen

@@ -343,6 +343,9 @@ impl Plan {
                     table,
                 },
             )?;
+            for remark in writer.remarks() {
+                tell(common, show)(&format!("dnsterrier: warning: {remark}\n"));
+            }
             remotes.join(stream, event_format, &mut writer, &mut deliveries)?;
             Ok(writer)
         };

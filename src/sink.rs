@@ -4,6 +4,8 @@
 //! whole; a live run's grow by whole records; after a failure none of them ends in half a record.
 
 mod buffer;
+#[cfg(feature = "parquet")]
+mod columnar;
 pub mod envelope;
 mod file;
 pub mod format;
@@ -176,7 +178,8 @@ impl Options<'_> {
                 format: self.event_format,
                 last: None,
             },
-            Format::Jsonl | Format::Log => Form::Jsonl {
+            // Parquet has a form of its own where it is built, and no place where it is not.
+            Format::Jsonl | Format::Log | Format::Parquet => Form::Jsonl {
                 named: stdout && self.shared_stdout,
             },
             Format::Csv => separated(b','),
@@ -277,6 +280,16 @@ impl Writer {
             let Some(format) = place.format(stream, options.format) else {
                 continue;
             };
+            #[cfg(feature = "parquet")]
+            if let (Place::File { path, .. }, Format::Parquet) = (place, format) {
+                let dataset = columnar::Dataset::open(path, stream, options.columns, options.live)?;
+                writer.outputs.push(Output {
+                    place: place.clone(),
+                    form: Form::Parquet(Box::new(dataset)),
+                    buffer: begin(Opened::empty(Sink::Memory(Arc::default())), None),
+                });
+                continue;
+            }
             let stdout = *place == Place::Stdout;
             let form = options.form(stream, format, stdout);
             let header = form.header();
@@ -338,6 +351,11 @@ impl Writer {
             place,
             buffer: begin(Opened::empty(Sink::Outlet(outlet)), None),
         });
+    }
+
+    /// What was done to the places when they were opened that somebody should know of.
+    pub fn remarks(&self) -> impl Iterator<Item = String> {
+        self.outputs.iter().filter_map(Output::remark)
     }
 
     /// Whether the stream goes nowhere, so that its records need not be made.
@@ -412,8 +430,8 @@ impl Writer {
         first
     }
 
-    /// Opens the files of a live run again by their names, for log rotation. A file that cannot be opened again goes on as it
-    /// was, and the error says so.
+    /// Opens the files of a live run again by their names, for log rotation, and gives those of Parquet their names. A file
+    /// that cannot be opened again goes on as it was, and the error says so.
     ///
     /// # Errors
     /// As for [`Self::flush`] and [`Self::open`].
@@ -421,6 +439,12 @@ impl Writer {
         self.flush()?;
         let mut first = Ok(());
         for output in &mut self.outputs {
+            #[cfg(feature = "parquet")]
+            if let Form::Parquet(dataset) = &mut output.form {
+                let finished = dataset.finish();
+                finished.map_err(|error| output.failed(self.stream, error))?;
+                continue;
+            }
             if let (Place::File { path, .. }, Some(file)) =
                 (output.place.clone(), output.buffer.target().growing())
                 && !file::is_at(file, &path)

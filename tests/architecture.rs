@@ -99,6 +99,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("rustls", &["delivery"]),
     ("rustls_platform_verifier", &["delivery"]),
     ("rdkafka", &["delivery"]),
+    ("parquet", &["sink"]),
     ("url", &["sink"]),
     ("zstd", &["capture", "sink"]),
     ("liblzma", &["capture"]),

@@ -37,6 +37,9 @@ mod messages;
 mod navigator;
 #[path = "cli/one_rule.rs"]
 mod one_rule;
+#[cfg(feature = "parquet")]
+#[path = "cli/parquet.rs"]
+mod parquet;
 #[path = "cli/risk.rs"]
 mod risk;
 #[path = "cli/roles.rs"]

@@ -81,7 +81,7 @@ impl FixedColumns {
             let mut formats = places
                 .iter()
                 .filter_map(|place| place.format(*stream, format));
-            formats.any(|format| matches!(format, Format::Csv | Format::Tsv))
+            formats.any(|format| matches!(format, Format::Csv | Format::Tsv | Format::Parquet))
         };
         let fixed = places.iter().filter(has_header);
         Self {
@@ -99,7 +99,7 @@ impl FixedColumns {
                 .collect();
             if !further.is_empty() {
                 return Err(Error::Usage(format!(
-                    "{stream} are written as CSV or TSV, whose first line has the columns, and these rules would need further ones: {}; \
+                    "{stream} are written as CSV, TSV or Parquet, whose columns stay the same, and these rules would need further ones: {}; \
                      write JSON Lines (.jsonl), which can hold any, or end the run and begin another",
                     further.join(", ")
                 )));

@@ -160,7 +160,7 @@ impl Matching {
         } else {
             self.hand_over();
         }
-        if !self.rotation.is_none() && batch.now > Timestamp::MIN {
+        if self.live && batch.now > Timestamp::MIN {
             self.rotate(batch.now);
         }
         self.failed.is_none()
@@ -168,9 +168,10 @@ impl Matching {
 
     /// Begins new files where it is time.
     fn rotate(&mut self, now: Timestamp) {
-        let (size, over) = (self.rotation.size, self.rotation.advance(now));
+        let over = self.rotation.advance(now);
+        let rotation = self.rotation;
         for writer in self.writers.all() {
-            match writer.rotate(size, over, now) {
+            match writer.rotate(rotation, over, now) {
                 // Files that cannot be rotated go on; one that cannot be written does not.
                 Err(error @ SinkError::Open { .. }) => {
                     (self.tell)(&format!(

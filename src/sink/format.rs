@@ -176,6 +176,11 @@ pub fn check_event_format(
             (Some(Format::Csv | Format::Tsv | Format::Table), true) => {
                 return wrong("that is JSON; use a name ending in .jsonl or .json");
             }
+            (Some(Format::Parquet), true) => {
+                return wrong(
+                    "Parquet is in our own words; use a name ending in .jsonl, or --event-format cim",
+                );
+            }
             (Some(Format::Log), true)
                 if !matches!(format, EventFormat::Zeek | EventFormat::ZeekJson) =>
             {

@@ -3,6 +3,8 @@
 use std::io::{self, Write as _};
 
 use super::buffer::Buffer;
+#[cfg(feature = "parquet")]
+use super::columnar::Dataset;
 use super::envelope;
 use super::file::{Opened, Sink};
 use super::format::{self, EventFormat};
@@ -33,6 +35,9 @@ pub(super) enum Form {
         cell: Cell,
     },
     Table(Table),
+    /// A folder of files, which the buffer has nothing to do with.
+    #[cfg(feature = "parquet")]
+    Parquet(Box<Dataset>),
     /// In another tool's words, with the latest time so far where one was written.
     Foreign {
         format: EventFormat,
@@ -122,6 +127,8 @@ impl Output {
                 record.encode(*format, &mut documents)?;
                 envelope::wrap(&record.label(stream)?, *format, &documents, pending)
             }),
+            #[cfg(feature = "parquet")]
+            Form::Parquet(dataset) => dataset.write(record),
             Form::Table(table) => {
                 if let Some(line) = record.table_line() {
                     table.add(&line);
@@ -152,6 +159,10 @@ impl Output {
 
     /// Writes what waits, and what stands behind the last record. A record that comes nevertheless begins anew.
     pub(super) fn close(&mut self) -> io::Result<()> {
+        #[cfg(feature = "parquet")]
+        if let Form::Parquet(dataset) = &mut self.form {
+            return dataset.finish();
+        }
         self.print_table()?;
         if let Form::Foreign { format, last } = &mut self.form
             && let Some(tail) = last.take().and_then(|last| format.tail(last))
@@ -161,15 +172,42 @@ impl Output {
         self.buffer.flush()
     }
 
+    /// What was done to the place when it was opened that somebody should know of.
+    #[cfg_attr(
+        not(feature = "parquet"),
+        expect(
+            clippy::unused_self,
+            reason = "only folders of Parquet have anything to say"
+        )
+    )]
+    pub(super) fn remark(&self) -> Option<String> {
+        #[cfg(feature = "parquet")]
+        if let Form::Parquet(dataset) = &self.form
+            && dataset.removed() > 0
+        {
+            return Some(format!(
+                "{}: {} unfinished files of a run that ended early were removed",
+                self.place,
+                dataset.removed()
+            ));
+        }
+        None
+    }
+
     pub(super) fn failed(&self, stream: Stream, source: io::Error) -> SinkError {
         if source.kind() == io::ErrorKind::BrokenPipe {
             return SinkError::BrokenPipe;
         }
+        let (records, remains) = match &self.form {
+            #[cfg(feature = "parquet")]
+            Form::Parquet(dataset) => (dataset.written(), "; they are in whole files".to_owned()),
+            _ => (self.buffer.written(), self.buffer.target().remains()),
+        };
         SinkError::Write {
             place: self.place.to_string(),
             stream,
-            records: self.buffer.written(),
-            remains: self.buffer.target().remains(),
+            records,
+            remains,
             source,
         }
     }

@@ -20,6 +20,8 @@ pub enum Format {
     Tsv,
     /// Events as Zeek's log; only where [`super::EventFormat`] says so.
     Log,
+    /// A folder of files in columns.
+    Parquet,
 }
 
 impl Format {
@@ -35,6 +37,7 @@ impl Format {
             Self::Csv => "csv",
             Self::Tsv => "tsv",
             Self::Log => "log",
+            Self::Parquet => "parquet",
         }
     }
 
@@ -46,6 +49,7 @@ impl Format {
             Self::Csv => "CSV",
             Self::Tsv => "TSV",
             Self::Log => "a log",
+            Self::Parquet => "Parquet",
         }
     }
 }
@@ -89,10 +93,10 @@ pub enum Place {
     Remote(Box<Remote>),
 }
 
-const ENDINGS: &str = ".jsonl, .ndjson or .json (JSON Lines), .csv, .tsv, .txt (a table; rows and sources only), .log (events as Zeek's log), each also with .gz or .zst behind it";
+const ENDINGS: &str = ".jsonl, .ndjson or .json (JSON Lines), .csv, .tsv, .txt (a table; rows and sources only), .log (events as Zeek's log), each also with .gz or .zst behind it, .parquet (a folder of files; events, hits and sources only)";
 
 /// Endings that are promised, not written.
-const NOT_YET: [&str; 4] = ["xz", "lz4", "bz2", "parquet"];
+const NOT_YET: [&str; 3] = ["xz", "lz4", "bz2"];
 
 impl Place {
     /// Reads a place as the command line has it: `none`, `-`, a URL, or a path whose ending chooses the format.
@@ -130,6 +134,7 @@ impl Place {
             Some("tsv") => Format::Tsv,
             Some("txt") => Format::Table,
             Some("log") => Format::Log,
+            Some("parquet") => return parquet(path, unpacked),
             None if text.starts_with("/dev/") || text.starts_with("/proc/") => Format::Jsonl,
             _ if path.is_dir() => return Err(is_directory(path)),
             Some(ending) if NOT_YET.contains(&ending) => {
@@ -186,6 +191,25 @@ impl fmt::Display for Place {
             Self::Remote(remote) => write!(f, "{remote}"),
         }
     }
+}
+
+/// A folder of Parquet, which is compressed inside.
+fn parquet(path: &Path, unpacked: &Path) -> Result<Place, SinkError> {
+    let wrong = |what: &str| SinkError::Usage(format!("'{}': {what}", path.display()));
+    if path != unpacked {
+        return Err(wrong(
+            "Parquet is compressed inside: the name ends in .parquet",
+        ));
+    }
+    if cfg!(not(feature = "parquet")) {
+        return Err(wrong(
+            "this program was built without Parquet; build it with: cargo build --release --features parquet",
+        ));
+    }
+    Ok(Place::File {
+        path: path.to_owned(),
+        format: Format::Parquet,
+    })
 }
 
 pub(super) fn is_directory(path: &Path) -> SinkError {
@@ -330,7 +354,13 @@ mod tests {
             ],
         );
         says(Place::parse("rows.gz"), &["'rows.gz'", ".jsonl", ".gz"]);
-        says(Place::parse("rows.parquet"), &["cannot be written yet"]);
+        if cfg!(feature = "parquet") {
+            let place = Place::parse("x/a.parquet/").ok();
+            assert_eq!(place, Some(file("x/a.parquet/", Format::Parquet)));
+        } else {
+            says(Place::parse("a.parquet"), &["--features parquet"]);
+        }
+        says(Place::parse("a.parquet.gz"), &["compressed inside"]);
         says(Place::parse("ftp://h/a.csv"), &["ftp://", "hec+https://"]);
         says(Place::parse("rows"), &["'rows'", ".ndjson", ".tsv", ".txt"]);
         says(Place::parse("rows.xml"), &["rows.xml", ".jsonl"]);

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::file::{self, Sink};
+#[cfg(feature = "parquet")]
+use super::output::Form;
 use super::output::begin;
 use super::packed::Packing;
 use super::{Place, SinkError, Writer};
@@ -31,12 +33,6 @@ impl Rotation {
         }
     }
 
-    /// Whether files are rotated at all.
-    #[must_use]
-    pub const fn is_none(&self) -> bool {
-        self.size.is_none() && self.every.is_none()
-    }
-
     /// Packet time has come to `now`: the end of the span that is over with it.
     pub fn advance(&mut self, now: Timestamp) -> Option<Timestamp> {
         let length = i64::try_from(self.every?.as_nanos()).ok()?;
@@ -52,17 +48,24 @@ impl Rotation {
 
 impl Writer {
     /// Gives the files that have records another name and begins new ones: all where a span is `over`, those that have
-    /// `size` bytes else. The name is that of the file with the time before its ending.
+    /// the rotation's size else. Files of Parquet get their names by the same, and by the hours. The name is that of the file with the time before its ending.
     ///
     /// # Errors
     /// As for [`Writer::flush`] and [`Writer::open`]. A file that could not be given another name goes on as it was.
     pub fn rotate(
         &mut self,
-        size: Option<u64>,
+        rotation: Rotation,
         over: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<(), SinkError> {
+        let size = rotation.size;
         for output in &mut self.outputs {
+            #[cfg(feature = "parquet")]
+            if let Form::Parquet(dataset) = &mut output.form {
+                let advanced = dataset.advance(rotation, over, now);
+                advanced.map_err(|error| output.failed(self.stream, error))?;
+                continue;
+            }
             let Some(file) = output.buffer.target().growing() else {
                 continue;
             };

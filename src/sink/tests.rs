@@ -286,16 +286,20 @@ fn files_are_rotated_by_size_and_time() {
     assert_eq!(rotation.advance(now), None);
 
     // A file without a record of this run is not worth a name.
-    writer.rotate(None, over, now).unwrap();
+    writer.rotate(Rotation::default(), over, now).unwrap();
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     writer.write(&Note::new("a")).unwrap();
-    writer.rotate(None, over, now).unwrap();
+    writer.rotate(Rotation::default(), over, now).unwrap();
     writer.write(&Note::new("b")).unwrap();
-    writer.rotate(Some(1_000_000), None, now).unwrap();
+    writer
+        .rotate(Rotation::new(Some(1_000_000), None), None, now)
+        .unwrap();
     writer.flush().unwrap();
-    writer.rotate(Some(10), None, now).unwrap();
+    writer
+        .rotate(Rotation::new(Some(10), None), None, now)
+        .unwrap();
     writer.write(&Note::new("c")).unwrap();
-    writer.rotate(None, over, now).unwrap();
+    writer.rotate(Rotation::default(), over, now).unwrap();
     writer.finish().unwrap();
     let read = |name: &str| {
         let text = unpacked(&dir.path().join(name));
