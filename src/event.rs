@@ -7,6 +7,7 @@ pub mod field;
 mod json;
 mod make;
 mod networks;
+mod read;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -41,6 +42,14 @@ pub enum Seen {
 }
 
 impl Seen {
+    /// What was seen of an event of that `name`.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Both, Self::QueryOnly, Self::ResponseOnly]
+            .into_iter()
+            .find(|seen| seen.name() == name)
+    }
+
     /// The event's `name`.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -56,6 +56,20 @@ impl fmt::Display for Mac {
     }
 }
 
+impl Mac {
+    /// Reads an address as it is printed; `None` for anything else.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        let mut bytes = [0; 6];
+        let mut parts = text.split(':');
+        for byte in &mut bytes {
+            let part = parts.next().filter(|part| part.len() == 2)?;
+            *byte = u8::from_str_radix(part, 16).ok()?;
+        }
+        parts.next().is_none().then_some(Self(bytes))
+    }
+}
+
 /// What carries the messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Transport {
@@ -66,6 +80,14 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// The one of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Udp, Self::Tcp]
+            .into_iter()
+            .find(|transport| transport.name() == name)
+    }
+
     /// `udp` or `tcp`.
     #[must_use]
     pub const fn name(self) -> &'static str {

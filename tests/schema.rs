@@ -16,6 +16,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use common::{captures, dnsterrier, file, json_lines, stderr, stdout};
+use dnsterrier::event::Event;
 use jsonschema::Validator;
 use serde_json::Value;
 
@@ -165,6 +166,113 @@ fn every_record_of_the_corpus_is_valid() {
         }
     }
     assert!(seen > 500, "{seen} events");
+}
+
+/// What is written of an event is enough to have it again: whatever a rule asks for comes of what was read.
+#[test]
+fn events_are_read_again_as_they_were_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let assets = folder.path().join("assets.csv");
+    std::fs::write(
+        &assets,
+        "ip,bunit,category,priority\n0.0.0.0/1,north,a|b,high\n128.0.0.0/2,,,\n::/0,,x,\n",
+    )
+    .unwrap();
+    let corpus = file("../shared/corpus/files");
+    let strangers = std::fs::read_dir(&corpus).into_iter().flatten();
+    let mut strangers: Vec<PathBuf> = strangers.map(|entry| entry.unwrap().path()).collect();
+    strangers.sort();
+    if strangers.is_empty() {
+        eprintln!(
+            "{} is not there: its events were not read",
+            corpus.display()
+        );
+    }
+    let (mut events, mut lists) = (0, BTreeSet::new());
+    let captures = captures();
+    let paths: Vec<&str> = captures
+        .iter()
+        .chain(&strangers)
+        .map(|path| path.to_str().unwrap())
+        .collect();
+    let more: [&[&str]; 2] = [
+        &["--any-port"],
+        &[
+            "--assets",
+            assets.to_str().unwrap(),
+            "--cim-entity-zone",
+            "emea",
+        ],
+    ];
+    for (paths, more) in paths.chunks(60).zip(more.into_iter().cycle()) {
+        let mut arguments = vec!["replay", "--quiet", "--rows", "none", "--events", "-"];
+        arguments.extend(more);
+        arguments.extend(paths);
+        // Some of the corpus are no captures, or cut off.
+        let output = dnsterrier(arguments);
+        for line in String::from_utf8(output.stdout).unwrap().lines() {
+            let event = Event::read(line).unwrap_or_else(|why| panic!("{why}: {line}"));
+            assert_eq!(serde_json::to_string(&event).unwrap(), line);
+            let record: Value = serde_json::from_str(line).unwrap();
+            let words = |field: &str| {
+                let list = record[field].as_array().unwrap().iter();
+                list.map(|word| word.as_str().unwrap().to_owned())
+            };
+            assert_eq!(
+                event.recursion_desired(),
+                words("flags").any(|it| it == "rd")
+            );
+            lists.extend(words("anomalies").chain(words("tunnel")));
+            events += 1;
+        }
+    }
+    // Nearly all of the words that may stand in a list.
+    let enough = if strangers.is_empty() {
+        (500, 10)
+    } else {
+        (10_000, 28)
+    };
+    assert!((events, lists.len()) > enough, "{events} events, {lists:?}");
+}
+
+/// What is no event is not taken for one, and the reason names what is wrong.
+#[test]
+fn what_is_no_event_is_not_read() {
+    let capture = file("captures/unanswered.pcap");
+    let arguments = ["replay", capture.to_str().unwrap(), "-q", "--rows", "none"];
+    let text = stdout(&dnsterrier(arguments.iter().chain(&["--events", "-"])));
+    let event = json_lines(&text).remove(0);
+    for (field, value, why) in [
+        ("_time", "yesterday", "is not a time"),
+        ("event_id", "00", "'00' is no event_id of an event"),
+        (
+            "event_id",
+            "+000000000000000000000000000000f",
+            "no event_id",
+        ),
+        ("name", "DNS", "'DNS' is no name of an event"),
+        ("outcome", "lost", "no outcome"),
+        ("transport", "quic", "no transport"),
+        ("src", "10.0.0.256", "invalid IP address"),
+        ("opcode", "OPCODE16", "no opcode"),
+        ("src_role", "\u{1b}[31m", "'\\u{1b}[31m' is no src_role"),
+        ("src_mac", "02:00:00:00:00", "no src_mac"),
+        ("src_port", "65536", "invalid type"),
+    ] {
+        let mut record = event.clone();
+        record[field] = value.into();
+        let said = Event::read(&record.to_string()).unwrap_err();
+        assert!(said.contains(why), "{said}");
+    }
+    for (field, value) in [("anomalies", "odd"), ("tunnel", "tin-can"), ("flags", "zz")] {
+        let mut record = event.clone();
+        record[field] = serde_json::json!([value]);
+        let said = Event::read(&record.to_string()).unwrap_err();
+        assert!(said.contains(value), "{said}");
+    }
+    for text in ["", "{}", "[1]", "null", "\u{0}"] {
+        Event::read(text).unwrap_err();
+    }
 }
 
 /// Streams that share standard output say which they are.

@@ -16,6 +16,12 @@ macro_rules! tunnels {
                 match self { $(Self::$kind => $name),+ }
             }
 
+            /// The encapsulation of that name.
+            #[must_use]
+            pub fn from_name(name: &str) -> Option<Self> {
+                [$(Self::$kind),+].into_iter().find(|tunnel| tunnel.name() == name)
+            }
+
             /// Counts it.
             pub(super) const fn count(self, tunnels: &mut Tunnels) {
                 match self { $(Self::$kind => tunnels.$counter += 1),+ }
