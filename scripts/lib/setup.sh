@@ -5,6 +5,7 @@
 #   die WORDS            the same, and the end
 #   need PACKAGE:WHAT... install the Debian packages of which WHAT is missing: a command, or a function have_...
 #   beside FOLDER PACKAGE...    unpack Debian packages there, with what the machine lacks for them, and install nothing
+#   need_python FOLDER PACKAGE==VERSION...   a virtual environment there that has these packages of PyPI
 #   as_root COMMAND...   as root, through sudo where needed
 #   find_cargo           sets the array CARGO to the command that runs cargo
 
@@ -118,6 +119,19 @@ beside() {
 
 would_install() {
     LC_ALL=C apt-get install -s --no-install-recommends "$1" 2>/dev/null | sed -n 's/^Inst \([^ ]*\) .*/\1/p' && apt-cache show "$1" >/dev/null 2>&1
+}
+
+need_python() {
+    local folder=$1 log rc=0; shift
+    [ "$(cat "$folder/packages" 2>/dev/null)" != "$*" ] || return 0
+    need python3-venv:have_venv
+    say "installing $* for Python in $folder"
+    log=$(mktemp)
+    { rm -rf "$folder" && python3 -m venv "$folder" && "$folder/bin/pip" install --no-cache-dir "$@" &&
+        echo "$*" >"$folder/packages"; } >"$log" 2>&1 || rc=$?
+    [ $rc -eq 0 ] || cat "$log" >&2
+    rm -f "$log"
+    [ $rc -eq 0 ] || die "pip could not install $* into $folder; the tests need it"
 }
 
 # Rust lives in somebody's home: under sudo it is that of the user behind it, who then owns what is built, too.

@@ -1,12 +1,18 @@
-//! Three sensors, two servers: together they say what one sensor would have said that had seen everything.
+//! Three sensors, two servers, or one of the newest engine: together they say what one sensor would have said that had seen everything.
 
 use std::process::{Child, Stdio};
 
 use serde_json::Value;
 
-use crate::clickhouse::Cluster;
+use crate::cluster::{Cluster, Engine, on_both};
 use crate::common::{dnsterrier, json_lines, stderr, stdout};
 use crate::run::{Desk, capture, expected};
+
+on_both!(
+    together_they_say_what_one_would_have_said,
+    sources_that_two_sensors_saw_are_one,
+    a_server_and_a_sensor_that_are_killed_change_nothing,
+);
 
 /// Each sensor sees the lookups of some clients, and each client is seen by one.
 const SENSORS: [(&str, &str); 3] = [
@@ -25,7 +31,7 @@ const SENSORS: [(&str, &str); 3] = [
 ];
 
 /// Rules whose groups are spread over the sensors, with every function, and with thresholds that no sensor reaches alone.
-const RULES: &str = "
+pub(crate) const RULES: &str = "
 name: Everything
 where: { query: '*' }
 by: [query, record_type]
@@ -72,8 +78,8 @@ struct Fleet {
 }
 
 impl Fleet {
-    fn new() -> Self {
-        let cluster = Cluster::start(2);
+    fn new(engine: Engine) -> Self {
+        let cluster = Cluster::start(engine, 2);
         cluster.make_tables();
         let desks: Vec<Desk> = SENSORS.iter().map(|_| Desk::new()).collect();
         let rules = desks[0].path("rules.yml");
@@ -88,7 +94,7 @@ impl Fleet {
     /// Starts a sensor that sends rows and events to this server.
     fn start(&self, sensor: usize, server: usize) -> Child {
         let (name, filter) = SENSORS[sensor];
-        let url = self.cluster.url(server);
+        let url = self.cluster.url(server % self.cluster.len());
         let capture = capture("ngrok.pcap");
         self.desks[sensor]
             .command(&[
@@ -132,7 +138,7 @@ impl Fleet {
     }
 
     fn rows(&self, server: usize, more: &[&str]) -> (Vec<Value>, String) {
-        let url = self.cluster.url(server);
+        let url = self.cluster.url(server % self.cluster.len());
         let mut arguments = vec!["fleet", "rows", &url, "--format", "jsonl"];
         arguments.extend(["--rules", &self.rules]);
         arguments.extend(more);
@@ -145,24 +151,20 @@ impl Fleet {
         assert!(whole.len() > 100, "{} rows", whole.len());
         let popular = whole.iter().filter(|row| row["rule"] == "Popular").count();
         assert!(popular > 0, "no rule holds rows back");
-        for server in 0..2 {
+        for server in 0..self.cluster.len() {
             let (rows, said) = self.rows(server, &[]);
             assert_eq!(said, "");
             assert_eq!(rows, whole, "as server {server} says");
             let events = self
                 .cluster
-                .ask(server, "SELECT uniqExact(event_id) AS n FROM dns.events");
-            assert_eq!(
-                events[0]["n"],
-                expected(&capture("ngrok.pcap")).len().to_string()
-            );
+                .count(server, "SELECT uniqExact(event_id) FROM dns.events");
+            assert_eq!(events, expected(&capture("ngrok.pcap")).len());
         }
     }
 }
 
-#[test]
-fn together_they_say_what_one_would_have_said() {
-    let fleet = Fleet::new();
+fn together_they_say_what_one_would_have_said(engine: Engine) {
+    let fleet = Fleet::new(engine);
     let sensors: Vec<Child> = (0..3).map(|it| fleet.start(it, it % 2)).collect();
     for sensor in sensors {
         fleet.ends_well(sensor);
@@ -180,7 +182,7 @@ fn together_they_say_what_one_would_have_said() {
     fleet.ends_well(fleet.start(1, 1));
     fleet.is_whole();
     // Who they are.
-    let url = fleet.cluster.url(1);
+    let url = fleet.cluster.url(fleet.cluster.len() - 1);
     let output = dnsterrier(["fleet", "sensors", &url, "--format", "jsonl"]);
     let sensors = json_lines(&stdout(&output));
     let names: Vec<&str> = sensors
@@ -202,9 +204,8 @@ fn together_they_say_what_one_would_have_said() {
     assert!(stderr(&output).contains("rows of the rule 'Popular' are left out"));
 }
 
-#[test]
-fn sources_that_two_sensors_saw_are_one() {
-    let fleet = Fleet::new();
+fn sources_that_two_sensors_saw_are_one(engine: Engine) {
+    let fleet = Fleet::new(engine);
     let capture = capture("encrypted.pcap");
     let plain = [
         "replay",
@@ -236,26 +237,26 @@ fn sources_that_two_sensors_saw_are_one() {
         assert!(output.status.success(), "{}", stderr(&output));
     }
     let both = fleet.cluster.ask(
-        1,
+        fleet.cluster.len() - 1,
         "SELECT src FROM dns.sources GROUP BY src HAVING uniqExact(sensor) = 2",
     );
     assert!(!both.is_empty(), "no source was seen by both");
-    let url = fleet.cluster.url(1);
+    let url = fleet.cluster.url(fleet.cluster.len() - 1);
     let found = dnsterrier(["fleet", "sources", &url, "--format", "jsonl"]);
     assert_eq!(rows(&stdout(&found)), whole);
     let table = stdout(&dnsterrier(["fleet", "sources", &url]));
     assert_eq!(table.lines().count(), 1 + whole.len(), "{table}");
 }
 
-#[test]
-fn a_server_and_a_sensor_that_are_killed_change_nothing() {
-    let mut fleet = Fleet::new();
+fn a_server_and_a_sensor_that_are_killed_change_nothing(engine: Engine) {
+    let mut fleet = Fleet::new(engine);
     let mut killed = fleet.start(0, 0);
     let sensors = [fleet.start(1, 0), fleet.start(2, 0)];
-    fleet.cluster.kill(1);
+    let server = fleet.cluster.len() - 1;
+    fleet.cluster.kill(server);
     killed.kill().unwrap();
     killed.wait().unwrap();
-    fleet.cluster.start_one(1);
+    fleet.cluster.start_one(server);
     for sensor in sensors {
         fleet.ends_well(sensor);
     }
@@ -265,7 +266,7 @@ fn a_server_and_a_sensor_that_are_killed_change_nothing() {
 
 #[test]
 fn what_a_node_has_that_is_down_is_missing_and_that_is_said() {
-    let mut fleet = Fleet::new();
+    let mut fleet = Fleet::new(Engine::Debian);
     for sensor in 0..3 {
         fleet.ends_well(fleet.start(sensor, 0));
     }

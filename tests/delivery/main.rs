@@ -15,6 +15,7 @@
 mod common;
 
 mod clickhouse;
+mod cluster;
 mod collector;
 mod daemon;
 mod disk;

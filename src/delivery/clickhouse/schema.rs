@@ -51,6 +51,7 @@ const EVENTS: &[Column] = &[
     column("src", Holds::Text, &["src"]),
     column("dest", Holds::Text, &["dest"]),
     column("query", Holds::Text, &["query"]),
+    column("other_questions", Holds::Texts, &["other_questions"]),
     column("record_type", Holds::Word, &["record_type"]),
     column("reply_code", Holds::Word, &["reply_code"]),
     column("outcome", Holds::Word, &["outcome"]),
