@@ -28,7 +28,7 @@ pub struct Cli {
 pub enum Command {
     /// Watch live interfaces, and what resolvers send by dnstap, until Ctrl-C
     Sniff(Box<Sniff>),
-    /// Read capture files
+    /// Read capture files, or look back over the events in ClickHouse
     Replay(Box<Replay>),
     /// Show what can be sniffed, and what permission is missing
     Interfaces,
@@ -92,7 +92,8 @@ pub struct Sniff {
 /// `replay`.
 #[derive(Debug, Args)]
 pub struct Replay {
-    /// pcap, pcapng, dnstap (also compressed), folders of them, or - for standard input
+    /// pcap, pcapng, dnstap (also compressed), folders of them, or - for standard input; or clickhouse+http://HOST/DATABASE, whose
+    /// events are looked back over
     #[arg(value_name = "FILE", required_unless_present = "read")]
     pub files: Vec<PathBuf>,
     /// The same; what follows is then a filter, as tcpdump takes it

@@ -2,6 +2,7 @@
 
 mod loading;
 mod remote;
+mod stored;
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -9,20 +10,21 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::aggregate::Window;
-use crate::capture::{Files, Input, Live, LiveOptions, Source, TapPlace, check_filter, expand};
+use crate::capture::{self, Files, Live, LiveOptions, TapPlace, check_filter, expand};
 use crate::cli::{Common, Replay, Sniff, SpoolOptions};
+use crate::delivery::clickhouse::Stored;
 use crate::delivery::{self, Deliveries};
 use crate::encrypted::KnownResolvers;
 use crate::error::Error;
 use crate::event::{self, Maker};
 use crate::frame::{Ports, refused_link};
 use crate::metrics::Server;
-use crate::pipeline::{Loaded, Run, Span, Writers};
+use crate::pipeline::{Input, Loaded, Run, Span, Writers};
 use crate::privilege;
 use crate::rule::{Mistake, Rule, Rules};
 use crate::sink::{
-    self, EventFormat, Format, Options, Place, Rotation, SinkError, Stream, TableOptions, Writer,
-    is_descriptor,
+    self, EventFormat, Format, Options, Place, Remote, Rotation, SinkError, Stream, TableOptions,
+    Writer, is_descriptor,
 };
 use crate::time::Timestamp;
 use crate::transaction::{Limits, NamedRoles};
@@ -95,7 +97,7 @@ pub fn sniff(arguments: Sniff, show: fn(&str)) -> Result<Ready, Error> {
     );
     let warnings = plan.files.rules.warnings().iter().map(warning);
     let greeting = lines(warnings.chain(plan.metrics()).chain([listening]));
-    let mut run = plan.run(Box::new(live), &common, show)?;
+    let mut run = plan.run(Input::Packets(Box::new(live)), &common, show)?;
     run.rotation = rotation;
     Ok(Ready { run, greeting })
 }
@@ -144,17 +146,19 @@ pub fn replay(arguments: Replay, show: fn(&str)) -> Result<Ready, Error> {
     if let Some(expression) = &filter {
         check_filter(expression)?;
     }
-    let inputs = expand(&files)?;
+    let input = match stored::named(&files)? {
+        Some(remote) => {
+            stored::check(filter.as_deref(), &common)?;
+            Input::Stored(Box::new(plan.stored(&remote)?))
+        }
+        None => Input::Packets(Box::new(Files::new(expand(&files)?, filter, refused_link))),
+    };
     let no_rule = (plan.files.rules.running().count() == 0 && common.events.is_empty()).then(|| {
         "warning: no rule runs, so there can be no row; name some with --rules, --rule or --name".to_owned()
     });
     let warnings = plan.files.rules.warnings().iter().map(warning);
     let greeting = lines(warnings.chain(plan.metrics()).chain(no_rule));
-    let run = plan.run(
-        Box::new(Files::new(inputs, filter, refused_link)),
-        &common,
-        show,
-    )?;
+    let run = plan.run(input, &common, show)?;
     Ok(Ready { run, greeting })
 }
 
@@ -162,7 +166,7 @@ pub fn replay(arguments: Replay, show: fn(&str)) -> Result<Ready, Error> {
 ///
 /// # Errors
 /// A bug: nothing is asked for that could be wrong.
-pub fn trial(rule: Rule, capture: Input, rows: Arc<Mutex<Vec<u8>>>) -> Result<Run, Error> {
+pub fn trial(rule: Rule, capture: capture::Input, rows: Arc<Mutex<Vec<u8>>>) -> Result<Run, Error> {
     let mut plain = Replay::plain().map_err(|error| Error::Bug(error.to_string()))?;
     // No others are loaded for nothing.
     plain.common.no_embedded = true;
@@ -174,7 +178,8 @@ pub fn trial(rule: Rule, capture: Input, rows: Arc<Mutex<Vec<u8>>>) -> Result<Ru
     plan.files.rules = Rules::new(vec![rule]).map_err(Error::Rules)?;
     plan.places = Default::default();
     let source = Files::new(vec![capture], None, refused_link);
-    let mut run = plan.run(Box::new(source), &plain.common, |_| {})?;
+    let input = Input::Packets(Box::new(source));
+    let mut run = plan.run(input, &plain.common, |_| {})?;
     run.writers.rows = Writer::to_memory(Stream::Rows, rows);
     Ok(run)
 }
@@ -297,7 +302,17 @@ impl Plan {
         ))
     }
 
-    fn run(self, source: Box<dyn Source>, common: &Common, show: fn(&str)) -> Result<Run, Error> {
+    /// The events that a database has of those that the rules ask for; all of them where all are asked for.
+    fn stored(&self, remote: &Remote) -> Result<Stored, Error> {
+        let stored = Stored::new(remote)?.between(self.span.since, self.span.until);
+        let [_, _, events, _, _] = &self.places;
+        Ok(match events.iter().all(|place| *place == Place::None) {
+            true => stored.reached(&self.files.rules.reach()),
+            false => stored,
+        })
+    }
+
+    fn run(self, input: Input, common: &Common, show: fn(&str)) -> Result<Run, Error> {
         let Self {
             files,
             known,
@@ -327,7 +342,7 @@ impl Plan {
             aggregator
         };
         let table = table_options(common.local_time);
-        let live = source.is_live();
+        let live = input.is_live();
         let mut deliveries = Deliveries::default();
         let mut open = |stream, places: &[Place]| -> Result<Writer, Error> {
             let columns = sink::columns(stream, rules.list());
@@ -371,12 +386,12 @@ impl Plan {
             sensor: rowing.sensor,
             zone: common.cim_entity_zone.as_deref().map(Arc::from),
             assets,
-            sources: source.names(),
+            sources: input.names(),
             sinkholes,
             ports: ports.clone(),
         };
         Ok(Run {
-            source,
+            input,
             ports,
             tunnel_depth: common.tunnel_depth,
             count: common.count,

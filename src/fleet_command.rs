@@ -17,10 +17,6 @@ use crate::time::Timestamp;
 /// How many sensors are listed.
 const MOST_SENSORS: usize = 100_000;
 
-/// Numbers of errors by which a server says that another one did not answer: no name, a connection that broke or timed out, all
-/// attempts failed.
-const NODE_DOWN: [u32; 6] = [32, 198, 203, 209, 210, 279];
-
 /// Prints the tables, or makes them.
 ///
 /// # Errors
@@ -226,7 +222,7 @@ fn ask<T>(
 ) -> Result<(T, bool), Error> {
     match query(&[]) {
         Ok(found) => Ok((found, false)),
-        Err(failure) if failure.code.is_some_and(|code| NODE_DOWN.contains(&code)) => {
+        Err(failure) if failure.is_node_down() => {
             tell(&format!(
                 "dnsterrier: warning: a node of {url} does not answer, and what it has is missing: all that follows is partial ({})\n",
                 failure.why

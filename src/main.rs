@@ -13,7 +13,7 @@ use dnsterrier::delivery::DeliveryError;
 use dnsterrier::error::Error;
 use dnsterrier::frame::refused_link;
 use dnsterrier::navigator::Layer;
-use dnsterrier::pipeline::{Report, Signals};
+use dnsterrier::pipeline::{InputError, Report, Signals};
 use dnsterrier::{fleet_command, rules_command, spool_command, totals};
 
 fn main() -> ExitCode {
@@ -99,7 +99,7 @@ fn run(ready: Ready, told: &Told) -> Result<ExitCode, Error> {
     }
     // Where nothing more could be written the run ended before its counters came together; where nothing could be read
     // the error says it all.
-    let nothing_read = !report.inputs.is_empty() && report.stats.capture.received == 0;
+    let nothing_read = !report.inputs.is_empty() && report.stats.received() == 0;
     if let Some(path) = &told.navigator
         && report.output.is_ok()
         && !nothing_read
@@ -138,7 +138,13 @@ fn end(report: Report, told: &Told) -> Result<ExitCode, Error> {
         panicked,
         ..
     } = report;
-    let mut errors: Vec<Error> = inputs.into_iter().map(Error::from).collect();
+    let mut errors: Vec<Error> = inputs
+        .into_iter()
+        .map(|error| match error {
+            InputError::Capture(error) => error.into(),
+            InputError::Stored(error) => error.into(),
+        })
+        .collect();
     errors.extend(output.err().map(Error::from));
     errors.extend(panicked.map(|thread| Error::Bug(format!("the {thread} thread panicked"))));
     let whole = errors.is_empty();

@@ -7,6 +7,8 @@
 //!                                ^------------empty batches--------------'  ^-----------empty batches---------'
 //! ```
 //!
+//! Where events are read again that other runs stored, one thread reads them, instead of those two, for the same matcher.
+//!
 //! All channels are bounded. When a stage is slower than the one before it, the one before it waits, up to the capture
 //! thread; a file is then read more slowly, and of a live capture the kernel drops packets and counts them. Counters
 //! travel with the batches. A stage that ends drops its ends of the channels, which ends the others in turn.
@@ -15,6 +17,7 @@ mod decoding;
 mod matching;
 mod reading;
 mod reload;
+mod rereading;
 mod shown;
 
 use std::net::IpAddr;
@@ -29,7 +32,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use crate::aggregate::Aggregator;
 use crate::aggregate::sources::Sources;
 use crate::capture::{CaptureError, Source};
-use crate::delivery::Deliveries;
+use crate::delivery::clickhouse::Stored;
+use crate::delivery::{Deliveries, DeliveryError};
 use crate::encrypted::Sighting;
 use crate::event::{Event, Maker};
 use crate::frame::Ports;
@@ -46,6 +50,7 @@ use matching::Matching;
 use reading::Reading;
 use reload::look_at;
 pub use reload::{Load, Loaded};
+use rereading::Rereading;
 
 /// How many batches are on their way between two stages: enough that neither waits for the other's short delays.
 const BATCHES: usize = 32;
@@ -140,13 +145,52 @@ impl Writers {
     }
 }
 
+/// What a run reads.
+pub enum Input {
+    /// Packets.
+    Packets(Box<dyn Source>),
+    /// Events that other runs stored.
+    Stored(Box<Stored>),
+}
+
+impl Input {
+    /// The names of what it reads, in the order in which they are read.
+    #[must_use]
+    pub fn names(&self) -> Vec<Arc<str>> {
+        match self {
+            Self::Packets(source) => source.names(),
+            Self::Stored(stored) => vec![Arc::from(stored.place())],
+        }
+    }
+
+    /// Whether it is live.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        match self {
+            Self::Packets(source) => source.is_live(),
+            Self::Stored(_) => false,
+        }
+    }
+}
+
+/// What is wrong with an input.
+#[derive(Debug, thiserror::Error)]
+pub enum InputError {
+    /// With packets.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// With events that were stored.
+    #[error(transparent)]
+    Stored(#[from] DeliveryError),
+}
+
 /// Takes the counters so far.
 pub type Save = Box<dyn Fn(&Stats)>;
 
 /// A run, ready to start.
 pub struct Run {
-    /// Where packets come from.
-    pub source: Box<dyn Source>,
+    /// Where packets, or events, come from.
+    pub input: Input,
     /// The ports on which DNS is looked for.
     pub ports: Ports,
     /// How many encapsulations are taken off one packet at most.
@@ -197,7 +241,9 @@ pub struct Report {
     /// All counters.
     pub stats: Stats,
     /// Inputs that could not be read, or not to their end.
-    pub inputs: Vec<CaptureError>,
+    pub inputs: Vec<InputError>,
+    /// Whether it read events that other runs had stored, and no packets.
+    pub stored: bool,
     /// Whether the run was a live one.
     pub live: bool,
     /// Whether the records could be written.
@@ -290,7 +336,7 @@ impl Run {
     #[must_use]
     pub fn run(self, signals: &Signals) -> Report {
         let Self {
-            source,
+            input,
             ports,
             tunnel_depth,
             count,
@@ -315,39 +361,21 @@ impl Run {
         } = self;
         let everything_asked_for = !writers.events.is_none();
         let everything = everything_asked_for || rules.needs_everything();
-        let live = source.is_live();
+        let live = input.is_live();
+        let stored = matches!(input, Input::Stored(_));
 
-        let inputs = source.names().iter().map(|name| name.to_string()).collect();
+        let inputs = input.names().iter().map(|name| name.to_string()).collect();
         let sensor = maker.sensor.to_string();
-        let (full_batches, batches_to_decode) = bounded::<ArrivalBatch>(BATCHES);
-        let (empty_batches, batches_to_fill) = bounded::<ArrivalBatch>(BATCHES);
         let (full_events, events_to_match) = bounded::<EventBatch>(BATCHES);
         let (empty_events, events_to_fill) = bounded::<EventBatch>(BATCHES);
         for _ in 0..BATCHES {
             // There is room for all of them.
-            empty_batches.try_send(ArrivalBatch::default()).ok();
             empty_events.try_send(EventBatch::default()).ok();
         }
         let (ask, asked) = bounded::<()>(1);
         let (reloaded, to_take) = bounded(1);
         let ask = reload.is_some().then_some(ask);
-        let packets = span.widened(Pairing::longest(limits.timeout));
-        let asking = Asking {
-            rules: Arc::clone(&rules),
-            everything,
-        };
         let sources = Sources::new(roles.clone(), ports.known(), Arc::clone(&maker.sensor));
-        let reading = Reading::new(
-            ports,
-            tunnel_depth,
-            packets,
-            count,
-            asking,
-            full_batches,
-            batches_to_fill,
-            to_take,
-        );
-        let decoding = Decoding::new(limits, roles, maker);
         let mut matching = Matching::new(
             span,
             Arc::clone(&rules),
@@ -372,27 +400,52 @@ impl Run {
 
         thread::scope(|scope| {
             let loader = reload::spawn(scope, reload, everything_asked_for, asked, reloaded, show);
-            let capture = thread::Builder::new()
-                .name("capture".to_owned())
-                .spawn_scoped(scope, move || {
-                    let (mut source, mut reading) = (source, reading);
-                    let stop = || look_at(signals, ask.as_ref());
-                    let errors = source.run(&mut reading, &stop);
-                    match reading.finish() {
-                        ControlFlow::Continue(()) | ControlFlow::Break(()) => errors,
+            let stop = move || look_at(signals, ask.as_ref());
+            let readers = match input {
+                Input::Stored(stored) => {
+                    let rereading = Rereading::new(roles, maker, full_events, events_to_fill);
+                    vec![spawn(scope, "reader", move || {
+                        rereading.read(&stored, &stop)
+                    })]
+                }
+                Input::Packets(mut source) => {
+                    let (full_batches, batches_to_decode) = bounded::<ArrivalBatch>(BATCHES);
+                    let (empty_batches, batches_to_fill) = bounded::<ArrivalBatch>(BATCHES);
+                    for _ in 0..BATCHES {
+                        empty_batches.try_send(ArrivalBatch::default()).ok();
                     }
-                });
-            let decoder = thread::Builder::new()
-                .name("decoder".to_owned())
-                .spawn_scoped(scope, move || {
-                    decode(
-                        decoding,
-                        &batches_to_decode,
-                        &empty_batches,
-                        &full_events,
-                        &events_to_fill,
-                    )
-                });
+                    let asking = Asking { rules, everything };
+                    let mut reading = Reading::new(
+                        ports,
+                        tunnel_depth,
+                        span.widened(Pairing::longest(limits.timeout)),
+                        count,
+                        asking,
+                        full_batches,
+                        batches_to_fill,
+                        to_take,
+                    );
+                    let decoding = Decoding::new(limits, roles, maker);
+                    let capture = spawn(scope, "capture", move || {
+                        let errors = source.run(&mut reading, &stop);
+                        match reading.finish() {
+                            ControlFlow::Continue(()) | ControlFlow::Break(()) => {}
+                        }
+                        errors.into_iter().map(InputError::from).collect()
+                    });
+                    let decoder = spawn(scope, "decoder", move || {
+                        decode(
+                            decoding,
+                            &batches_to_decode,
+                            &empty_batches,
+                            &full_events,
+                            &events_to_fill,
+                        );
+                        Vec::new()
+                    });
+                    vec![capture, decoder]
+                }
+            };
             let watch = watch.as_ref();
             let server = serve.zip(watch).map(|(serve, watch)| {
                 let server = thread::Builder::new().name("metrics".to_owned());
@@ -404,12 +457,11 @@ impl Run {
             drop(events_to_match);
             drop(empty_events);
             let mut inputs_failed = Vec::new();
-            match capture.map(thread::ScopedJoinHandle::join) {
-                Ok(Ok(errors)) => inputs_failed = errors,
-                Ok(Err(_)) | Err(_) => panicked = Some("capture"),
-            }
-            if !matches!(decoder.map(thread::ScopedJoinHandle::join), Ok(Ok(()))) {
-                panicked = Some("decoder");
+            for (name, reader) in readers {
+                match reader.map(thread::ScopedJoinHandle::join) {
+                    Ok(Ok(errors)) => inputs_failed.extend(errors),
+                    Ok(Err(_)) | Err(_) => panicked = Some(name),
+                }
             }
             if !matches!(
                 loader.map(|it| it.map(thread::ScopedJoinHandle::join)),
@@ -436,6 +488,7 @@ impl Run {
             Report {
                 stats,
                 inputs: inputs_failed,
+                stored,
                 live,
                 output: done.output,
                 sources_with_hits: done.sources_with_hits,
@@ -444,6 +497,21 @@ impl Run {
             }
         })
     }
+}
+
+/// A thread that reads, or takes apart what was read, with its name; it gives what was wrong with the inputs.
+type Reader<'scope> = (
+    &'static str,
+    std::io::Result<thread::ScopedJoinHandle<'scope, Vec<InputError>>>,
+);
+
+fn spawn<'scope>(
+    scope: &'scope thread::Scope<'scope, '_>,
+    name: &'static str,
+    run: impl FnOnce() -> Vec<InputError> + Send + 'scope,
+) -> Reader<'scope> {
+    let thread = thread::Builder::new().name(name.to_owned());
+    (name, thread.spawn_scoped(scope, run))
 }
 
 /// The decoder thread: arrivals in, events out.

@@ -17,6 +17,7 @@ mod moves;
 pub mod native;
 pub mod pack;
 pub mod pattern;
+mod reach;
 mod schedule;
 mod sigma;
 mod spelling;
@@ -37,6 +38,7 @@ pub use hunt::read_names;
 pub use lookup::{Lookup, Match, Matching, Output};
 pub use mistake::{Mistake, gather, together};
 pub use moves::{Moved, Moves};
+pub use reach::Reach;
 pub use sigma::{Narrowing, Role as SigmaRole, Sigma};
 pub use trial::Trial;
 pub use write::write;
@@ -518,6 +520,15 @@ impl Rules {
     #[must_use]
     pub fn needs_everything(&self) -> bool {
         !self.undecided.is_empty()
+    }
+
+    /// The events that any rule that runs may match, and those with a name that somebody else watches.
+    #[must_use]
+    pub fn reach(&self) -> Reach {
+        let watched = self.index.lists().last().filter(|list| !list.is_empty());
+        let watched = watched.map(|list| Reach::Covered(Field::Query, Arc::clone(list)));
+        let rules = self.running().map(|(_, rule)| rule.condition.reach());
+        Reach::any(rules.chain(watched))
     }
 
     /// Calls `hit` for each rule that the event matches, in the list's order, with the rule's place in the list and the

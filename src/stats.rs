@@ -369,6 +369,28 @@ impl Dnstap {
 }
 
 counters! {
+    /// What became of the events that other runs had stored in a database, and that were read again.
+    ///
+    /// `received` = `events` + `copies` + `unreadable`.
+    #[derive(Copy)]
+    Stored {
+        /// Records that the database gave.
+        received,
+        /// An event that goes on to the rules.
+        events,
+        /// The same event once more: it was sent twice.
+        copies,
+        /// Not an event, or one of another version of the program; the run ends with an error.
+        unreadable,
+    } beside {
+        /// The `_time` of the first event.
+        first: Option<Timestamp>,
+        /// The `_time` of the latest event.
+        last: Option<Timestamp>,
+    }
+}
+
+counters! {
     /// What was done with the transactions.
     #[derive(Copy)]
     Events {
@@ -624,6 +646,8 @@ pub struct Stats {
     pub hosts: Hosts,
     /// Lookups whose real clients are not on the wire here.
     pub hidden_clients: HiddenClients,
+    /// What was read again of events that other runs had stored.
+    pub stored: Stored,
     /// The events.
     pub events: Events,
     /// The filters.
@@ -786,6 +810,7 @@ impl Stats {
             transactions: Transactions By("outcome"),
             encrypted_dns: EncryptedDns Apart,
             hosts: Hosts Apart,
+            stored: Stored Apart,
             events: Events Apart,
             filters: Filters Apart,
             rows: Rows Apart,
@@ -795,6 +820,12 @@ impl Stats {
             // Words, the hits by rule, and what is counted at the end.
             ; version, sensor, inputs, mode, rules, hidden_clients, deliveries, identities
         }
+    }
+
+    /// How much was received of the inputs: packets, or events that were stored.
+    #[must_use]
+    pub const fn received(&self) -> u64 {
+        self.capture.received.saturating_add(self.stored.received)
     }
 
     /// Adds up both sides of every identity; they hold at the end of a run.
@@ -862,8 +893,13 @@ impl Stats {
                 self.events.made + self.events.not_looked_into,
             ),
             (
-                "events made = events outside_time + events at the matcher",
-                self.events.made,
+                "stored records received = events + copies + unreadable",
+                self.stored.received,
+                self.stored.events + self.stored.copies + self.stored.unreadable,
+            ),
+            (
+                "events made, and stored ones read again = events outside_time + events at the matcher",
+                self.events.made + self.stored.events,
                 self.events.outside_time + self.rows.events,
             ),
             (
@@ -961,6 +997,13 @@ mod tests {
                 multicast: 1,
                 ..Transactions::default()
             },
+            stored: Stored {
+                received: 4,
+                events: 2,
+                copies: 1,
+                unreadable: 1,
+                ..Stored::default()
+            },
             events: Events {
                 made: 3,
                 not_looked_into: 1,
@@ -973,7 +1016,7 @@ mod tests {
                 ..Filters::default()
             },
             rows: Rows {
-                events: 2,
+                events: 4,
                 hits: 2,
                 additions: 5,
                 counted: 3,
@@ -1019,7 +1062,7 @@ mod tests {
 
     #[test]
     fn one_thing_lost_breaks_an_identity() {
-        let losses: [fn(&mut Stats); 24] = [
+        let losses: [fn(&mut Stats); 27] = [
             |stats| stats.capture.other_port -= 1,
             |stats| stats.capture.handed_on -= 1,
             |stats| stats.packets.not_ip -= 1,
@@ -1030,6 +1073,9 @@ mod tests {
             |stats| stats.transactions.unanswered -= 1,
             |stats| stats.transactions.multicast -= 1,
             |stats| stats.events.not_looked_into -= 1,
+            |stats| stats.stored.events -= 1,
+            |stats| stats.stored.copies -= 1,
+            |stats| stats.stored.unreadable -= 1,
             |stats| stats.rows.events -= 1,
             |stats| stats.rows.counted -= 1,
             |stats| stats.filters.removed -= 1,

@@ -5,6 +5,10 @@ use std::fmt::Write;
 
 use crate::pipeline::Report;
 use crate::stats::{Delivery, Stats};
+use crate::time::Timestamp;
+
+/// What cannot be known of a run that read stored events.
+const WITHOUT_PACKETS: &str = "events were read, and no packets: what was seen of encrypted connections, of hosts behind resolvers and of losses is in the records of the sensors alone.";
 
 /// The totals in a few lines; all counters too where `verbose`.
 #[must_use]
@@ -16,7 +20,7 @@ pub fn totals(report: &Report, verbose: bool) -> String {
         text.push('\n');
     };
     line(found(report));
-    for words in visible(stats) {
+    for words in visible(report) {
         line(words);
     }
     if verbose {
@@ -28,15 +32,30 @@ pub fn totals(report: &Report, verbose: bool) -> String {
 /// `2 sources, 15 lookups of 48,211 by 112 clients in 8 h; 99.2 % answered; 0 packets dropped, 31 copies counted once.`
 fn found(report: &Report) -> String {
     let stats = &report.stats;
+    let over = |first: Option<Timestamp>, last: Option<Timestamp>| match first.zip(last) {
+        Some((first, last)) => format!(" in {}", duration(last.since(first))),
+        None => String::new(),
+    };
+    let matched = format!(
+        "{}, {}",
+        counted(report.sources_with_hits, "source"),
+        counted(stats.rows.events_matched, "lookup")
+    );
+    if report.stored {
+        let stored = &stats.stored;
+        return format!(
+            "{matched} of {} that were read again{}; {} that came twice, counted once.",
+            thousands(stored.events),
+            over(stored.first, stored.last),
+            thousands(stored.copies)
+        );
+    }
     let transactions = &stats.transactions;
     let lookups = transactions.answered
         + transactions.unanswered
         + transactions.response_only
         + transactions.multicast;
-    let span = match (stats.capture.first, stats.capture.last) {
-        (Some(first), Some(last)) => format!(" in {}", duration(last.since(first))),
-        _ => String::new(),
-    };
+    let span = over(stats.capture.first, stats.capture.last);
     let asked = transactions.answered + transactions.unanswered;
     let answered = if asked == 0 {
         String::new()
@@ -49,9 +68,7 @@ fn found(report: &Report) -> String {
         + transactions.multicast_copy
         + stats.segments.copy;
     format!(
-        "{}, {} of {} by {}{}{span};{answered} {} dropped, {} counted once.",
-        counted(report.sources_with_hits, "source"),
-        counted(stats.rows.events_matched, "lookup"),
+        "{matched} of {} by {}{}{span};{answered} {} dropped, {} counted once.",
         thousands(lookups),
         if stats.hosts.more { "more than " } else { "" },
         counted(stats.hosts.clients, "client"),
@@ -65,7 +82,8 @@ fn found(report: &Report) -> String {
 }
 
 /// What a reader of *no rows* has to know: what was there to be seen, and what was not.
-fn visible(stats: &Stats) -> Vec<String> {
+fn visible(report: &Report) -> Vec<String> {
+    let stats = &report.stats;
     let mut lines = Vec::new();
     let (capture, packets, messages, transactions) = (
         &stats.capture,
@@ -80,7 +98,12 @@ fn visible(stats: &Stats) -> Vec<String> {
     };
     let heard = messages.total() - messages.not_dns;
     warn(
-        capture.received == 0,
+        report.stored && stats.received() == 0,
+        "the database gave no event: is it the right one, do sensors send their --events there, and do --since and --until hold any?"
+            .to_owned(),
+    );
+    warn(
+        !report.stored && capture.received == 0,
         "no packet was seen: is this the right interface, does the resolver send dnstap here, is the file empty, or does a filter let nothing through?"
             .to_owned(),
     );
@@ -249,10 +272,16 @@ fn visible(stats: &Stats) -> Vec<String> {
         ));
     }
     if broken.is_empty() {
+        if report.stored {
+            lines.push(WITHOUT_PACKETS.to_owned());
+        }
         lines.push(format!(
             "{} received, every one accounted for: {}.",
-            counted(capture.received, "packet"),
-            account(stats)
+            counted(
+                stats.received(),
+                if report.stored { "record" } else { "packet" }
+            ),
+            account(report)
         ));
     } else {
         lines.push(format!(
@@ -399,12 +428,20 @@ fn instead(stats: &Stats) -> String {
     list.join(", ")
 }
 
-/// The packets by what became of them.
-fn account(stats: &Stats) -> String {
+/// The packets, or the stored records, by what became of them.
+fn account(report: &Report) -> String {
+    let stats = &report.stats;
     let mut packets = stats.packets;
     packets.other_port += stats.capture.other_port;
+    let stored = &stats.stored;
+    let records = [
+        ("events", stored.events),
+        ("copies", stored.copies),
+        ("unreadable", stored.unreadable),
+    ];
     let mut list: Vec<String> = packets
         .named()
+        .chain(records)
         .filter(|(_, count)| *count > 0)
         .map(|(name, count)| format!("{} {name}", thousands(count)))
         .collect();
@@ -449,6 +486,7 @@ fn counters(stats: &Stats) -> String {
     section("streams", stats.streams.named().collect());
     section("messages", stats.messages.named().collect());
     section("transactions", stats.transactions.named().collect());
+    section("stored", stats.stored.named().collect());
     section(
         "events",
         vec![

@@ -43,7 +43,7 @@ const AROUND: [(&str, &[&str]); 10] = [
     ("cli", &[]),
     ("error", &["capture", "delivery", "rule", "sink"]),
     ("privilege", &["error"]),
-    ("totals", &["pipeline", "stats"]),
+    ("totals", &["pipeline", "stats", "time"]),
     ("navigator", &["pipeline"]),
     (
         "config",

@@ -31,7 +31,7 @@ use dnsterrier::capture::{CaptureError, Files, Source, TakePackets, expand};
 use dnsterrier::event::Maker;
 use dnsterrier::frame::{Decoder, Ports};
 use dnsterrier::packet::{LinkType, Packet};
-use dnsterrier::pipeline::{Report, Run, Signals, Span, Writers};
+use dnsterrier::pipeline::{Input, Report, Run, Signals, Span, Writers};
 use dnsterrier::risk::Scorer;
 use dnsterrier::rule::{self, Filters, Rules};
 use dnsterrier::sink::{
@@ -315,11 +315,11 @@ fn run(
         named
     };
     let run = Run {
-        source: Box::new(Damaged {
+        input: Input::Packets(Box::new(Damaged {
             originals: Arc::clone(originals),
             random: Xorshift(seed),
             packets,
-        }),
+        })),
         ports: ports.clone(),
         tunnel_depth: Decoder::DEPTH,
         count: None,

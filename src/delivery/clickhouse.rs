@@ -1,7 +1,9 @@
-//! ClickHouse over HTTP: what is asked of it, and inserting records.
+//! ClickHouse over HTTP: what is asked of it, inserting records, and reading stored events again.
 
+mod condition;
 mod insert;
 pub mod schema;
+mod stored;
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::time::Duration;
@@ -10,6 +12,7 @@ use super::http::{Client, Reply};
 use super::{DeliveryError, secret};
 use crate::sink::Remote;
 pub(super) use insert::Table;
+pub use stored::{Stored, TakeStored};
 
 /// How long an insert may take, where `timeout=` says nothing.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -17,6 +20,10 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 const QUERY: Duration = Duration::from_secs(3_600);
 /// No line of an answer is longer.
 const LONGEST: u64 = 64 << 20;
+
+/// Numbers of errors by which a server says that another one did not answer: no name, a connection that broke or timed out, all
+/// attempts failed.
+const NODE_DOWN: [u32; 6] = [32, 198, 203, 209, 210, 279];
 
 /// A server, and a database there.
 #[derive(Debug)]
@@ -35,6 +42,14 @@ pub struct Failure {
     pub code: Option<u32>,
     /// What it said, or what happened.
     pub why: String,
+}
+
+impl Failure {
+    /// Whether the server was there, and another one of its cluster was not.
+    #[must_use]
+    pub fn is_node_down(&self) -> bool {
+        self.code.is_some_and(|code| NODE_DOWN.contains(&code))
+    }
 }
 
 impl Server {

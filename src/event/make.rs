@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Anomaly, Assets, Event, Outcome, Seen};
 use crate::frame::{Layers, Mac, Ports};
-use crate::message::{Cut, Message, Section};
+use crate::message::{Cut, Message, Record, Section};
 use crate::time::Timestamp;
 use crate::transaction::{Multicast, Side, Transaction};
 
@@ -119,6 +119,29 @@ impl Maker {
         })
     }
 
+    /// Adds to an event that was stored what this run knows beyond what its sensor knew.
+    pub fn renew(&self, event: &mut Event) {
+        if let Some(zone) = &self.zone {
+            event.zone = Some(Arc::clone(zone));
+        }
+        if !self.assets.is_empty() {
+            event.src_asset = self.assets.find(event.src).cloned();
+            event.dest_asset = self.assets.find(event.dest).cloned();
+        }
+        if event.outcome == Outcome::Resolved && self.is_blocked(&event.answers) {
+            event.outcome = Outcome::Blocked;
+        }
+    }
+
+    /// Whether an answer leads nowhere.
+    fn is_blocked(&self, answers: &[Record]) -> bool {
+        answers
+            .iter()
+            .filter(|record| matches!(record.record_type.as_ref(), "A" | "AAAA"))
+            .filter_map(|record| record.data.parse::<IpAddr>().ok())
+            .any(|address| self.is_sinkhole(address))
+    }
+
     /// What came of a lookup, by its response, and whether it is known what was asked for.
     fn outcome(&self, response: &Message, side: &Side<'_>, has_question: bool) -> Outcome {
         match (response.header.opcode(), response.rcode) {
@@ -143,14 +166,7 @@ impl Maker {
         if response.sound_answers == 0 && is_whole(side) {
             return Outcome::Other;
         }
-        let addresses = || {
-            response
-                .answers
-                .iter()
-                .filter(|record| matches!(record.record_type.as_ref(), "A" | "AAAA"))
-                .filter_map(|record| record.data.parse::<IpAddr>().ok())
-        };
-        if addresses().any(|address| self.is_sinkhole(address)) {
+        if self.is_blocked(&response.answers) {
             return Outcome::Blocked;
         }
         // An alias whose target has no record of the type asked for is no data either (RFC 2308, section 2.2).

@@ -258,9 +258,9 @@ impl Matching {
         ));
     }
 
-    /// How many packets were received, as far as is known here.
+    /// How many packets, or stored events, were received, as far as is known here.
     pub(super) const fn received(&self) -> u64 {
-        self.stats.capture.received
+        self.stats.received()
     }
 
     /// All counters so far.

@@ -28,6 +28,7 @@ mod http;
 mod kafka;
 #[cfg(feature = "kafka")]
 mod kafka_login;
+mod looking_back;
 mod run;
 mod spool;
 mod syslog;
