@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -154,6 +156,26 @@ impl Cluster {
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.ports.len()
+    }
+
+    /// The port for HTTP.
+    pub(crate) fn port(&self, number: usize) -> u16 {
+        self.ports[number].0
+    }
+
+    /// Stops a server where it stands: it keeps its connections, and does nothing.
+    pub(crate) fn freeze(&self, number: usize) {
+        self.signal(number, Signal::SIGSTOP);
+    }
+
+    /// Lets it go on.
+    pub(crate) fn thaw(&self, number: usize) {
+        self.signal(number, Signal::SIGCONT);
+    }
+
+    fn signal(&self, number: usize, signal: Signal) {
+        let id = self.servers[number].as_ref().unwrap().id();
+        signal::kill(Pid::from_raw(i32::try_from(id).unwrap()), signal).unwrap();
     }
 
     /// Kills a server (-9).

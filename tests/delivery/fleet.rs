@@ -1,17 +1,22 @@
 //! Three sensors, two servers, or one of the newest engine: together they say what one sensor would have said that had seen everything.
 
 use std::process::{Child, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::cluster::{Cluster, Engine, on_both};
 use crate::common::{dnsterrier, json_lines, stderr, stdout};
-use crate::run::{Desk, capture, expected};
+use crate::relay::{Hold, Relay};
+use crate::run::{Desk, capture, expected, succeeds};
 
 on_both!(
     together_they_say_what_one_would_have_said,
     sources_that_two_sensors_saw_are_one,
     a_server_and_a_sensor_that_are_killed_change_nothing,
+    a_server_that_is_killed_with_half_of_an_insert_changes_nothing,
+    a_server_that_is_killed_before_it_is_heard_changes_nothing,
+    a_sensor_that_is_killed_before_it_hears_changes_nothing,
 );
 
 /// Each sensor sees the lookups of some clients, and each client is seen by one.
@@ -93,8 +98,12 @@ impl Fleet {
 
     /// Starts a sensor that sends rows and events to this server.
     fn start(&self, sensor: usize, server: usize) -> Child {
+        self.start_to(sensor, &self.cluster.url(server % self.cluster.len()))
+    }
+
+    /// The same, to a URL.
+    fn start_to(&self, sensor: usize, url: &str) -> Child {
         let (name, filter) = SENSORS[sensor];
-        let url = self.cluster.url(server % self.cluster.len());
         let capture = capture("ngrok.pcap");
         self.desks[sensor]
             .command(&[
@@ -108,14 +117,24 @@ impl Fleet {
                 "--rules",
                 &self.rules,
                 "--rows",
-                &url,
+                url,
                 "--events",
-                &url,
+                url,
             ])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap()
+    }
+
+    /// How many events a sensor has to send.
+    fn events_of(&self, sensor: usize) -> usize {
+        let capture = capture("ngrok.pcap");
+        let filter = ["--filter", SENSORS[sensor].1, "--events", "-"];
+        let arguments = ["replay", capture.to_str().unwrap(), "-q", "--rows", "none"];
+        stdout(&dnsterrier(arguments.iter().chain(&filter)))
+            .lines()
+            .count()
     }
 
     fn ends_well(&self, mut sensor: Child) {
@@ -261,6 +280,108 @@ fn a_server_and_a_sensor_that_are_killed_change_nothing(engine: Engine) {
         fleet.ends_well(sensor);
     }
     fleet.ends_well(fleet.start(0, 1));
+    fleet.is_whole();
+}
+
+/// How many of a sensor's records a table has, those that came again too, and how many different ones.
+fn came(fleet: &Fleet, sensor: usize, table: &str) -> (usize, usize) {
+    let (name, _) = SENSORS[sensor];
+    let of = |what: &str| {
+        let query = format!("SELECT {what} FROM dns.{table} WHERE sensor = '{name}'");
+        fleet.cluster.count(0, &query)
+    };
+    (of("count()"), of("uniqExact(event_id)"))
+}
+
+/// The server has half of an insert.
+fn a_server_that_is_killed_with_half_of_an_insert_changes_nothing(engine: Engine) {
+    let mut fleet = Fleet::new(engine);
+    let relay = Relay::start(fleet.cluster.port(0), "events", Hold::Body);
+    let sensor = fleet.start_to(0, &relay.url());
+    relay.wait();
+    let others = [fleet.start(1, 0), fleet.start(2, 1)];
+    fleet.cluster.kill(0);
+    relay.go_on(false);
+    fleet.cluster.start_one(0);
+    for sensor in others.into_iter().chain([sensor]) {
+        fleet.ends_well(sensor);
+    }
+    fleet.is_whole();
+}
+
+/// An insert is under way, as the server's list of queries says; it waits for the other one, which stands still. Then one of
+/// them is killed.
+fn killed_in_the_middle_of_an_insert(killed: usize) {
+    let mut fleet = Fleet::new(Engine::Debian);
+    fleet.cluster.freeze(1);
+    let sensor = fleet.start(0, 0);
+    let under_way = "SELECT count() FROM system.processes WHERE query LIKE 'INSERT INTO events %'";
+    while fleet.cluster.count(0, under_way) == 0 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    fleet.cluster.kill(killed);
+    if killed != 1 {
+        fleet.cluster.thaw(1);
+    }
+    fleet.cluster.start_one(killed);
+    for sensor in [sensor, fleet.start(1, 0), fleet.start(2, 1)] {
+        fleet.ends_well(sensor);
+    }
+    fleet.is_whole();
+}
+
+#[test]
+fn a_server_that_is_killed_in_the_middle_of_an_insert_changes_nothing() {
+    killed_in_the_middle_of_an_insert(0);
+}
+
+#[test]
+fn a_node_that_is_killed_while_another_inserts_into_it_changes_nothing() {
+    killed_in_the_middle_of_an_insert(1);
+}
+
+/// The server has all of an insert, and is killed before the sensor hears of it: it comes again.
+fn a_server_that_is_killed_before_it_is_heard_changes_nothing(engine: Engine) {
+    let mut fleet = Fleet::new(engine);
+    let relay = Relay::start(fleet.cluster.port(0), "events", Hold::Answer);
+    let sensor = fleet.start_to(0, &relay.url());
+    relay.wait();
+    assert!(came(&fleet, 0, "events").0 > 0);
+    fleet.cluster.kill(0);
+    relay.go_on(false);
+    fleet.cluster.start_one(0);
+    for sensor in [sensor, fleet.start(1, 0), fleet.start(2, 0)] {
+        fleet.ends_well(sensor);
+    }
+    fleet.is_whole();
+}
+
+/// A sensor has sent everything, and is killed before it hears that its rows are there: they come again.
+fn a_sensor_that_is_killed_before_it_hears_changes_nothing(engine: Engine) {
+    let fleet = Fleet::new(engine);
+    for server in 0..fleet.cluster.len() {
+        fleet.cluster.execute(server, "SYSTEM STOP MERGES");
+    }
+    let relay = Relay::start(fleet.cluster.port(0), "rows", Hold::Answer);
+    let mut sensor = fleet.start_to(0, &relay.url());
+    relay.wait();
+    let events = fleet.events_of(0);
+    while came(&fleet, 0, "events").1 < events {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let (rows, different) = came(&fleet, 0, "rows");
+    assert!(rows > 0 && rows == different, "{rows} {different}");
+    sensor.kill().unwrap();
+    sensor.wait().unwrap();
+    relay.go_on(false);
+    succeeds(&fleet.desks[0].run(&["spool", "flush"]));
+    assert_eq!(came(&fleet, 0, "rows"), (2 * rows, rows));
+    for sensor in [fleet.start(1, 0), fleet.start(2, 0)] {
+        fleet.ends_well(sensor);
+    }
+    fleet.is_whole();
+    // Another run instead of what was left.
+    fleet.ends_well(fleet.start(0, 0));
     fleet.is_whole();
 }
 

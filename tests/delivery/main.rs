@@ -29,6 +29,7 @@ mod kafka;
 #[cfg(feature = "kafka")]
 mod kafka_login;
 mod looking_back;
+mod relay;
 mod run;
 mod spool;
 mod syslog;
