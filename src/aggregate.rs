@@ -15,6 +15,7 @@ pub mod merge;
 pub mod merged_sources;
 mod number;
 mod part;
+mod place;
 mod relative;
 mod row;
 mod schedule;
@@ -37,6 +38,7 @@ pub use group::Context;
 pub use key::{Key, sortable};
 pub use number::{Exact, Numbers};
 pub use part::Part;
+pub use place::PlaceOfRows;
 pub use row::{Cell, RESERVED, Row, RuleShape, WithPart};
 
 use group::Group;
@@ -202,25 +204,13 @@ impl Aggregator {
         query: &str,
         emit: &mut dyn FnMut(Row),
     ) {
-        let (Some(aggregated), Ok(number)) = (self.rules.get_mut(rule), u32::try_from(rule)) else {
+        let (Some((shape, cut)), Ok(number)) = (self.tiles_of(rule, event), u32::try_from(rule))
+        else {
             debug_assert!(false, "no rule at place {rule}");
             return;
         };
-        let shape = Arc::clone(&aggregated.shape);
         self.stats.hits += 1;
-        self.tiles.clear();
-        match self.window {
-            Window::None => self.tiles.push(None),
-            Window::Every(length) => {
-                self.tiles
-                    .push(Some(Tile::of(event.time, length, self.lateness)))
-            }
-            Window::Schedule => {
-                let (tiles, cut) = aggregated.runs.tiles(event.time);
-                self.tiles.extend(tiles.iter().copied().map(Some));
-                self.stats.tiles_cut += u64::from(cut);
-            }
-        }
+        self.stats.tiles_cut += u64::from(cut);
         if self.tiles.is_empty() {
             self.stats.unscheduled += 1;
             return;
@@ -228,10 +218,7 @@ impl Aggregator {
         if self.tiles.iter().any(|tile| self.windows.is_closed(*tile)) {
             self.stats.late += 1;
         }
-        self.by.clear();
-        for field in &shape.by {
-            self.by.push_key(event, *field, query);
-        }
+        self.values_of(&shape, event, query);
         kept::values_for(&shape.columns, event, query, &mut self.values);
         if let Some(key) = only {
             let columns = &shape.columns;
@@ -256,6 +243,36 @@ impl Aggregator {
             );
             self.stats.additions += self.tiles.len() as u64;
             self.emit(found, emit);
+        }
+    }
+
+    /// Finds the windows of an event that the rule at that place matched; gives the rule, and whether there are more windows
+    /// than are taken.
+    fn tiles_of(&mut self, rule: usize, event: &Event) -> Option<(Arc<RuleShape>, bool)> {
+        let aggregated = self.rules.get_mut(rule)?;
+        let shape = Arc::clone(&aggregated.shape);
+        self.tiles.clear();
+        let mut are_cut = false;
+        match self.window {
+            Window::None => self.tiles.push(None),
+            Window::Every(length) => {
+                self.tiles
+                    .push(Some(Tile::of(event.time, length, self.lateness)))
+            }
+            Window::Schedule => {
+                let (tiles, cut) = aggregated.runs.tiles(event.time);
+                self.tiles.extend(tiles.iter().copied().map(Some));
+                are_cut = cut;
+            }
+        }
+        Some((shape, are_cut))
+    }
+
+    /// Finds the values of an event's `by` fields.
+    fn values_of(&mut self, shape: &RuleShape, event: &Event, query: &str) {
+        self.by.clear();
+        for field in &shape.by {
+            self.by.push_key(event, *field, query);
         }
     }
 

@@ -155,6 +155,12 @@ pub struct Common {
         help_heading = "Output"
     )]
     pub format: String,
+    /// Write the packets of what hit to this file (.pcapng), with a comment that names rule and row
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub evidence: Option<PathBuf>,
+    /// Write all packets with DNS to this file (.pcapng or .pcap), as they were captured
+    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
+    pub write: Option<PathBuf>,
     /// Write all counters to this file as JSON at the end, and on SIGUSR1
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub stats: Option<PathBuf>,

@@ -5,7 +5,7 @@ mod remote;
 mod stored;
 
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ use crate::pipeline::{Input, Loaded, Run, Span, Writers};
 use crate::privilege;
 use crate::rule::{Mistake, Rule, Rules};
 use crate::sink::{
-    self, EventFormat, Format, Options, Place, Remote, Rotation, SinkError, Stream, TableOptions,
-    Writer, is_descriptor,
+    self, EventFormat, Format, Options, PacketFormat, Place, Remote, Rotation, SinkError, Stream,
+    TableOptions, Writer, is_descriptor,
 };
 use crate::time::Timestamp;
 use crate::transaction::{Limits, NamedRoles};
@@ -193,6 +193,8 @@ struct Plan {
     span: Span,
     limits: Limits,
     places: [Vec<Place>; 5],
+    evidence: Option<(Place, PacketFormat)>,
+    packets: Option<(Place, PacketFormat)>,
     remotes: Remotes,
     format: Format,
     event_format: EventFormat,
@@ -226,6 +228,13 @@ impl Plan {
         let event_format = common.event_format.parse()?;
         sink::check_event_format(&streams, event_format)?;
         let shared_stdout = sink::check(&streams, format)?;
+        let packets_to = |option, path: &Option<PathBuf>, with_comments| {
+            path.as_deref()
+                .map(|path| sink::packet_place(option, path, with_comments))
+                .transpose()
+        };
+        let evidence = packets_to("--evidence", &common.evidence, true)?;
+        let packets = packets_to("--write", &common.write, false)?;
         let remotes = Remotes::new(&streams, &common.spool, tell(common, show))?;
         for (option, path) in [
             ("--stats", &common.stats),
@@ -280,6 +289,8 @@ impl Plan {
             span: time_span,
             limits,
             places: [rows, hits, events, sources, risk],
+            evidence,
+            packets,
             remotes,
             format,
             event_format,
@@ -321,6 +332,8 @@ impl Plan {
             span,
             limits,
             places,
+            evidence,
+            packets,
             mut remotes,
             format,
             event_format,
@@ -374,6 +387,10 @@ impl Plan {
             let columns = FixedColumns::of(&streams, format, rules.list());
             anew(common, known, &rowing, columns)
         });
+        let packets_to = |to: Option<(Place, PacketFormat)>| match to {
+            Some(to) => Writer::packets(to, source.names(), live),
+            None => Ok(Writer::no_packets()),
+        };
         let writers = Writers {
             rows: open(Stream::Rows, rows)?,
             hits: open(Stream::Hits, hits)?,
@@ -381,6 +398,8 @@ impl Plan {
             sources: open(Stream::Sources, sources)?,
             risk: open(Stream::Risk, risk)?,
             sensors: open(Stream::Sensors, &[])?,
+            evidence: packets_to(evidence)?,
+            packets: packets_to(packets)?,
         };
         let maker = Maker {
             sensor: rowing.sensor,
@@ -389,6 +408,7 @@ impl Plan {
             sources: input.names(),
             sinkholes,
             ports: ports.clone(),
+            keeps_bytes: false,
         };
         Ok(Run {
             input,

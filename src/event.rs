@@ -8,6 +8,7 @@ mod json;
 mod make;
 mod networks;
 mod read;
+mod wire;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -21,6 +22,7 @@ pub use assets::{Asset, AssetMistake, Assets};
 pub use field::{Field, Kind, Type, Value, Values, billionths, network};
 pub use make::Maker;
 pub use networks::Networks;
+pub use wire::{Wire, WireMessage};
 
 pub use crate::frame::Mac;
 use crate::frame::Transport;
@@ -263,6 +265,8 @@ pub struct Event {
     pub event_id: [u8; 16],
     /// What a rule's lookups added; nothing as long as it is no hit of one that has any.
     pub added: Vec<Added>,
+    /// Its messages and their packets, where somebody wants them; no field.
+    pub wire: Option<Arc<Wire>>,
 }
 
 impl Event {

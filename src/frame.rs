@@ -7,7 +7,7 @@ use ahash::RandomState;
 use arrayvec::ArrayVec;
 
 use crate::encrypted::Ends;
-use crate::packet::Packet;
+use crate::packet::{Captured, MessageId, Packet, Trail};
 use crate::stats::{self, Dnstap, Further, Packets, Tunnels};
 use crate::time::Timestamp;
 
@@ -164,6 +164,17 @@ pub struct Frame<'a> {
     pub cut: u32,
     /// What was around it.
     pub layers: Layers,
+    /// The packets that brought it, where packets are [kept](Decoder::keeping_packets) and it was in more than this one.
+    pub brought: Option<Brought<'a>>,
+}
+
+/// The packets that brought a datagram or segment.
+#[derive(Clone, Copy, Debug)]
+pub struct Brought<'a> {
+    /// The packets, this one being the last.
+    pub trail: &'a Trail,
+    /// The name of the datagram that was joined last.
+    pub joined: MessageId,
 }
 
 impl<'a> Frame<'a> {
@@ -180,6 +191,7 @@ impl<'a> Frame<'a> {
             payload: packet.bytes,
             cut: packet.wire_len.saturating_sub(captured),
             layers: Layers::default(),
+            brought: None,
         }
     }
 
@@ -208,6 +220,12 @@ pub struct Decoder {
     member: u16,
     /// What was on other ports and may be encrypted DNS.
     aside: ArrayVec<Ends, { Self::MEMBERS as usize }>,
+    /// Whether packets are kept until what they are fragments of is whole.
+    keeps_packets: bool,
+    /// The packets of what the last packet completed.
+    trail: Trail,
+    /// What the last packet was a fragment of, where that was whole before it came.
+    late_for: Option<MessageId>,
     /// What became of the packets.
     pub stats: Packets,
     /// What was handed on of packets beyond their first.
@@ -238,6 +256,9 @@ impl Decoder {
             joined: Default::default(),
             member: 0,
             aside: ArrayVec::new(),
+            keeps_packets: false,
+            trail: Trail::default(),
+            late_for: None,
             stats: Packets::default(),
             further: Further::default(),
             tunnels: Tunnels::default(),
@@ -250,6 +271,26 @@ impl Decoder {
     pub const fn with_depth(mut self, depth: u8) -> Self {
         self.depth = depth;
         self
+    }
+
+    /// The same, keeping the packets until what they are fragments of is whole: frames then say what
+    /// [brought](Frame::brought) them.
+    #[must_use]
+    pub const fn keeping_packets(mut self, keeps_packets: bool) -> Self {
+        self.keeps_packets = keeps_packets;
+        self
+    }
+
+    /// The datagram that was whole already when the packet decoded last brought a fragment of it once more, where packets are
+    /// kept.
+    pub const fn take_late(&mut self) -> Option<MessageId> {
+        self.late_for.take()
+    }
+
+    /// Whether the packet decoded last was a fragment of something that has a DNS port, or is not known to have none.
+    #[must_use]
+    pub const fn may_be_part(&self) -> bool {
+        self.fragments.may_be_dns
     }
 
     /// What the joining of fragments went through.
@@ -317,6 +358,9 @@ impl Decoder {
     /// Takes one layer after the other off the packet, down to its first member for us from `member` on.
     fn walk<'a>(&'a mut self, packet: &Packet<'a>, member: u16) -> Option<Frame<'a>> {
         self.member = 0;
+        self.trail.clear();
+        self.fragments.may_be_dns = false;
+        let mut joined_as = None;
         let mut buffers = self.joined.as_mut_slice();
         let mut walk = Walk {
             ports: &self.ports,
@@ -353,8 +397,15 @@ impl Decoder {
                     (Some(piece), Some((buffer, rest))) => {
                         buffers = rest;
                         let worth = transport::worth(&frame, piece, &walk);
-                        let whole = self.fragments.push(packet, &frame, piece, worth, buffer);
+                        if self.keeps_packets && self.trail.is_empty() {
+                            self.trail.push(&Captured::of(packet));
+                        }
+                        let trail = self.keeps_packets.then_some(&mut self.trail);
+                        let whole = self
+                            .fragments
+                            .push(packet, &frame, piece, worth, trail, buffer);
                         whole.map(|whole| {
+                            joined_as = Some(whole.number);
                             frame.payload = buffer;
                             frame.cut = whole.cut;
                             Next::Protocol(whole.protocol)
@@ -379,6 +430,13 @@ impl Decoder {
                 Err(why) => break Err(why),
             }
         };
+        if let Err(Discard::Fragment | Discard::FragmentCopy | Discard::FragmentOverlap) = outcome {
+            self.late_for = self.fragments.late_for.take();
+        }
+        if self.keeps_packets {
+            let trail = &self.trail;
+            frame.brought = joined_as.map(|joined| Brought { trail, joined });
+        }
         if outcome.is_ok() && walk.more_members && walk.member < Self::MEMBERS {
             self.member = walk.member + 1;
         }

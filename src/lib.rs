@@ -17,7 +17,7 @@
 //! - [`message`] walks a DNS message; [`transaction`] pairs queries with responses; [`event`] says it in the words of the
 //!   Network_Resolution data model.
 //! - [`rule`] decides which events matter; [`aggregate`] groups them to rows; [`risk`] says of whom the rows
-//!   speak; [`sink`] writes records to places; [`delivery`] brings them to places in the network; [`metrics`] shows the
+//!   speak; [`sink`] writes records to places, [`evidence`] the packets of what hit to a file; [`delivery`] brings them to places in the network; [`metrics`] shows the
 //!   counters of a run that goes on.
 //! - [`pipeline`] joins them.
 //!
@@ -55,6 +55,8 @@ pub mod aggregate;
 pub mod risk;
 
 pub mod sink;
+
+pub mod evidence;
 
 pub mod delivery;
 pub mod metrics;

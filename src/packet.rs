@@ -1,6 +1,10 @@
 //! Packets, and batches of them in one arena for those that have to wait.
 
+mod captured;
+
 use crate::time::Timestamp;
+
+pub use captured::{Captured, Carried, Further, MessageId, Trail};
 
 /// A link type: a `LINKTYPE_`/`DLT_` number of the registry at <https://www.tcpdump.org/linktypes.html>, as libpcap gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -9,6 +13,31 @@ pub struct LinkType(pub i32);
 impl LinkType {
     /// No link at all: the bytes are a frame of dnstap. No number of the registry is negative.
     pub const DNSTAP: Self = Self(i32::MIN);
+
+    /// Numbers that are others in files than in libpcap, which gives those of the system (`pcap-common.c` of libpcap, the
+    /// values of Linux): the file's, and libpcap's.
+    const OTHERS: [(u32, i32); 5] = [(100, 11), (101, 12), (102, 15), (103, 16), (106, 19)];
+
+    /// The link type of that number in a file.
+    #[must_use]
+    pub fn in_file(number: u32) -> Self {
+        let other = Self::OTHERS.iter().find(|(file, _)| *file == number);
+        // 26 bits at most in pcap, 16 in pcapng.
+        Self(other.map_or_else(
+            || i32::try_from(number).unwrap_or(i32::MAX),
+            |(_, own)| *own,
+        ))
+    }
+
+    /// Its number in a file; `None` where it is no link type that a file can have.
+    #[must_use]
+    pub fn file_number(self) -> Option<u16> {
+        let other = Self::OTHERS.iter().find(|(_, own)| *own == self.0);
+        other.map_or_else(
+            || u16::try_from(self.0).ok(),
+            |(file, _)| u16::try_from(*file).ok(),
+        )
+    }
 }
 
 /// One packet, borrowed from its batch.
@@ -83,6 +112,12 @@ impl Batch {
     /// Puts the packets in the order of their times; equal times keep their order.
     pub fn sort_by_time(&mut self) {
         self.entries.sort_by_key(|entry| entry.time);
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// How many bytes its packets take.

@@ -39,6 +39,7 @@ use crate::event::{Event, Maker};
 use crate::frame::Ports;
 use crate::message::Question;
 use crate::metrics::{Server, Watch};
+use crate::packet::{Batch, Further};
 use crate::risk::Scorer;
 use crate::rule::{Filters, Rules};
 use crate::sink::{Rotation, SinkError, TableOptions, Writer};
@@ -47,7 +48,7 @@ use crate::time::Timestamp;
 use crate::transaction::{Arrival, Interest, Limits, NamedRoles, Pairing};
 use decoding::Decoding;
 use matching::Matching;
-use reading::Reading;
+use reading::{Keeping, Reading};
 use reload::look_at;
 pub use reload::{Load, Loaded};
 use rereading::Rereading;
@@ -129,11 +130,15 @@ pub struct Writers {
     pub risk: Writer,
     /// What the sensor says of itself.
     pub sensors: Writer,
+    /// The packets of what hit.
+    pub evidence: Writer,
+    /// The packets with DNS.
+    pub packets: Writer,
 }
 
 impl Writers {
     /// All of them.
-    fn all(&mut self) -> [&mut Writer; 6] {
+    fn all(&mut self) -> [&mut Writer; 8] {
         [
             &mut self.rows,
             &mut self.hits,
@@ -141,6 +146,8 @@ impl Writers {
             &mut self.sources,
             &mut self.risk,
             &mut self.sensors,
+            &mut self.evidence,
+            &mut self.packets,
         ]
     }
 }
@@ -275,6 +282,10 @@ struct ArrivalBatch {
     bytes: usize,
     /// What was seen of encrypted DNS.
     sightings: Vec<Sighting>,
+    /// Packets that belong to messages that came before them.
+    further: Vec<Further>,
+    /// Packets that are to be written.
+    packets: Batch,
     /// Packet time has come so far, also where no arrival says so.
     now: Timestamp,
     /// A live capture that has nothing to read.
@@ -300,6 +311,7 @@ impl ArrivalBatch {
         self.arrivals.len() >= Self::ARRIVALS
             || self.bytes >= Self::BYTES
             || self.sightings.len() >= Self::SIGHTINGS
+            || self.packets.held() >= Self::BYTES
     }
 }
 
@@ -325,6 +337,10 @@ struct EventBatch {
     resolvers: Vec<IpAddr>,
     /// What was seen of encrypted DNS.
     sightings: Vec<Sighting>,
+    /// Packets that belong to messages that came before them.
+    further: Vec<Further>,
+    /// Packets that are to be written.
+    packets: Batch,
     /// What holds from this batch on.
     reloaded: Option<Box<Loaded>>,
     now: Timestamp,
@@ -376,6 +392,10 @@ impl Run {
         let (reloaded, to_take) = bounded(1);
         let ask = reload.is_some().then_some(ask);
         let sources = Sources::new(roles.clone(), ports.known(), Arc::clone(&maker.sensor));
+        let keeping = Keeping {
+            evidence: !writers.evidence.is_none(),
+            packets: !writers.packets.is_none(),
+        };
         let mut matching = Matching::new(
             span,
             Arc::clone(&rules),
@@ -387,6 +407,7 @@ impl Run {
             show,
         );
         matching.sources = sources;
+        matching.keep_evidence(Pairing::longest(limits.timeout));
         matching.filters = filters;
         matching.tell = tell;
         matching.save = save;
@@ -420,6 +441,7 @@ impl Run {
                         tunnel_depth,
                         span.widened(Pairing::longest(limits.timeout)),
                         count,
+                        keeping,
                         asking,
                         full_batches,
                         batches_to_fill,
@@ -534,6 +556,7 @@ fn decode(
         // The capture thread may be gone already.
         empty.try_send(batch).ok();
         if out.events.is_empty()
+            && out.packets.is_empty()
             && out.reloaded.is_none()
             && !is_idle
             && !decoded.is_multiple_of(EMPTY_BATCHES)

@@ -11,6 +11,7 @@ mod file;
 pub mod format;
 mod output;
 mod packed;
+mod packets;
 pub mod place;
 pub mod record;
 pub mod remote;
@@ -27,6 +28,7 @@ use std::sync::{Arc, Mutex};
 
 pub use file::is_descriptor;
 pub use format::{EventFormat, check_event_format};
+pub use packets::{PacketFormat, packet_place};
 pub use place::{Format, Place, check};
 pub use record::{Cell, HitRecord, Record};
 pub use remote::Remote;
@@ -36,9 +38,11 @@ pub use sensor::SensorRecord;
 pub use table::{Measure, TableLine, TableOptions, TableRow, TableSource, live_line};
 
 use crate::event::Field;
+use crate::packet::Packet;
 use crate::rule::Rule;
 use file::{Opened, Sink};
-use output::{Form, Output, begin};
+use output::{Form, Output};
+use packets::PacketForm;
 use table::Table;
 
 /// A stream of records.
@@ -123,8 +127,8 @@ pub enum SinkError {
     Write {
         /// The place.
         place: String,
-        /// Which stream.
-        stream: Stream,
+        /// What was written: the name of a stream, or packets.
+        stream: &'static str,
         /// The records that are in it, whole.
         records: u64,
         /// Where they are.
@@ -182,6 +186,7 @@ impl Options<'_> {
             Format::Jsonl | Format::Log | Format::Parquet => Form::Jsonl {
                 named: stdout && self.shared_stdout,
             },
+            Format::Packets => Form::Packets(PacketForm::new(PacketFormat::Pcapng, Vec::new())),
             Format::Csv => separated(b','),
             Format::Tsv => separated(b'\t'),
             Format::Table if stdout => Form::Table(Table::new(self.table)),
@@ -255,7 +260,10 @@ fn of_rows<'a>(rules: &'a [Rule], of_columns: &'a [String]) -> Vec<&'a str> {
 /// One stream on its way to its places.
 #[derive(Debug)]
 pub struct Writer {
+    /// The stream; of packets, which are no records, any.
     stream: Stream,
+    /// What is written.
+    name: &'static str,
     outputs: Vec<Output>,
     live: bool,
 }
@@ -273,6 +281,7 @@ impl Writer {
         check(&[(stream, places)], options.format)?;
         let mut writer = Self {
             stream,
+            name: stream.name(),
             outputs: Vec::new(),
             live: options.live,
         };
@@ -283,26 +292,26 @@ impl Writer {
             #[cfg(feature = "parquet")]
             if let (Place::File { path, .. }, Format::Parquet) = (place, format) {
                 let dataset = columnar::Dataset::open(path, stream, options.columns, options.live)?;
+                let mut form = Form::Parquet(Box::new(dataset));
                 writer.outputs.push(Output {
                     place: place.clone(),
-                    form: Form::Parquet(Box::new(dataset)),
-                    buffer: begin(Opened::empty(Sink::Memory(Arc::default())), None),
+                    buffer: form.begin(Opened::empty(Sink::Memory(Arc::default()))),
+                    form,
                 });
                 continue;
             }
             let stdout = *place == Place::Stdout;
-            let form = options.form(stream, format, stdout);
-            let header = form.header();
+            let mut form = options.form(stream, format, stdout);
             let opened = match place {
                 // [`Self::add`] brings those in the network.
                 Place::None | Place::Remote(_) => continue,
                 Place::Stdout => Opened::empty(Sink::Stdout),
-                Place::File { path, .. } => file::open(path, options.live, header.as_deref())?,
+                Place::File { path, .. } => file::open(path, options.live, form.beginning())?,
             };
             writer.outputs.push(Output {
                 place: place.clone(),
+                buffer: form.begin(opened),
                 form,
-                buffer: begin(opened, header.as_deref()),
             });
         }
         Ok(writer)
@@ -311,14 +320,14 @@ impl Writer {
     /// Writes a stream's records to standard output in the options' format, whatever the stream.
     #[must_use]
     pub fn to_stdout(stream: Stream, options: &Options<'_>) -> Self {
-        let form = options.form(stream, options.format, true);
-        let header = form.header();
+        let mut form = options.form(stream, options.format, true);
         Self {
             stream,
+            name: stream.name(),
             outputs: vec![Output {
                 place: Place::Stdout,
+                buffer: form.begin(Opened::empty(Sink::Stdout)),
                 form,
-                buffer: begin(Opened::empty(Sink::Stdout), header.as_deref()),
             }],
             live: options.live,
         }
@@ -328,12 +337,14 @@ impl Writer {
     /// [`Self::finish`].
     #[must_use]
     pub fn to_memory(stream: Stream, memory: Arc<Mutex<Vec<u8>>>) -> Self {
+        let mut form = Form::Jsonl { named: false };
         Self {
             stream,
+            name: stream.name(),
             outputs: vec![Output {
                 place: Place::None,
-                form: Form::Jsonl { named: false },
-                buffer: begin(Opened::empty(Sink::Memory(memory)), None),
+                buffer: form.begin(Opened::empty(Sink::Memory(memory))),
+                form,
             }],
             live: false,
         }
@@ -342,20 +353,65 @@ impl Writer {
     /// Adds a place in the network, with what takes the records there; `chosen` is in whose words events are to be, as
     /// [`check_event_format`] allows it.
     pub fn add(&mut self, place: Place, chosen: EventFormat, outlet: Box<dyn Outlet>) {
+        let mut form = match place.words(self.stream, chosen) {
+            _ if place.merges() => Form::Whole,
+            EventFormat::Cim => Form::Jsonl { named: false },
+            format => Form::Wrapped { format },
+        };
         self.outputs.push(Output {
-            form: match place.words(self.stream, chosen) {
-                _ if place.merges() => Form::Whole,
-                EventFormat::Cim => Form::Jsonl { named: false },
-                format => Form::Wrapped { format },
-            },
             place,
-            buffer: begin(Opened::empty(Sink::Outlet(outlet)), None),
+            buffer: form.begin(Opened::empty(Sink::Outlet(outlet))),
+            form,
         });
     }
 
     /// What was done to the places when they were opened that somebody should know of.
     pub fn remarks(&self) -> impl Iterator<Item = String> {
         self.outputs.iter().filter_map(Output::remark)
+    }
+
+    /// Writes packets nowhere.
+    #[must_use]
+    pub const fn no_packets() -> Self {
+        Self {
+            stream: Stream::Events,
+            name: "packets",
+            outputs: Vec::new(),
+            live: false,
+        }
+    }
+
+    /// Opens a file for packets; `inputs` are the names of the run's inputs.
+    ///
+    /// # Errors
+    /// As for [`Self::open`].
+    pub fn packets(
+        (place, format): (Place, PacketFormat),
+        inputs: Vec<Arc<str>>,
+        live: bool,
+    ) -> Result<Self, SinkError> {
+        let mut writer = Self {
+            live,
+            ..Self::no_packets()
+        };
+        if let Place::File { path, .. } = &place {
+            let mut form = Form::Packets(PacketForm::new(format, inputs));
+            let opened = file::open(path, live, form.beginning())?;
+            writer.outputs.push(Output {
+                buffer: form.begin(opened),
+                place,
+                form,
+            });
+        }
+        Ok(writer)
+    }
+
+    /// Writes a packet, with what is to be said of it. As [`Self::write`].
+    ///
+    /// # Errors
+    /// As for [`Self::write`].
+    pub fn packet(&mut self, packet: &Packet<'_>, comments: &[Arc<str>]) -> Result<(), SinkError> {
+        self.each(|output, _| output.packet(packet, comments))
     }
 
     /// Whether the stream goes nowhere, so that its records need not be made.
@@ -421,9 +477,15 @@ impl Writer {
     pub fn finish(mut self) -> Result<(), SinkError> {
         let mut first = Ok(());
         for output in &mut self.outputs {
-            let result = match output.close() {
+            // A live run's file may go on with another link type, as long as it has no packet.
+            let closed = if self.live {
+                output.close()
+            } else {
+                output.end()
+            };
+            let result = match closed {
                 Ok(()) => output.buffer.target().finish(),
-                Err(error) => Err(output.failed(self.stream, error)),
+                Err(error) => Err(output.failed(self.name, error)),
             };
             first = first.and(result);
         }
@@ -451,10 +513,9 @@ impl Writer {
             {
                 output
                     .close()
-                    .map_err(|error| output.failed(self.stream, error))?;
-                let header = output.form.header();
-                match file::open(&path, true, header.as_deref()) {
-                    Ok(opened) => output.buffer = begin(opened, header.as_deref()),
+                    .map_err(|error| output.failed(self.name, error))?;
+                match file::open(&path, true, output.form.beginning()) {
+                    Ok(opened) => output.buffer = output.form.begin(opened),
                     Err(error) => first = first.and(Err(error)),
                 }
             }
@@ -469,7 +530,7 @@ impl Writer {
     ) -> Result<(), SinkError> {
         let mut first = Ok(());
         for output in &mut self.outputs {
-            let result = act(output, self.live).map_err(|error| output.failed(self.stream, error));
+            let result = act(output, self.live).map_err(|error| output.failed(self.name, error));
             first = first.and(result);
         }
         first

@@ -658,6 +658,10 @@ pub struct Stats {
     pub rows: Rows,
     /// The risk.
     pub risk: Risk,
+    /// The packets of what hit.
+    pub evidence: Evidence,
+    /// The packets with DNS, where they were to be written.
+    pub written_packets: WrittenPackets,
     /// What was read anew.
     pub reloads: Reloads,
     /// The deliveries, one for each stream to each place in the network.
@@ -666,6 +670,51 @@ pub struct Stats {
     pub tables: Tables,
     /// What must be equal at the end, and whether it is; empty while the run goes on.
     pub identities: Vec<Identity>,
+}
+
+counters! {
+    /// The packets of what hit.
+    #[derive(Copy)]
+    Evidence {
+        /// Hits whose transactions' packets are evidence.
+        hits,
+        /// Hits of transactions of which no packet was seen: a resolver told of them by dnstap.
+        hits_without_packets,
+        /// Packets that are evidence.
+        packets,
+        /// Those that were written.
+        written,
+        /// Packets of hits that were written before they were said to be of these hits, too: of correlations, or after too little
+        /// room.
+        again,
+        /// Packets that were written before others that are older, for want of room.
+        early,
+        /// Packets of hits that were not kept for want of room, once for each hit.
+        lost,
+        /// Comments that a packet did not get: it has 100.
+        comments_cut,
+        /// Values and windows that a comment does not name: more than 100, or too long together.
+        values_cut,
+    } beside {
+        /// Whether evidence was asked for.
+        asked_for: bool,
+    }
+}
+
+counters! {
+    /// The packets with DNS, where they were to be written.
+    #[derive(Copy)]
+    WrittenPackets {
+        /// Written.
+        written,
+        /// Handed to the decoder and not written: no DNS was found in them.
+        without_dns,
+        /// No packets but frames of dnstap, which cannot be written.
+        without_packets,
+    } beside {
+        /// Whether they were to be written.
+        asked_for: bool,
+    }
 }
 
 counters! {
@@ -815,6 +864,8 @@ impl Stats {
             filters: Filters Apart,
             rows: Rows Apart,
             risk: Risk Apart,
+            evidence: Evidence Apart,
+            written_packets: WrittenPackets By("outcome"),
             reloads: Reloads By("outcome"),
             tables: Tables Now("table"),
             // Words, the hits by rule, and what is counted at the end.
@@ -847,6 +898,29 @@ impl Stats {
                 "packets handed_on = sum of the packets' outcomes",
                 capture.handed_on,
                 self.packets.total(),
+            ),
+            (
+                "packets handed_on, where those with DNS are written = sum of what became of them there",
+                if self.written_packets.asked_for {
+                    capture.handed_on
+                } else {
+                    0
+                },
+                self.written_packets.total(),
+            ),
+            (
+                "hits, where evidence is asked for = hits with packets + hits without",
+                if self.evidence.asked_for {
+                    self.rows.hits
+                } else {
+                    0
+                },
+                self.evidence.hits + self.evidence.hits_without_packets,
+            ),
+            (
+                "packets that are evidence = those written",
+                self.evidence.packets,
+                self.evidence.written,
             ),
             (
                 "frames of dnstap = sum of their outcomes",
@@ -1015,6 +1089,20 @@ mod tests {
                 removed: 1,
                 ..Filters::default()
             },
+            evidence: Evidence {
+                hits: 1,
+                hits_without_packets: 1,
+                packets: 2,
+                written: 2,
+                asked_for: true,
+                ..Evidence::default()
+            },
+            written_packets: WrittenPackets {
+                written: 6,
+                without_dns: 1,
+                without_packets: 4,
+                asked_for: true,
+            },
             rows: Rows {
                 events: 4,
                 hits: 2,
@@ -1062,7 +1150,11 @@ mod tests {
 
     #[test]
     fn one_thing_lost_breaks_an_identity() {
-        let losses: [fn(&mut Stats); 27] = [
+        let losses: [fn(&mut Stats); 31] = [
+            |stats| stats.written_packets.written -= 1,
+            |stats| stats.written_packets.without_packets -= 1,
+            |stats| stats.evidence.hits_without_packets -= 1,
+            |stats| stats.evidence.written -= 1,
             |stats| stats.capture.other_port -= 1,
             |stats| stats.capture.handed_on -= 1,
             |stats| stats.packets.not_ip -= 1,

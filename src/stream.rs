@@ -11,6 +11,7 @@
 mod boundary;
 mod copy;
 mod framing;
+mod log;
 mod order;
 mod queue;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use std::time::Duration;
 use self::order::{Stream, Taken};
 use self::queue::Queue;
 use crate::frame::{Frame, Layers, Origin};
+use crate::packet::{MessageId, Trail};
 use crate::stats::{Segments, Streams as StreamStats};
 use crate::time::Timestamp;
 
@@ -96,6 +98,10 @@ pub struct StreamMessage<'a> {
     pub bytes: &'a [u8],
     /// How many bytes are missing at its end (the capture cut them, or they never came).
     pub missing: u32,
+    /// Its name.
+    pub message: MessageId,
+    /// The packets that brought it, where its segments said [what brought them](Frame::brought).
+    pub trail: Option<&'a Trail>,
 }
 
 /// How much the streams may hold.
@@ -139,6 +145,8 @@ pub struct Streams {
     waiting: Queue,
     /// Bytes held by all streams.
     held: usize,
+    /// Messages given before, of which the last segment brought some bytes once more.
+    late: Vec<MessageId>,
 }
 
 impl Streams {
@@ -206,16 +214,24 @@ impl Streams {
                 return;
             }
         };
+        let mut late = std::mem::take(&mut self.late);
+        late.clear();
         let taken = self.change(id, |stream, stats| {
             if let Some(since) = stream.waits_since()
                 && origin.time.since(since) >= PATIENCE
             {
                 stream.give_up(origin.time.minus(PATIENCE), stats, give);
             }
-            stream.push(frame, tcp, origin, stats, give)
+            stream.push(frame, tcp, origin, &mut late, stats, give)
         });
+        self.late = late;
         self.count(has_payload, taken);
         self.keep_to_limits(give);
+    }
+
+    /// The messages, given before, of which the last segment brought some bytes once more; where what brings segments is said.
+    pub fn take_late(&mut self) -> impl Iterator<Item = MessageId> {
+        self.late.drain(..)
     }
 
     /// Gives up the holes that waited too long before `now`, and forgets the streams that were silent for too long.

@@ -151,6 +151,9 @@ fn visible(report: &Report) -> Vec<String> {
     if let Some(words) = encrypted_dns(stats) {
         warn(true, words);
     }
+    for words in not_in_evidence(stats) {
+        warn(true, words);
+    }
     let dropped = capture.kernel_dropped + capture.interface_dropped;
     warn(
         dropped > 0,
@@ -310,6 +313,31 @@ fn delivered(delivery: &Delivery) -> String {
     let [_, records] = Delivery::nouns(&delivery.stream);
     parts.extend(losses.map(|(count, what)| format!("{} {what}", thousands(*count))));
     format!("{} to {}: {}.", records, delivery.place, parts.join(", "))
+}
+
+/// What of the packets that hit, or have DNS, was not written.
+fn not_in_evidence(stats: &Stats) -> Vec<String> {
+    let (evidence, written) = (&stats.evidence, &stats.written_packets);
+    let mut said = Vec::new();
+    if evidence.hits_without_packets > 0 {
+        said.push(format!(
+            "{} of which no packet was seen: their lookups are known by dnstap, and not in the evidence",
+            counted(evidence.hits_without_packets, "hit")
+        ));
+    }
+    if evidence.lost > 0 {
+        said.push(format!(
+            "{} of what hit came in too many parts to be kept, and not in the evidence",
+            counted(evidence.lost, "packet")
+        ));
+    }
+    if written.without_packets > 0 {
+        said.push(format!(
+            "{} of dnstap cannot be written as packets: --write left them out",
+            counted(written.without_packets, "frame")
+        ));
+    }
+    said
 }
 
 /// Who asks where nobody can read it: that there is no row for somebody must not look as if there was nothing.
@@ -511,6 +539,8 @@ fn counters(stats: &Stats) -> String {
     );
     section("rows", stats.rows.named().collect());
     section("risk", stats.risk.named().collect());
+    section("evidence", stats.evidence.named().collect());
+    section("written packets", stats.written_packets.named().collect());
     section("reloads", stats.reloads.named().collect());
     for delivery in &stats.deliveries {
         section("delivery", delivery.named().collect());

@@ -5,6 +5,7 @@
 //! the packets' times alone, never on when the table was swept.
 
 mod arrival;
+mod brought;
 mod hosts;
 mod index;
 mod recent;
@@ -14,14 +15,17 @@ mod truncated;
 mod waits;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::frame::{Layers, Transport};
 use crate::message::Question;
+use crate::packet::{Carried, Further};
 use crate::stats::{self, Messages, Transactions as Counters};
 use crate::time::Timestamp;
 use arrival::held;
 pub use arrival::{Address, Arrival, Reader};
+use brought::Brought;
 use hosts::Hosts;
 pub use hosts::NamedRoles;
 use replaced::Replaced;
@@ -135,6 +139,8 @@ pub struct Side<'a> {
     pub fragment_missing: bool,
     /// The layers around that packet.
     pub layers: &'a Layers,
+    /// The packets that brought the message, where they are kept.
+    pub carried: Option<&'a Arc<Carried>>,
 }
 
 /// How a message was sent to many, where it was.
@@ -202,6 +208,8 @@ pub struct Pairing {
     replaced: Replaced,
     /// Who was told to ask again over TCP.
     truncated: Truncated,
+    /// Which messages' packets are evidence.
+    brought: Brought,
     /// What the messages kept in the table take, in bytes.
     held: usize,
     /// Wanted queries that may be open, by all but their ID.
@@ -252,6 +260,7 @@ impl Pairing {
             hosts: Hosts::new(&limits, named),
             replaced: Replaced::default(),
             truncated: Truncated::default(),
+            brought: Brought::default(),
             held: 0,
             open: hashbrown::HashMap::default(),
             now: Timestamp::MIN,
@@ -278,6 +287,11 @@ impl Pairing {
     /// Moves the addresses that were seen to answer for the first time since the last call into `list`.
     pub fn take_resolvers(&mut self, list: &mut Vec<IpAddr>) {
         self.hosts.take_learnt(list);
+    }
+
+    /// Moves the packets of copies and repeats since the last call into `list`.
+    pub fn take_further(&mut self, list: &mut Vec<Further>) {
+        list.append(&mut self.brought.further);
     }
 
     /// Takes a message, and what is kept of it; `give` gets each transaction that it completes and that somebody wants.
@@ -324,6 +338,7 @@ impl Pairing {
         self.table.clear();
         self.replaced.clear();
         self.truncated.clear();
+        self.brought.clear();
         self.held = 0;
         self.open.clear();
         self.now = Timestamp::MIN;
@@ -333,7 +348,9 @@ impl Pairing {
     fn query(&mut self, arrival: &mut Arrival, give: &mut dyn FnMut(&Transaction<'_>)) {
         let now = arrival.time();
         let network = arrival.identity.network;
-        if self.replaced.holds(&arrival.identity, false, &arrival.link) {
+        let replaced = &self.replaced;
+        if let Some(of) = replaced.holds(&arrival.identity, false, &arrival.link) {
+            self.brought.again(of, arrival);
             self.table.seen_in(&arrival.identity);
             self.messages.query_copy += 1;
             return;
@@ -344,11 +361,13 @@ impl Pairing {
         if let Some(index) = found.index
             && let Some(slot) = self.table.get_mut(index)
         {
+            let messages = self.brought.messages(index);
             match slot.state {
                 State::Open | State::Answered => {
                     if slot.is_query_copy(network, &arrival.link) {
                         slot.seen_in(network);
                         self.messages.query_copy += 1;
+                        self.brought.query_again(index, arrival);
                         return;
                     }
                     let quiet = now.nanos_since(slot.latest);
@@ -361,8 +380,11 @@ impl Pairing {
                     if is_repeated {
                         self.messages.query_retransmitted += 1;
                         slot.retransmitted = slot.retransmitted.saturating_add(1);
+                        let link = slot.query_link();
+                        let [message, _] = messages;
                         self.replaced
-                            .add(&arrival.identity, false, slot.query_link(), now);
+                            .add(&arrival.identity, false, link, now, message);
+                        self.brought.query_again(index, arrival);
                         slot.set_query(&arrival.link);
                         if slot.state == State::Open {
                             slot.latest = slot.latest.max(now);
@@ -371,7 +393,8 @@ impl Pairing {
                         return;
                     }
                     if let Some(slot) = self.take_out(index) {
-                        self.replaced.add_both(&arrival.identity, &slot, now);
+                        self.replaced
+                            .add_both(&arrival.identity, &slot, now, messages);
                         self.end(&slot, give);
                     }
                 }
@@ -381,13 +404,15 @@ impl Pairing {
                         return;
                     }
                     if let Some(slot) = self.take_out(index) {
-                        self.replaced.add_both(&arrival.identity, &slot, now);
+                        self.replaced
+                            .add_both(&arrival.identity, &slot, now, messages);
                         self.end(&slot, give);
                     }
                 }
                 State::GivenUp | State::Multicast => {
                     if let Some(slot) = self.take_out(index) {
-                        self.replaced.add_both(&arrival.identity, &slot, now);
+                        self.replaced
+                            .add_both(&arrival.identity, &slot, now, messages);
                     }
                 }
             }
@@ -402,7 +427,8 @@ impl Pairing {
         let now = arrival.time();
         let waits = self.waits;
         let is_over = |slot: &Slot| now.nanos_since(slot.latest) > slot.wait(&waits);
-        if self.replaced.holds(&arrival.identity, true, &arrival.link) {
+        if let Some(of) = self.replaced.holds(&arrival.identity, true, &arrival.link) {
+            self.brought.again(of, arrival);
             self.table.seen_in(&arrival.identity);
             self.messages.response_copy += 1;
             return;
@@ -411,12 +437,14 @@ impl Pairing {
             .table
             .find_for_response(&arrival.identity, &arrival.link);
         let network = arrival.identity.network;
-        if let Some(slot) = found.and_then(|index| self.table.get_mut(index))
+        if let Some(index) = found
+            && let Some(slot) = self.table.get_mut(index)
             && slot.state != State::Open
             && slot.is_response_copy(network, &arrival.link)
         {
             slot.seen_in(network);
             self.messages.response_copy += 1;
+            self.brought.response_again(index, arrival);
             return;
         }
         if let Some(index) = found
@@ -427,6 +455,8 @@ impl Pairing {
         {
             self.expire(index, give);
         }
+        let messages = found.map_or([None; 2], |index| self.brought.messages(index));
+        let [_, message] = messages;
         let slot = found
             .and_then(|index| self.table.get_mut(index))
             .filter(|slot| !is_over(slot));
@@ -438,6 +468,7 @@ impl Pairing {
                 slot.set_response(&arrival.link);
                 slot.seen_in(network);
                 slot.latest = now;
+                self.brought.response(found, arrival);
                 let query = slot.wanted.take();
                 self.held -= held(&query);
                 match (query, &arrival.kept) {
@@ -468,9 +499,13 @@ impl Pairing {
                 if slot.says_the_same(&arrival.link) =>
             {
                 self.messages.response_repeated += 1;
+                let link = slot.response_link();
                 self.replaced
-                    .add(&arrival.identity, true, slot.response_link(), now);
+                    .add(&arrival.identity, true, link, now, message);
                 slot.set_response(&arrival.link);
+                if let Some(index) = found {
+                    self.brought.response_again(index, arrival);
+                }
             }
             Some((state @ (State::Answered | State::GivenUp), slot)) => {
                 // A response too many, or too late: an event of its own.
@@ -481,9 +516,11 @@ impl Pairing {
                     self.messages.response_differing += 1;
                 }
                 self.transactions.response_only += 1;
+                let link = slot.response_link();
                 self.replaced
-                    .add(&arrival.identity, true, slot.response_link(), now);
+                    .add(&arrival.identity, true, link, now, message);
                 slot.set_response(&arrival.link);
+                self.brought.response(found, arrival);
                 match &arrival.kept {
                     Some(response) if slot.was_wanted || arrival.is_wanted => {
                         give(&Transaction {
@@ -504,7 +541,8 @@ impl Pairing {
             }
             _ => {
                 if let Some(slot) = found.and_then(|index| self.take_out(index)) {
-                    self.replaced.add_both(&arrival.identity, &slot, now);
+                    self.replaced
+                        .add_both(&arrival.identity, &slot, now, messages);
                     self.end(&slot, give);
                 }
                 self.messages.response_unmatched += 1;
@@ -535,6 +573,7 @@ impl Pairing {
         slot.state = State::Answered;
         slot.set_query(&arrival.link);
         slot.seen_in(arrival.identity.network);
+        self.brought.query(index, arrival);
         let response = slot.wanted.take();
         self.held -= held(&response);
         match (&arrival.kept, response) {
@@ -568,7 +607,9 @@ impl Pairing {
             Multicast::Llmnr => self.messages.llmnr += 1,
         }
         let mut occurrence = 0_u8;
-        if self.replaced.holds(&arrival.identity, false, &arrival.link) {
+        let replaced = &self.replaced;
+        if let Some(of) = replaced.holds(&arrival.identity, false, &arrival.link) {
+            self.brought.again(of, arrival);
             self.transactions.multicast_copy += 1;
             return;
         }
@@ -581,14 +622,16 @@ impl Pairing {
             if slot.is_query_copy(arrival.identity.network, &arrival.link) {
                 slot.seen_in(arrival.identity.network);
                 self.transactions.multicast_copy += 1;
+                self.brought.query_again(index, arrival);
                 return;
             }
             if slot.first == arrival.time() {
                 occurrence = slot.events;
             }
+            let messages = self.brought.messages(index);
             if let Some(slot) = self.take_out(index) {
                 self.replaced
-                    .add_both(&arrival.identity, &slot, arrival.time());
+                    .add_both(&arrival.identity, &slot, arrival.time(), messages);
             }
         }
         self.transactions.multicast += 1;
@@ -638,12 +681,15 @@ impl Pairing {
         let asked = (state == State::Open && arrival.is_wanted)
             .then(|| self.asked(arrival))
             .flatten();
+        let message = arrival.message();
         if matches!(state, State::Open | State::ResponseOnly) && arrival.is_wanted {
             slot.was_wanted = true;
             slot.wanted = arrival.kept.take();
             self.held += held(&slot.wanted);
         }
         let index = self.table.insert(slot)?;
+        self.brought
+            .begin(index, message, state == State::ResponseOnly);
         if let Some(asked) = asked {
             self.remember(asked, index);
         }
@@ -663,6 +709,7 @@ impl Pairing {
     /// Takes a transaction out of the table, with the message that it keeps.
     fn take_out(&mut self, index: u32) -> Option<Slot> {
         let slot = self.table.remove(index)?;
+        self.brought.forget(index);
         self.held -= held(&slot.wanted);
         Some(slot)
     }
@@ -711,6 +758,7 @@ impl Pairing {
             }
             State::Answered | State::GivenUp | State::Multicast => {
                 self.table.forget(index);
+                self.brought.forget(index);
                 return;
             }
         }

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order of the flow; `time` and `stats` may be imported by all.
-const FLOW: [&str; 20] = [
+const FLOW: [&str; 21] = [
     "time",
     "stats",
     "packet",
@@ -32,6 +32,7 @@ const FLOW: [&str; 20] = [
     "aggregate",
     "risk",
     "sink",
+    "evidence",
     "delivery",
     "metrics",
     "pipeline",

@@ -116,6 +116,8 @@ fn version(v6: bool) -> &'static str {
 /// Runs the program over the packets, the bare exchanges before them, and compares each event and all counters.
 fn assert_same(generate: impl FnOnce(&mut Expected, &mut dyn FnMut(&[pcap::Record]))) -> usize {
     let folder = tempfile::tempdir().unwrap();
+    let [evidence, written] =
+        ["evidence.pcapng", "written.pcap.gz"].map(|name| folder.path().join(name));
     let (capture, stats) = (
         folder.path().join("all.pcap"),
         folder.path().join("stats.json"),
@@ -135,6 +137,10 @@ fn assert_same(generate: impl FnOnce(&mut Expected, &mut dyn FnMut(&[pcap::Recor
         .arg(&capture)
         .args(["-q", "--rows", "none", "--events", "-", "--stats"])
         .arg(&stats)
+        .arg("--evidence")
+        .arg(&evidence)
+        .arg("--write")
+        .arg(&written)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -180,6 +186,20 @@ fn assert_same(generate: impl FnOnce(&mut Expected, &mut dyn FnMut(&[pcap::Recor
     }
     assert!(program.wait().unwrap().success());
     assert_eq!(count, expected.exchanges.len());
+    // Each exchange is a hit, and there is nothing else: all packets are evidence, and all have DNS.
+    let original = std::fs::read(&capture).unwrap();
+    for file in [evidence, written] {
+        let converted = folder.path().join("converted.pcap");
+        let output = Command::new("editcap")
+            .args(["-F", "pcap"])
+            .args([&file, &converted])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let converted = std::fs::read(converted).unwrap();
+        // Behind the file's header, which says what its program is used to.
+        assert!(converted[24..] == original[24..], "{}", file.display());
+    }
 
     let stats: Value = serde_json::from_slice(&std::fs::read(&stats).unwrap()).unwrap();
     let messages = 2 * count as u64;

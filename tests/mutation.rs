@@ -35,7 +35,7 @@ use dnsterrier::pipeline::{Input, Report, Run, Signals, Span, Writers};
 use dnsterrier::risk::Scorer;
 use dnsterrier::rule::{self, Filters, Rules};
 use dnsterrier::sink::{
-    EventFormat, Format, Options, Place, Stream, TableOptions, Writer, columns,
+    EventFormat, Format, Options, Place, Stream, TableOptions, Writer, columns, packet_place,
 };
 use dnsterrier::stats::Capture;
 use dnsterrier::time::Timestamp;
@@ -307,6 +307,10 @@ fn run(
         };
         Writer::open(stream, &[place], &options).unwrap()
     };
+    let packets = || {
+        let place = packet_place("--write", Path::new("/dev/null"), true).unwrap();
+        Writer::packets(place, Vec::new(), false).unwrap()
+    };
     let named = Ports::new(&PORTS);
     // Every other run looks at all ports.
     let ports = if seed.is_multiple_of(2) {
@@ -337,6 +341,7 @@ fn run(
             sources: vec![Arc::from("damaged")],
             sinkholes: Vec::new(),
             ports,
+            keeps_bytes: true,
         },
         aggregator: Aggregator::new(
             rules.list(),
@@ -352,6 +357,8 @@ fn run(
             sources: writer(Stream::Sources, Place::None),
             risk: writer(Stream::Risk, Place::parse("/dev/null").unwrap()),
             sensors: writer(Stream::Sensors, Place::None),
+            evidence: packets(),
+            packets: packets(),
         },
         scorer: Scorer::new(rules.list(), Duration::from_secs(37)),
         rules,

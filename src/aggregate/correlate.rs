@@ -408,7 +408,9 @@ fn bytes_of(event: &Event) -> usize {
         .iter()
         .map(|name| name.len().saturating_add(24));
     let lists: usize = records.chain(options).chain(questions).sum();
+    let wire = event.wire.as_ref().map_or(0, |wire| wire.held());
     size_of::<Event>()
         .saturating_add(lists)
+        .saturating_add(wire)
         .saturating_add(event.query.len().saturating_mul(3))
 }

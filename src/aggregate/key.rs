@@ -223,6 +223,18 @@ impl EventValues {
         Some((values, &mut self.bytes))
     }
 
+    /// The values of the field that was added as that one, encoded.
+    pub(super) fn values(&self, place: usize) -> impl Iterator<Item = &[u8]> {
+        let values = self
+            .fields
+            .get(..self.used)
+            .and_then(|used| used.get(place));
+        values
+            .into_iter()
+            .flatten()
+            .filter_map(|range| self.bytes.get(range.clone()))
+    }
+
     /// Adds the values of one field; `query` stands for the event's own.
     pub(super) fn push(&mut self, event: &Event, field: Field, query: &str) {
         let Some((values, bytes)) = self.next() else {

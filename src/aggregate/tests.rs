@@ -56,6 +56,7 @@ pub(crate) fn sample_event() -> Event {
         response_packet: Some(2),
         event_id: [1; 16],
         added: Vec::new(),
+        wire: None,
     }
 }
 

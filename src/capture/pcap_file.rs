@@ -4,7 +4,7 @@ use std::io::Read;
 use std::ops::ControlFlow;
 
 use super::blocks::Blocks;
-use super::record::{ByteOrder, Damage, MAX_PACKET, Numbering, Together, link_type};
+use super::record::{ByteOrder, Damage, MAX_PACKET, Numbering, Together};
 use crate::packet::{LinkType, Packet};
 use crate::time::Timestamp;
 
@@ -65,7 +65,7 @@ impl Header {
             record,
             fraction,
             // Above the link type stand whether there is a frame check sequence, and its length.
-            link: link_type(order.u32(bytes, 20) & 0x03FF_FFFF),
+            link: LinkType::in_file(order.u32(bytes, 20) & 0x03FF_FFFF),
             old: major == 2 && minor < 4,
         })
     }

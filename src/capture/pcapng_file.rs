@@ -4,7 +4,7 @@ use std::io::Read;
 use std::ops::ControlFlow;
 
 use super::blocks::Blocks;
-use super::record::{ByteOrder, Damage, MAX_PACKET, Numbering, Together, link_type};
+use super::record::{ByteOrder, Damage, MAX_PACKET, Numbering, Together};
 use crate::packet::{LinkType, Packet};
 use crate::time::Timestamp;
 
@@ -41,7 +41,7 @@ impl Interface {
     /// The fixed part and the options of the block; `None` where an option is longer than the block.
     fn parse(order: ByteOrder, body: &[u8]) -> Option<Self> {
         let mut interface = Self {
-            link: link_type(u32::from(order.u16(body, 0))),
+            link: LinkType::in_file(u32::from(order.u16(body, 0))),
             snaplen: order.u32(body, 4),
             factor: 1_000,
             divisor: 1,

@@ -109,20 +109,6 @@ impl ByteOrder {
     }
 }
 
-/// The number that libpcap gives for a `LINKTYPE_` number of a file: the same but for a few, which are other numbers on
-/// other systems (`pcap-common.c` of libpcap, the values of Linux).
-pub(super) fn link_type(number: u32) -> LinkType {
-    LinkType(match number {
-        100 => 11,
-        101 => 12,
-        102 => 15,
-        103 => 16,
-        106 => 19,
-        // 26 bits at most in pcap, 16 in pcapng.
-        other => i32::try_from(other).unwrap_or(i32::MAX),
-    })
-}
-
 /// What the tests of both readers share.
 #[cfg(test)]
 pub(super) mod tests {

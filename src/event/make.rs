@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Anomaly, Assets, Event, Outcome, Seen};
+use super::{Anomaly, Assets, Event, Outcome, Seen, Wire};
 use crate::frame::{Layers, Mac, Ports};
 use crate::message::{Cut, Message, Record, Section};
 use crate::time::Timestamp;
@@ -24,6 +24,8 @@ pub struct Maker {
     pub sinkholes: Vec<ipnet::IpNet>,
     /// The ports that were named; what is on none of them was found by its shape.
     pub ports: Ports,
+    /// Whether events keep the bytes of their messages.
+    pub keeps_bytes: bool,
 }
 
 impl Maker {
@@ -116,6 +118,7 @@ impl Maker {
             response_packet: response.as_ref().map(|(_, side)| side.number),
             event_id: self.event_id(transaction, time, asked, asked_side),
             added: Vec::new(),
+            wire: Wire::of(transaction, self.keeps_bytes),
         })
     }
 

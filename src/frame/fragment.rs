@@ -10,7 +10,7 @@ use hashbrown::hash_map::Entry;
 
 use super::layer::Discard;
 use super::{Frame, Lost};
-use crate::packet::Packet;
+use crate::packet::{MessageId, Packet, Trail};
 use crate::stats;
 use crate::time::Timestamp;
 
@@ -49,6 +49,8 @@ pub(super) struct Whole {
     pub(super) protocol: IpNumber,
     /// How many bytes the capture cut off the end.
     pub(super) cut: u32,
+    /// Its name.
+    pub(super) number: MessageId,
 }
 
 /// How much may wait, and how long.
@@ -97,6 +99,10 @@ pub(super) struct Fragments {
     hasher: RandomState,
     /// Packets that were never completed, of which the beginning is there.
     pub(super) lost: VecDeque<Lost>,
+    /// What the last fragment belongs to, where that was whole before it came, and packets are kept.
+    pub(super) late_for: Option<MessageId>,
+    /// Whether the last fragment is of a packet that is not known to hold no DNS.
+    pub(super) may_be_dns: bool,
     pub(super) stats: stats::Fragments,
 }
 
@@ -111,17 +117,21 @@ impl Fragments {
             bounds,
             hasher,
             lost: VecDeque::new(),
+            late_for: None,
+            may_be_dns: false,
             stats: stats::Fragments::default(),
         }
     }
 
-    /// Takes the fragment that `frame` holds; where it is the last that was missing, the whole is put into `joined`.
+    /// Takes the fragment that `frame` holds; where it is the last that was missing, the whole is put into `joined`. `trail` is
+    /// the packets that brought the fragment, where they are kept, and then those of the whole.
     pub(super) fn push(
         &mut self,
         packet: &Packet<'_>,
         frame: &Frame<'_>,
         piece: Piece,
         worth: Worth,
+        trail: Option<&mut Trail>,
         joined: &mut Vec<u8>,
     ) -> Result<Whole, Discard> {
         let length = frame.whole_len();
@@ -163,9 +173,14 @@ impl Fragments {
             }
         };
         let before = waiting.cost();
-        let outcome = waiting.push(packet, frame, piece, worth, hash, joined);
+        let number = MessageId::joined(self.stats.joined);
+        let outcome = waiting.push(packet, frame, piece, worth, hash, number, joined);
         if outcome.is_ok() {
             self.stats.joined += 1;
+        }
+        self.may_be_dns = waiting.may_be_dns();
+        if let Some(trail) = trail {
+            self.late_for = waiting.bring(outcome, trail);
         }
         if matches!(outcome, Err(Discard::FragmentOverlap)) && waiting.spoil() {
             self.stats.overlapping += 1;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::{Frame, Layers};
-use crate::packet::Packet;
+use crate::packet::{Packet, Trail};
 use crate::time::Timestamp;
 
 /// Where a packet lies.
@@ -42,6 +42,8 @@ pub struct Lost {
     pub(super) payload: Vec<u8>,
     pub(super) missing: u32,
     pub(super) layers: Layers,
+    /// The packets of the fragments that came, where they are kept.
+    pub trail: Trail,
 }
 
 impl Lost {
@@ -58,6 +60,7 @@ impl Lost {
             payload: &self.payload,
             cut: self.missing,
             layers: self.layers.clone(),
+            brought: None,
         }
     }
 }

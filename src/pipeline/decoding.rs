@@ -49,6 +49,9 @@ impl Decoding {
         }
         batch.arrivals.clear();
         out.sightings.append(&mut batch.sightings);
+        out.further.append(&mut batch.further);
+        // Whoever has some is sent on at once: there are none.
+        std::mem::swap(&mut out.packets, &mut batch.packets);
         if batch.now > Timestamp::MIN {
             pairing.advance(batch.now, &mut give);
         }
@@ -74,6 +77,7 @@ impl Decoding {
     fn fill(&mut self, out: &mut EventBatch) {
         out.now = self.now;
         self.pairing.take_resolvers(&mut out.resolvers);
+        self.pairing.take_further(&mut out.further);
         let mut stats = self.read.clone();
         stats.messages = self.pairing.messages;
         stats.messages.not_dns = self.read.messages.not_dns;

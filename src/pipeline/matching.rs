@@ -1,6 +1,7 @@
 //! What the matcher thread does with each event: its rules, its rows, and where they go.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::shown::{Novelty, SHOWN_MAX, Shown};
 use super::{EventBatch, HitsOfRule, Loaded, Save, Span, Writers};
@@ -9,12 +10,13 @@ use crate::aggregate::sources::Sources;
 use crate::aggregate::{Aggregator, Row};
 use crate::delivery::Deliveries;
 use crate::event::Event;
+use crate::evidence::{self, Evidence};
 use crate::risk::Scorer;
 use crate::rule::{Filters, Moved, Moves, Rule, Rules};
 use crate::sink::{
     HitRecord, Rotation, SensorRecord, SinkError, TableOptions, live_line, rows_table,
 };
-use crate::stats::{self, EncryptedDns, RuleHits, Stats};
+use crate::stats::{self, EncryptedDns, RuleHits, Stats, WrittenPackets};
 use crate::time::Timestamp;
 
 /// The stages from events to records.
@@ -41,6 +43,10 @@ pub(super) struct Matching {
     /// Everything is decoded, whatever the rules need.
     pub(super) everything_asked_for: bool,
     pub(super) deliveries: Deliveries,
+    /// The packets of what hit, where somebody wants them.
+    evidence: Option<Evidence>,
+    /// How many packets were written.
+    packets_written: u64,
     /// The combinations of rule, source and name.
     shown: Shown,
     stats: Stats,
@@ -105,6 +111,8 @@ impl Matching {
             table,
             live,
             show,
+            evidence: None,
+            packets_written: 0,
             shown: Shown::new(SHOWN_MAX),
             stats: Stats::default(),
             outside_time: 0,
@@ -112,6 +120,12 @@ impl Matching {
             removed: 0,
             failed: None,
         }
+    }
+
+    /// Where evidence goes somewhere, keeps the packets of what hits; `longest` is how long a transaction can take.
+    pub(super) fn keep_evidence(&mut self, longest: Duration) {
+        let limits = evidence::Limits::with_wait(longest);
+        self.evidence = (!self.writers.evidence.is_none()).then(|| Evidence::new(limits));
     }
 
     /// Takes a batch; `false` where nothing more can be written.
@@ -128,6 +142,11 @@ impl Matching {
                 });
             }
         }
+        for packet in batch.packets.packets() {
+            keep(&mut self.failed, self.writers.packets.packet(&packet, &[]));
+            self.packets_written += 1;
+        }
+        batch.packets.clear();
         let before = self.aggregator.stats.rows;
         for (over, event) in &batch.events {
             // What is late does not depend on how events come together.
@@ -141,6 +160,17 @@ impl Matching {
             if self.failed.is_some() {
                 return false;
             }
+        }
+        for further in batch.further.drain(..) {
+            if let Some(evidence) = &mut self.evidence {
+                evidence.further(&further);
+            }
+        }
+        if let Some(evidence) = &mut self.evidence
+            && batch.now > Timestamp::MIN
+        {
+            let written = evidence.advance(batch.now, &mut self.writers.evidence);
+            keep(&mut self.failed, written);
         }
         self.tell_expired(batch.now);
         self.advance(batch.now);
@@ -275,6 +305,15 @@ impl Matching {
             "candidates"
         };
         stats.events.outside_time = self.outside_time;
+        stats.evidence = self
+            .evidence
+            .as_ref()
+            .map_or_else(Default::default, |it| it.stats);
+        stats.written_packets = WrittenPackets {
+            written: self.packets_written,
+            asked_for: !self.writers.packets.is_none(),
+            ..stats.written_packets
+        };
         stats.rules = hits_by_name(&self.rules, &self.hits_of_rules, &self.hits_before);
         stats.rows = self.aggregator.stats;
         stats.rows.correlation_evicted = self.correlator.evicted;
@@ -302,6 +341,9 @@ impl Matching {
             keep(&mut self.failed, self.writers.sources.write(source));
         }
         self.report_sensor();
+        if let Some(evidence) = &mut self.evidence {
+            keep(&mut self.failed, evidence.close(&mut self.writers.evidence));
+        }
         let mut stats = self.counted();
         stats.encrypted_dns = EncryptedDns {
             forgotten: stats.encrypted_dns.forgotten,
@@ -324,6 +366,8 @@ impl Matching {
                     sources,
                     risk,
                     sensors,
+                    evidence,
+                    packets,
                 } = self.writers;
                 let results = [
                     rows.finish(),
@@ -332,6 +376,8 @@ impl Matching {
                     sources.finish(),
                     risk.finish(),
                     sensors.finish(),
+                    evidence.finish(),
+                    packets.finish(),
                 ];
                 results.into_iter().find(Result::is_err).unwrap_or(Ok(()))
             }
@@ -352,7 +398,7 @@ impl Matching {
         }
         let (aggregator, sources) = (&mut self.aggregator, &mut self.sources);
         let (scorer, shown) = (&mut self.scorer, &mut self.shown);
-        let correlator = &mut self.correlator;
+        let (correlator, evidence) = (&mut self.correlator, &mut self.evidence);
         let (filters, hits_of_rules) = (&mut self.filters, &mut self.hits_of_rules);
         let (all, removed) = (&mut self.matched, &mut self.removed);
         let mut matched = false;
@@ -379,6 +425,11 @@ impl Matching {
                 return true;
             }
             matched = true;
+            if let Some(evidence) = evidence
+                && let Some(rows) = aggregator.rows_of(group, place, event, name)
+            {
+                evidence.hit(event, &rows);
+            }
             let mut rows = RowsOut {
                 scorer: &mut *scorer,
                 writers: &mut *writers,
@@ -434,6 +485,9 @@ impl Matching {
                 });
             }
         });
+        if let Some(evidence) = &mut self.evidence {
+            evidence.over(event);
+        }
         self.aggregator.stats.events_matched += u64::from(matched);
         self.sources.add_lookup(event, &mut |source| {
             keep(&mut self.failed, self.writers.sources.write(&source));

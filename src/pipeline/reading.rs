@@ -1,7 +1,9 @@
 //! What the capture thread does with each packet: its layers, its stream, and a look at each message in place. Only
 //! messages that somebody wants are copied.
 
+use std::net::IpAddr;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
@@ -10,10 +12,10 @@ use super::reload::Reloaded;
 use super::{ArrivalBatch, Asking, Span};
 use crate::capture::TakePackets;
 use crate::encrypted::Flows;
-use crate::frame::{Addresses, Around, Decoder, Frame, Origin, Plain, Ports, Transport};
+use crate::frame::{Addresses, Around, Brought, Decoder, Frame, Origin, Plain, Ports, Transport};
 use crate::message::Envelope;
-use crate::packet::{LinkType, Look, Packet};
-use crate::stats::{Capture, Reloads};
+use crate::packet::{Captured, Carried, Further, LinkType, Look, MessageId, Packet, Trail};
+use crate::stats::{Capture, Reloads, WrittenPackets};
 use crate::stream::{StreamMessage, Streams};
 use crate::time::Timestamp;
 use crate::transaction::{Address, Reader};
@@ -29,6 +31,9 @@ pub(super) struct Reading {
     encrypted: Flows,
     streams: Streams,
     messages: Messages,
+    keeping: Keeping,
+    /// Packets that are not to be written with the others.
+    left_out: WrittenPackets,
     capture: Capture,
     /// The earliest and the latest packet's time.
     first: Timestamp,
@@ -52,6 +57,24 @@ struct Messages {
     named: Option<Ports>,
     /// Messages of streams on others.
     found_in_streams: u64,
+    /// How many were datagrams of one packet, which names them.
+    datagrams: u64,
+}
+
+/// What becomes of packets beside their messages.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Keeping {
+    /// Those of wanted messages go with them, as evidence.
+    pub(super) evidence: bool,
+    /// Those with DNS are to be written.
+    pub(super) packets: bool,
+}
+
+impl Keeping {
+    /// Whether anything becomes of them.
+    const fn is_something(self) -> bool {
+        self.evidence || self.packets
+    }
 }
 
 impl Messages {
@@ -74,11 +97,41 @@ impl Messages {
         self.read_plain(envelope, bytes, batch);
     }
 
+    /// The same, with the packets that brought it, where it is wanted.
+    fn read_brought(
+        &mut self,
+        envelope: &Envelope<'_>,
+        bytes: &[u8],
+        batch: &mut ArrivalBatch,
+        carried: impl FnOnce() -> Carried,
+    ) {
+        match self.reader.read(envelope, bytes, &self.interest) {
+            Some(mut arrival) => {
+                arrival.bring(carried);
+                batch.push(arrival);
+            }
+            None => self.not_dns += 1,
+        }
+    }
+
+    /// Names a datagram.
+    fn name(&mut self) -> MessageId {
+        self.datagrams += 1;
+        MessageId::datagram(self.datagrams)
+    }
+
     fn read_of_stream(&mut self, message: &StreamMessage<'_>, batch: &mut ArrivalBatch) {
         let ports = [message.flow.src_port, message.flow.dst_port];
         let is_found = |named: &Ports| !named.contain_one_of(ports);
         self.found_in_streams += u64::from(self.named.as_ref().is_some_and(is_found));
-        self.read(&stream_envelope(message), message.bytes, batch);
+        let envelope = stream_envelope(message);
+        match message.trail {
+            None => self.read(&envelope, message.bytes, batch),
+            Some(trail) => self.read_brought(&envelope, message.bytes, batch, || Carried {
+                message: message.message,
+                trail: trail.clone(),
+            }),
+        }
     }
 }
 
@@ -92,6 +145,7 @@ impl Reading {
         tunnel_depth: u8,
         span: Span,
         count: Option<u64>,
+        keeping: Keeping,
         interest: Asking,
         full: Sender<ArrivalBatch>,
         empty: Receiver<ArrivalBatch>,
@@ -108,8 +162,13 @@ impl Reading {
                 not_dns: 0,
                 named: ports.are_anywhere().then(|| ports.clone()),
                 found_in_streams: 0,
+                datagrams: 0,
             },
-            frames: Decoder::new(ports).with_depth(tunnel_depth),
+            keeping,
+            left_out: WrittenPackets::default(),
+            frames: Decoder::new(ports)
+                .with_depth(tunnel_depth)
+                .keeping_packets(keeping.evidence),
             capture: Capture::default(),
             first: Timestamp::MAX,
             last: Timestamp::MIN,
@@ -150,25 +209,60 @@ impl Reading {
             encrypted,
             streams,
             messages,
+            keeping,
+            left_out,
             capture,
             batch,
             ..
         } = self;
         let origin = Origin::of(packet);
+        let mut itself = Itself::new(packet);
+        let mut has_dns = false;
         let mut next = frames.decode(packet);
         while let Some(frame) = next {
+            has_dns = true;
             match frame.transport() {
                 Transport::Udp => {
                     capture.messages_cut += u64::from(frame.cut > 0);
-                    messages.read(&datagram_envelope(&frame, origin), frame.payload, batch);
+                    let envelope = datagram_envelope(&frame, origin);
+                    if keeping.evidence {
+                        let name = messages.name();
+                        let carried = || match frame.brought {
+                            Some(Brought { trail, joined }) => Carried {
+                                message: joined,
+                                trail: trail.clone(),
+                            },
+                            None => Carried {
+                                message: name,
+                                trail: itself.trail().clone(),
+                            },
+                        };
+                        messages.read_brought(&envelope, frame.payload, batch, carried);
+                    } else {
+                        messages.read(&envelope, frame.payload, batch);
+                    }
                 }
                 Transport::Tcp => {
+                    let brought = match frame.brought {
+                        None if keeping.evidence => Some(itself.brought()),
+                        brought => brought,
+                    };
+                    let frame = Frame { brought, ..frame };
                     streams.push(origin, frame.layers.network(), &frame, &mut |message| {
                         messages.read_of_stream(&message, batch);
                     });
+                    batch.bring(streams.take_late(), &mut itself);
                 }
             }
             next = frames.decode_further(packet);
+        }
+        if keeping.evidence {
+            batch.bring(frames.take_late().into_iter(), &mut itself);
+        }
+        if keeping.packets && (has_dns || frames.may_be_part()) {
+            batch.packets.push(packet);
+        } else {
+            left_out.without_dns += u64::from(keeping.packets);
         }
         let sightings = frames
             .take_aside()
@@ -176,11 +270,35 @@ impl Reading {
         batch.sightings.extend(sightings);
     }
 
+    /// The one datagram of a plain packet, where packets are kept or written.
+    #[cold]
+    fn keep_plain(&mut self, packet: &Packet<'_>, plain: &Plain<'_>) {
+        let addresses: [IpAddr; 2] = match plain.addresses {
+            Addresses::V4(addresses) => addresses.map(IpAddr::V4),
+            Addresses::V6(addresses) => addresses.map(IpAddr::V6),
+        };
+        let envelope = plain_envelope(plain, addresses, packet);
+        let (messages, batch) = (&mut self.messages, &mut self.batch);
+        if self.keeping.evidence {
+            let message = messages.name();
+            messages.read_brought(&envelope, plain.payload, batch, || Carried {
+                message,
+                trail: Trail::of(&Captured::of(packet)),
+            });
+        } else {
+            messages.read(&envelope, plain.payload, batch);
+        }
+        if self.keeping.packets {
+            batch.packets.push(packet);
+        }
+    }
+
     /// What a server says that it took and sent.
     #[inline(never)]
     fn decode_tapped(&mut self, packet: &Packet<'_>) {
         self.capture.handed_on += 1;
         self.advance(packet.time);
+        self.left_out.without_packets += u64::from(self.keeping.packets);
         let Some((tapped, layers)) = self.frames.decode_tapped(packet) else {
             return;
         };
@@ -238,8 +356,16 @@ impl Reading {
                 fragment_missing: true,
                 ..datagram_envelope(&frame, lost.origin)
             };
-            self.messages
-                .read(&envelope, frame.payload, &mut self.batch);
+            let (messages, batch) = (&mut self.messages, &mut self.batch);
+            if lost.trail.is_empty() {
+                messages.read(&envelope, frame.payload, batch);
+            } else {
+                let message = messages.name();
+                messages.read_brought(&envelope, frame.payload, batch, || Carried {
+                    message,
+                    trail: lost.trail.clone(),
+                });
+            }
         }
     }
 
@@ -266,6 +392,7 @@ impl Reading {
         stats.streams = self.streams.stats;
         stats.messages.not_dns = self.messages.not_dns;
         stats.encrypted_dns.forgotten = self.encrypted.forgotten;
+        stats.written_packets = self.left_out;
         stats.reloads = self.reloads;
         stats.tables.streams = self.streams.len() as u64;
         if self.full.send(batch).is_err() {
@@ -308,15 +435,19 @@ impl TakePackets for Reading {
         } else if let Some(plain) = self.frames.decode_plain(packet) {
             self.capture.handed_on += 1;
             self.advance(packet.time);
-            let (messages, batch) = (&mut self.messages, &mut self.batch);
-            match plain.addresses {
-                Addresses::V4(addresses) => {
-                    let envelope = plain_envelope(&plain, addresses, packet);
-                    messages.read_plain(&envelope, plain.payload, batch);
-                }
-                Addresses::V6(addresses) => {
-                    let envelope = plain_envelope(&plain, addresses, packet);
-                    messages.read_plain(&envelope, plain.payload, batch);
+            if self.keeping.is_something() {
+                self.keep_plain(packet, &plain);
+            } else {
+                let (messages, batch) = (&mut self.messages, &mut self.batch);
+                match plain.addresses {
+                    Addresses::V4(addresses) => {
+                        let envelope = plain_envelope(&plain, addresses, packet);
+                        messages.read_plain(&envelope, plain.payload, batch);
+                    }
+                    Addresses::V6(addresses) => {
+                        let envelope = plain_envelope(&plain, addresses, packet);
+                        messages.read_plain(&envelope, plain.payload, batch);
+                    }
                 }
             }
         } else if packet.link == LinkType::DNSTAP {
@@ -347,6 +478,50 @@ impl TakePackets for Reading {
 
     fn stats(&mut self) -> &mut Capture {
         &mut self.capture
+    }
+}
+
+/// A packet that may be kept, and is copied only then, and once.
+struct Itself<'p, 'b> {
+    packet: &'p Packet<'b>,
+    brought: Option<(Arc<Captured>, Trail)>,
+}
+
+impl<'p, 'b> Itself<'p, 'b> {
+    const fn new(packet: &'p Packet<'b>) -> Self {
+        let brought = None;
+        Self { packet, brought }
+    }
+
+    fn kept(&mut self) -> &(Arc<Captured>, Trail) {
+        self.brought.get_or_insert_with(|| {
+            let captured = Captured::of(self.packet);
+            let trail = Trail::of(&captured);
+            (captured, trail)
+        })
+    }
+
+    /// The packet alone.
+    fn trail(&mut self) -> &Trail {
+        &self.kept().1
+    }
+
+    fn brought(&mut self) -> Brought<'_> {
+        Brought {
+            trail: self.trail(),
+            joined: MessageId::datagram(0),
+        }
+    }
+}
+
+impl ArrivalBatch {
+    /// The packet brought something of messages that came before it.
+    fn bring(&mut self, late: impl Iterator<Item = MessageId>, itself: &mut Itself<'_, '_>) {
+        for message in late {
+            let packet = Arc::clone(&itself.kept().0);
+            self.bytes = self.bytes.saturating_add(packet.held());
+            self.further.push(Further { message, packet });
+        }
     }
 }
 

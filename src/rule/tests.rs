@@ -53,6 +53,7 @@ pub(super) fn event(query: &str) -> Event {
         response_packet: Some(2),
         event_id: [0; 16],
         added: Vec::new(),
+        wire: None,
     }
 }
 

@@ -56,9 +56,32 @@ impl Opened {
     }
 }
 
-/// Opens a path; with `live` to append, else to have it whole at the end. A file that has a `header` already must have
-/// this one.
-pub(super) fn open(path: &Path, live: bool, header: Option<&[u8]>) -> Result<Opened, SinkError> {
+/// What a file begins with that is to go on.
+pub(super) enum Beginning<'f> {
+    /// Lines, the first of which is this one where there is one.
+    Lines(Option<Vec<u8>>),
+    /// Records of bytes.
+    Binary(&'f mut dyn Binary),
+}
+
+/// Files of records that are no lines.
+pub(super) trait Binary {
+    /// Whether a file that begins so can go on; of its first bytes there are 64 at most.
+    fn goes_on(&mut self, beginning: &[u8]) -> bool;
+
+    /// How many bytes of a file that can go on are to stay: the whole records.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn whole(&self, file: &File) -> io::Result<u64>;
+}
+
+/// How much of a file is looked at to know it.
+const BEGINNING: usize = 64;
+
+/// Opens a path; with `live` to append, else to have it whole at the end. A file that has something already must have that
+/// `beginning`.
+pub(super) fn open(path: &Path, live: bool, beginning: Beginning<'_>) -> Result<Opened, SinkError> {
     let found = fs::metadata(path).ok();
     let opened = match &found {
         Some(found) if found.is_dir() => Err(is_directory(path)),
@@ -67,7 +90,7 @@ pub(super) fn open(path: &Path, live: bool, header: Option<&[u8]>) -> Result<Ope
             .open(path)
             .map(|file| Opened::empty(Sink::Direct(file)))
             .map_err(|error| cannot_open(path, error)),
-        _ if live => open_growing(path, header),
+        _ if live => open_growing(path, beginning),
         _ => open_whole(path, found.as_ref()).map(Opened::empty),
     }?;
     Ok(match Packing::of(path) {
@@ -116,7 +139,7 @@ fn open_whole(path: &Path, found: Option<&Metadata>) -> Result<Sink, SinkError> 
     })
 }
 
-fn open_growing(path: &Path, header: Option<&[u8]>) -> Result<Opened, SinkError> {
+fn open_growing(path: &Path, beginning: Beginning<'_>) -> Result<Opened, SinkError> {
     let file = OpenOptions::new()
         .append(true)
         .read(true)
@@ -124,16 +147,20 @@ fn open_growing(path: &Path, header: Option<&[u8]>) -> Result<Opened, SinkError>
         .open(path)
         .map_err(|error| cannot_open(path, error))?;
     lock(&file, path)?;
-    let inspected = match Packing::of(path) {
-        None => inspect(&file, header),
-        Some(packing) => inspect_packed(packing, &file, header),
+    let differs = match &beginning {
+        Beginning::Lines(_) => "it has other columns than this run writes",
+        Beginning::Binary(_) => "it is no file that can go on with what this run writes",
+    };
+    let inspected = match (Packing::of(path), beginning) {
+        (None, Beginning::Lines(header)) => inspect(&file, header.as_deref()),
+        (None, Beginning::Binary(binary)) => inspect_binary(&file, binary),
+        (Some(packing), beginning) => inspect_packed(packing, &file, beginning),
     };
     let (empty, torn) = inspected
         .map_err(|error| cannot_open(path, error))?
         .ok_or_else(|| SinkError::Open {
             path: path.to_owned(),
-            reason: "it has other columns than this run writes: give another file, or move it away"
-                .to_owned(),
+            reason: format!("{differs}: give another file, or move it away"),
         })?;
     Ok(Opened {
         sink: Sink::Growing(file),
@@ -163,16 +190,42 @@ fn inspect(file: &File, header: Option<&[u8]>) -> io::Result<Option<(bool, bool)
     Ok(Some((false, end != *b"\n")))
 }
 
-/// The same of a compressed file, which never ends in half a line.
+/// The same of a file of records that are no lines: half a record, as a crash leaves it, is cut off.
+fn inspect_binary(file: &File, binary: &mut dyn Binary) -> io::Result<Option<(bool, bool)>> {
+    let mut start = vec![0; BEGINNING];
+    let there = file.read_at(&mut start, 0)?;
+    start.truncate(there);
+    if start.is_empty() {
+        return Ok(Some((true, false)));
+    }
+    if !binary.goes_on(&start) {
+        return Ok(None);
+    }
+    let whole = binary.whole(file)?;
+    if whole < file.metadata()?.len() {
+        file.set_len(whole)?;
+    }
+    Ok(Some((whole == 0, false)))
+}
+
+/// The same of a compressed file, which never ends in half a record.
 fn inspect_packed(
     packing: Packing,
     file: &File,
-    header: Option<&[u8]>,
+    beginning: Beginning<'_>,
 ) -> io::Result<Option<(bool, bool)>> {
-    let header = header.unwrap_or_default();
-    let start = packing.inspect(file, header.len())?;
+    let length = match &beginning {
+        Beginning::Lines(header) => header.as_deref().map_or(0, <[u8]>::len),
+        Beginning::Binary(_) => BEGINNING,
+    };
+    let start = packing.inspect(file, length)?;
     let empty = file.metadata()?.len() == 0;
-    Ok((empty || start == header).then_some((empty, false)))
+    let goes_on = empty
+        || match beginning {
+            Beginning::Lines(header) => start == header.unwrap_or_default(),
+            Beginning::Binary(binary) => binary.goes_on(&start),
+        };
+    Ok(goes_on.then_some((empty, false)))
 }
 
 /// Two runs that write the same file would destroy each other's records. Where the file system has no locks, none is held.

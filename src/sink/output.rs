@@ -6,13 +6,16 @@ use super::buffer::Buffer;
 #[cfg(feature = "parquet")]
 use super::columnar::Dataset;
 use super::envelope;
-use super::file::{Opened, Sink};
+use super::file::{Beginning, Opened, Sink};
 use super::format::{self, EventFormat};
+use super::packets::PacketForm;
 use super::place::Place;
 use super::record::{Cell, Named, Record};
 use super::table::Table;
 use super::{SinkError, Stream};
+use crate::packet::Packet;
 use crate::time::Timestamp;
+use std::sync::Arc;
 
 #[derive(Debug)]
 pub(super) struct Output {
@@ -38,6 +41,8 @@ pub(super) enum Form {
     /// A folder of files, which the buffer has nothing to do with.
     #[cfg(feature = "parquet")]
     Parquet(Box<Dataset>),
+    /// Packets, which are no records of a stream.
+    Packets(PacketForm),
     /// In another tool's words, with the latest time so far where one was written.
     Foreign {
         format: EventFormat,
@@ -50,8 +55,8 @@ pub(super) enum Form {
 }
 
 impl Form {
-    /// The header line that a file of this form begins with.
-    pub(super) fn header(&self) -> Option<Vec<u8>> {
+    /// The line that a file of this form begins with.
+    fn header(&self) -> Option<Vec<u8>> {
         let Self::Separated {
             delimiter, columns, ..
         } = self
@@ -63,17 +68,29 @@ impl Form {
         separated(*delimiter, &mut header, |line| line.write_record(columns)).ok()?;
         Some(header)
     }
-}
 
-/// A buffer in front of what was opened, with what has to come first.
-pub(super) fn begin(opened: Opened, header: Option<&[u8]>) -> Buffer<Sink> {
-    let mut buffer = Buffer::new(opened.sink);
-    match header {
-        _ if opened.torn => buffer.header(b"\n"),
-        Some(header) if opened.empty => buffer.header(header),
-        _ => {}
+    /// What a file begins with that is to go on in this form.
+    pub(super) fn beginning(&mut self) -> Beginning<'_> {
+        match self {
+            Self::Packets(packets) => Beginning::Binary(packets),
+            _ => Beginning::Lines(self.header()),
+        }
     }
-    buffer
+
+    /// A buffer in front of what was opened, with what has to come first.
+    pub(super) fn begin(&mut self, opened: Opened) -> Buffer<Sink> {
+        let first = match self {
+            Self::Packets(packets) => packets.begin(opened.empty),
+            _ if opened.torn => Some(b"\n".to_vec()),
+            _ if opened.empty => self.header(),
+            _ => None,
+        };
+        let mut buffer = Buffer::new(opened.sink);
+        if let Some(first) = first {
+            buffer.header(&first);
+        }
+        buffer
+    }
 }
 
 impl Output {
@@ -129,6 +146,8 @@ impl Output {
             }),
             #[cfg(feature = "parquet")]
             Form::Parquet(dataset) => dataset.write(record),
+            // Nobody asks for it.
+            Form::Packets(_) => Ok(()),
             Form::Table(table) => {
                 if let Some(line) = record.table_line() {
                     table.add(&line);
@@ -140,6 +159,15 @@ impl Output {
                 }
             }
         }
+    }
+
+    /// Writes a packet, where packets are written.
+    pub(super) fn packet(&mut self, packet: &Packet<'_>, comments: &[Arc<str>]) -> io::Result<()> {
+        let Form::Packets(packets) = &mut self.form else {
+            return Ok(());
+        };
+        self.buffer
+            .record(|pending| packets.write(packet, comments, pending))
     }
 
     /// Prints the lines that wait for their table, if it is one.
@@ -194,7 +222,17 @@ impl Output {
         None
     }
 
-    pub(super) fn failed(&self, stream: Stream, source: io::Error) -> SinkError {
+    /// Writes the last of a file that nothing comes to any more.
+    pub(super) fn end(&mut self) -> io::Result<()> {
+        if let Form::Packets(packets) = &mut self.form
+            && let Some(end) = packets.end()
+        {
+            self.buffer.header(&end);
+        }
+        self.close()
+    }
+
+    pub(super) fn failed(&self, name: &'static str, source: io::Error) -> SinkError {
         if source.kind() == io::ErrorKind::BrokenPipe {
             return SinkError::BrokenPipe;
         }
@@ -205,7 +243,7 @@ impl Output {
         };
         SinkError::Write {
             place: self.place.to_string(),
-            stream,
+            stream: name,
             records,
             remains,
             source,

@@ -22,6 +22,8 @@ pub enum Format {
     Log,
     /// A folder of files in columns.
     Parquet,
+    /// Packets; no records of a stream.
+    Packets,
 }
 
 impl Format {
@@ -38,6 +40,7 @@ impl Format {
             Self::Tsv => "tsv",
             Self::Log => "log",
             Self::Parquet => "parquet",
+            Self::Packets => "packets",
         }
     }
 
@@ -50,6 +53,7 @@ impl Format {
             Self::Tsv => "TSV",
             Self::Log => "a log",
             Self::Parquet => "Parquet",
+            Self::Packets => "packets",
         }
     }
 }

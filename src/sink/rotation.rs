@@ -6,7 +6,6 @@ use std::time::Duration;
 use super::file::{self, Sink};
 #[cfg(feature = "parquet")]
 use super::output::Form;
-use super::output::begin;
 use super::packed::Packing;
 use super::{Place, SinkError, Writer};
 use crate::time::Timestamp;
@@ -63,7 +62,7 @@ impl Writer {
             #[cfg(feature = "parquet")]
             if let Form::Parquet(dataset) = &mut output.form {
                 let advanced = dataset.advance(rotation, over, now);
-                advanced.map_err(|error| output.failed(self.stream, error))?;
+                advanced.map_err(|error| output.failed(self.name, error))?;
                 continue;
             }
             let Some(file) = output.buffer.target().growing() else {
@@ -82,7 +81,7 @@ impl Writer {
                 continue;
             }
             let closed = output.close();
-            closed.map_err(|error| output.failed(self.stream, error))?;
+            closed.map_err(|error| output.failed(self.name, error))?;
             let Place::File { path, .. } = &output.place else {
                 continue;
             };
@@ -102,9 +101,8 @@ impl Writer {
                     reason: format!("{} cannot get this name: {error}", path.display()),
                 })?;
             }
-            let header = output.form.header();
-            let opened = file::open(path, true, header.as_deref())?;
-            output.buffer = begin(opened, header.as_deref());
+            let opened = file::open(path, true, output.form.beginning())?;
+            output.buffer = output.form.begin(opened);
         }
         Ok(())
     }

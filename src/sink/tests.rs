@@ -724,6 +724,7 @@ pub(super) fn event() -> Event {
         response_packet: Some(8),
         event_id: [0xab; 16],
         added: Vec::new(),
+        wire: None,
     }
 }
 

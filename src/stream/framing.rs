@@ -5,8 +5,10 @@
 //! certain ([`boundary::begins`]). What is given is counted in `messages`, every other byte in `lost_bytes`.
 
 use super::boundary::{self, After, Boundary, Walk};
+use super::log::Log;
 use super::{Flow, Origin, StreamMessage};
 use crate::frame::Layers;
+use crate::packet::MessageId;
 use crate::shape::{self, PREFIX};
 use crate::stats::Streams as Stats;
 
@@ -14,20 +16,36 @@ use crate::stats::Streams as Stats;
 pub(super) struct Outlet<'a> {
     pub(super) flow: Flow,
     pub(super) layers: &'a Layers,
+    pub(super) log: Option<&'a mut Log>,
+    /// The offset in the stream behind the last byte that is there.
+    pub(super) end: u64,
     pub(super) stats: &'a mut Stats,
     pub(super) give: &'a mut dyn FnMut(StreamMessage<'_>),
 }
 
 impl Outlet<'_> {
-    fn message(&mut self, bytes: &[u8], missing: usize, origin: Origin) {
+    /// Gives a message, before which its length stood in so many bytes and behind which are so many.
+    fn message(
+        &mut self,
+        bytes: &[u8],
+        [before, behind]: [usize; 2],
+        missing: usize,
+        origin: Origin,
+    ) {
+        let message = MessageId::of_stream(self.stats.messages);
         self.stats.messages += 1;
         let missing = u32::try_from(missing).unwrap_or(u32::MAX);
+        let end = self.end.saturating_sub(behind as u64);
+        let begin = end.saturating_sub(bytes.len().saturating_add(before) as u64);
+        let trail = self.log.as_mut().map(|log| log.give(begin, end, message));
         (self.give)(StreamMessage {
             flow: self.flow,
             layers: self.layers,
             origin,
             bytes,
             missing,
+            message,
+            trail: trail.as_ref(),
         });
     }
 
@@ -103,6 +121,11 @@ impl Framing {
     /// Whether bytes wait for others that would make a boundary certain.
     pub(super) fn is_undecided(&self) -> bool {
         matches!(self.step, Step::Searching { .. }) && !self.kept.is_empty()
+    }
+
+    /// How many bytes are kept.
+    pub(super) fn kept(&self) -> usize {
+        self.kept.len()
     }
 
     /// Whether nothing is kept.
@@ -184,7 +207,7 @@ impl Framing {
         match boundary::walk(message, len) {
             Walk::Broken | Walk::Short(0) => {}
             Walk::Short(_) | Walk::Deep | Walk::Whole => {
-                out.message(message, left, self.latest);
+                out.message(message, [PREFIX, 0], left, self.latest);
                 self.kept = Vec::new();
             }
         }
@@ -210,7 +233,8 @@ impl Framing {
             self.kept.extend_from_slice(taken);
             match self.judge(&self.kept, rest) {
                 Judgement::Message(_) => {
-                    out.message(self.kept.get(PREFIX..).unwrap_or_default(), 0, origin);
+                    let message = self.kept.get(PREFIX..).unwrap_or_default();
+                    out.message(message, [PREFIX, rest.len()], 0, origin);
                     self.confirmed = true;
                     self.kept = Vec::new();
                 }
@@ -230,7 +254,8 @@ impl Framing {
             match self.judge(bytes, &[]) {
                 Judgement::Message(end) => {
                     let (message, rest) = bytes.split_at_checked(end).unwrap_or((bytes, &[]));
-                    out.message(message.get(PREFIX..).unwrap_or_default(), 0, origin);
+                    let message = message.get(PREFIX..).unwrap_or_default();
+                    out.message(message, [PREFIX, rest.len()], 0, origin);
                     self.confirmed = true;
                     bytes = rest;
                     if bytes.is_empty() {
@@ -290,7 +315,7 @@ impl Framing {
             && boundary::walk(bytes, bytes.len()) == Walk::Whole
             && boundary::begins(bytes, After::More) == Boundary::No
         {
-            out.message(bytes, 0, origin);
+            out.message(bytes, [0, 0], 0, origin);
             self.confirmed = true;
             self.step = Step::Following;
             return;
@@ -321,6 +346,7 @@ impl Framing {
                     Judgement::Message(end) => {
                         out.message(
                             run.get(PREFIX..end).unwrap_or_default(),
+                            [PREFIX, run.len().saturating_sub(end)],
                             0,
                             origin_of(at + end),
                         );

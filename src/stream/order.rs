@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use super::copy::{Recent, Seen};
 use super::framing::{Framing, Outlet};
+use super::log::Log;
 use super::{Flow, Origin, StreamMessage};
 use crate::frame::{Frame, Layers, Tcp};
+use crate::packet::MessageId;
 use crate::stats::Streams as Stats;
 use crate::time::Timestamp;
 
@@ -69,6 +71,8 @@ pub(super) struct Stream {
     pieces: BTreeMap<u64, Piece>,
     pieces_cost: usize,
     framing: Framing,
+    /// What brought its bytes, where that is said.
+    log: Option<Box<Log>>,
     recent: Recent,
     picked_up: bool,
     closed: bool,
@@ -98,6 +102,7 @@ impl Stream {
             } else {
                 Framing::in_the_middle()
             },
+            log: None,
             recent: Recent::default(),
             picked_up: !tcp.syn,
             closed: false,
@@ -109,7 +114,8 @@ impl Stream {
 
     /// Memory held beside the fixed part, in bytes.
     pub(super) fn held(&self) -> usize {
-        self.pieces_cost + self.framing.held()
+        let log = self.log.as_deref().map_or(0, Log::held);
+        self.pieces_cost + self.framing.held() + log
     }
 
     /// Whether it can be forgotten without losing anything: it is over, or nothing came after the SYN.
@@ -171,6 +177,7 @@ impl Stream {
         frame: &Frame<'_>,
         tcp: Tcp,
         origin: Origin,
+        late: &mut Vec<MessageId>,
         stats: &mut Stats,
         give: &mut dyn FnMut(StreamMessage<'_>),
     ) -> Option<Taken> {
@@ -191,6 +198,11 @@ impl Stream {
         if has_payload && !tcp.rst {
             let seen = Seen::of(frame, tcp.sequence, origin.time);
             let before = self.next;
+            if let Some(brought) = frame.brought {
+                self.log
+                    .get_or_insert_default()
+                    .note(begin, end, brought.trail, late);
+            }
             let brought = self.place(begin, frame.payload, frame.cut, origin, stats, give);
             taken = Some(match brought {
                 true if begin <= before && end > before => {
@@ -202,6 +214,9 @@ impl Stream {
                 false => Taken::Again,
             });
             self.recent.add(seen);
+        }
+        if let Some(log) = &mut self.log {
+            log.forget_before(self.next.saturating_sub(self.framing.kept() as u64));
         }
         if tcp.rst || self.fin.is_some_and(|fin| fin <= self.next) {
             self.finish(stats, give);
@@ -296,6 +311,8 @@ impl Stream {
         let mut out = Outlet {
             flow: self.flow,
             layers: &self.layers,
+            log: self.log.as_deref_mut(),
+            end: begin.saturating_add(bytes.len() as u64),
             stats,
             give,
         };
@@ -315,6 +332,8 @@ impl Stream {
         let mut out = Outlet {
             flow: self.flow,
             layers: &self.layers,
+            log: self.log.as_deref_mut(),
+            end: self.next.saturating_add(bytes.len() as u64),
             stats,
             give,
         };
@@ -357,6 +376,8 @@ impl Stream {
             &mut Outlet {
                 flow: self.flow,
                 layers: &self.layers,
+                log: self.log.as_deref_mut(),
+                end: self.next,
                 stats,
                 give,
             },
@@ -380,6 +401,8 @@ impl Stream {
                 self.framing.decide(&mut Outlet {
                     flow: self.flow,
                     layers: &self.layers,
+                    log: self.log.as_deref_mut(),
+                    end: self.next,
                     stats,
                     give,
                 });
@@ -408,6 +431,8 @@ impl Stream {
         self.framing.end(&mut Outlet {
             flow: self.flow,
             layers: &self.layers,
+            log: self.log.as_deref_mut(),
+            end: self.next,
             stats,
             give,
         });

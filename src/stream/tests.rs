@@ -105,6 +105,7 @@ impl Wire {
             payload: &segment.payload,
             cut: segment.cut,
             layers: Layers::default(),
+            brought: None,
         };
         let origin = Origin {
             time: Timestamp::from_nanos(segment.time * 1_000_000),
@@ -285,6 +286,7 @@ fn whole_messages_are_slices_of_the_frame() {
         payload: &bytes,
         cut: 0,
         layers: Layers::default(),
+        brought: None,
     };
     let range = bytes.as_ptr_range();
     let mut streams = Streams::default();
@@ -439,6 +441,7 @@ fn a_message_has_what_was_around_it_and_encapsulations_do_not_mix() {
                 vlan: [vlan].into_iter().collect(),
                 ..Layers::default()
             },
+            brought: None,
         };
         streams.push(
             Origin {

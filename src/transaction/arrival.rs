@@ -3,6 +3,7 @@
 use std::hash::Hasher;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use foldhash::SharedSeed;
 use foldhash::quality::FoldHasher;
@@ -11,6 +12,7 @@ use super::hosts::is_iterative;
 use super::{Interest, LLMNR_PORT, MDNS_PORT, Multicast, Role, Side, Transaction};
 use crate::frame::{Around, Layers, Transport};
 use crate::message::{Envelope, Header, Question};
+use crate::packet::{Carried, MessageId};
 use crate::time::Timestamp;
 
 /// What makes a transaction the same one.
@@ -104,6 +106,18 @@ impl Arrival {
     #[must_use]
     pub const fn time(&self) -> Timestamp {
         self.link.time
+    }
+
+    /// Keeps the packets that brought it, where it is kept itself.
+    pub fn bring(&mut self, carried: impl FnOnce() -> Carried) {
+        if let Some(kept) = &mut self.kept {
+            kept.carried = Some(Arc::new(carried()));
+        }
+    }
+
+    /// Its name, where its packets are kept.
+    pub(super) fn message(&self) -> Option<MessageId> {
+        Some(self.kept.as_ref()?.carried.as_ref()?.message)
     }
 
     /// How many bytes are kept of it beside itself.
@@ -327,12 +341,19 @@ pub(super) struct Kept {
     missing: u32,
     fragment_missing: bool,
     layers: Layers,
+    /// The packets that brought it, where they are kept.
+    pub(super) carried: Option<Arc<Carried>>,
 }
 
-/// How many bytes a message that is kept takes.
+/// How many bytes a message that is kept takes, with its packets.
 pub(super) fn held(kept: &Option<Box<Kept>>) -> usize {
-    kept.as_ref()
-        .map_or(0, |kept| kept.bytes.len().saturating_add(size_of::<Kept>()))
+    kept.as_ref().map_or(0, |kept| {
+        let carried = kept.carried.as_ref();
+        kept.bytes
+            .len()
+            .saturating_add(size_of::<Kept>())
+            .saturating_add(carried.map_or(0, |carried| carried.trail.held()))
+    })
 }
 
 impl Kept {
@@ -348,6 +369,7 @@ impl Kept {
             missing: envelope.missing,
             fragment_missing: envelope.fragment_missing,
             layers: envelope.around.to_layers(),
+            carried: None,
         })
     }
 
@@ -360,6 +382,7 @@ impl Kept {
             missing: self.missing,
             fragment_missing: self.fragment_missing,
             layers: &self.layers,
+            carried: self.carried.as_ref(),
         }
     }
 }

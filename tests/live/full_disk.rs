@@ -94,3 +94,42 @@ fn a_live_run_ends_with_the_last_whole_record() {
     assert!(ended.err.contains(&events), "{}", ended.err);
     whole_records(&lab, "e.jsonl", &ended.err);
 }
+
+/// Packets are records, too.
+#[test]
+fn packets_stay_whole() {
+    let Some(lab) = Lab::pair() else { return };
+    let words = with_small_disk(&lab);
+    let output = Command::new(&words[0])
+        .args(&words[1..])
+        .args([lab.program(), "replay", &capture("ngrok.pcap")])
+        .args(["--rows", "none", "--write", &lab.place("disk/w.pcapng")])
+        .args(["--evidence", &lab.place("disk/e.pcapng")])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = stderr(&output);
+    assert!(said.contains("No space left on device"), "{said}");
+    let kept = lab.folder().join("kept/w.pcapng.partial");
+    let shown = Command::new("tshark")
+        .args([
+            "-n",
+            "-r",
+            kept.to_str().unwrap(),
+            "-T",
+            "fields",
+            "-e",
+            "frame.number",
+        ])
+        .output()
+        .unwrap();
+    assert!(shown.status.success(), "{shown:?}");
+    let packets = String::from_utf8(shown.stdout).unwrap().lines().count();
+    assert!(packets > 300, "{packets}");
+    assert!(
+        said.contains(&format!("{packets} packets were written")),
+        "{packets}: {said}"
+    );
+    assert!(!lab.folder().join("kept/w.pcapng").exists());
+}

@@ -25,6 +25,7 @@ mod dnstap;
 mod encapsulations;
 mod encrypted;
 mod ending;
+mod evidence;
 mod filters;
 mod full_disk;
 mod kernel_tunnels;

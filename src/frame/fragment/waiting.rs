@@ -7,7 +7,7 @@ use etherparse::{IpNumber, UdpHeaderSlice, ip_number};
 use super::super::layer::Discard;
 use super::super::{Frame, Layers, Lost, Origin};
 use super::{Key, Piece, Whole, Worth};
-use crate::packet::Packet;
+use crate::packet::{MessageId, Packet, Trail};
 use crate::time::Timestamp;
 
 /// How long the fragments of a packet wait for one another (RFC 791 says 15 s or more, RFC 8200 60 s, Linux does 30 s).
@@ -59,11 +59,15 @@ pub(super) struct Waiting {
     overlapping: bool,
     /// Where the beginning lies, and what was around it.
     head: Option<(Origin, Layers)>,
+    /// The packets of all its fragments, where they are kept, until it is joined; copies among them.
+    trail: Trail,
+    /// Its name, once it is joined.
+    number: Option<MessageId>,
 }
 
 impl Waiting {
     /// Begins with nothing there.
-    pub(super) const fn new(since: Timestamp, serial: u64) -> Self {
+    pub(super) fn new(since: Timestamp, serial: u64) -> Self {
         Self {
             since,
             joined: None,
@@ -76,12 +80,17 @@ impl Waiting {
             worth: Worth::Unknown,
             overlapping: false,
             head: None,
+            trail: Trail::default(),
+            number: None,
         }
     }
 
     /// The bytes that it needs, with their bookkeeping.
     pub(super) fn cost(&self) -> usize {
-        size_of::<(Key, Self)>() + self.bytes.len() + self.held.len() * size_of::<Held>()
+        size_of::<(Key, Self)>()
+            + self.bytes.len()
+            + self.held.len() * size_of::<Held>()
+            + self.trail.held()
     }
 
     /// Whether its end without being joined is a loss.
@@ -106,7 +115,37 @@ impl Waiting {
             .is_some_and(|held| (held.offset, held.length, held.hash) == (offset, length, hash))
     }
 
+    /// Whether it is not known to be none.
+    pub(super) fn may_be_dns(&self) -> bool {
+        self.worth != Worth::Nothing
+    }
+
+    /// Keeps the packets that brought a fragment, or gives those of the whole in their place; what the fragment came too late
+    /// for, being a copy.
+    pub(super) fn bring(
+        &mut self,
+        outcome: Result<Whole, Discard>,
+        trail: &mut Trail,
+    ) -> Option<MessageId> {
+        match (outcome, self.joined) {
+            (Err(Discard::FragmentCopy), Some(_)) => return self.number,
+            (Err(_), _) if !self.may_be_dns() => self.trail.clear(),
+            (Err(Discard::Fragment | Discard::FragmentCopy), _) => self.trail.extend(trail),
+            (Ok(_), _) => {
+                self.trail.extend(trail);
+                *trail = std::mem::take(&mut self.trail);
+            }
+            // It never becomes whole.
+            (Err(_), _) => self.trail.clear(),
+        }
+        None
+    }
+
     /// Takes a fragment; where it is the last that was missing, the whole is put into `joined`.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is another thing that is known of the fragment, or of the whole"
+    )]
     pub(super) fn push(
         &mut self,
         packet: &Packet<'_>,
@@ -114,6 +153,7 @@ impl Waiting {
         piece: Piece,
         worth: Worth,
         hash: u64,
+        number: MessageId,
         joined: &mut Vec<u8>,
     ) -> Result<Whole, Discard> {
         self.insert(piece, frame.whole_len(), frame.payload, hash)?;
@@ -128,7 +168,8 @@ impl Waiting {
         if self.total == Some(self.received) {
             self.joined = Some(packet.time);
             if self.worth != Worth::Nothing {
-                return Ok(self.join(joined));
+                self.number = Some(number);
+                return Ok(self.join(joined, number));
             }
         }
         Err(if worth == Worth::Nothing {
@@ -185,7 +226,7 @@ impl Waiting {
     }
 
     /// Copies the fragments in their order up to the first hole, and gives their bytes back.
-    fn join(&mut self, joined: &mut Vec<u8>) -> Whole {
+    fn join(&mut self, joined: &mut Vec<u8>, number: MessageId) -> Whole {
         joined.clear();
         let cut = self.copy(joined);
         self.bytes = Vec::new();
@@ -193,6 +234,7 @@ impl Waiting {
         Whole {
             protocol: self.protocol.unwrap_or(ip_number::IPV6_NO_NEXT_HEADER),
             cut,
+            number,
         }
     }
 
@@ -246,6 +288,7 @@ impl Waiting {
             payload,
             missing: u32::try_from(missing).unwrap_or(u32::MAX),
             layers,
+            trail: self.trail.clone(),
         })
     }
 }
