@@ -139,7 +139,7 @@ pub struct Common {
     /// Risk events: what the rows of a window say of a host, with a score and a message
     #[arg(long, value_name = "PLACE", help_heading = "Output")]
     pub risk: Vec<String>,
-    /// Whose words events are written in: cim, ecs (hits, too; for es+https:// the default), ocsf (risk events, too), zeek, zeek-json, eve
+    /// Whose words events are written in: cim, ecs (hits, too; for es+https:// the default), ocsf (risk events, too), zeek, zeek-json, eve, dnstap
     #[arg(
         long,
         value_name = "FORMAT",

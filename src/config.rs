@@ -408,7 +408,7 @@ impl Plan {
             sources: input.names(),
             sinkholes,
             ports: ports.clone(),
-            keeps_bytes: false,
+            keeps_bytes: event_format == EventFormat::Dnstap,
         };
         Ok(Run {
             input,

@@ -4,6 +4,7 @@
 //! Neither reads, writes or looks at a clock. What comes through a socket may come from anybody.
 
 mod framing;
+mod said;
 mod schema;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -12,7 +13,8 @@ use std::time::Duration;
 use prost::Message as _;
 
 use crate::time::Timestamp;
-pub use framing::{LONGEST_FRAME, Step, Stream, Wrong, begins};
+pub use framing::{LONGEST_FRAME, Step, Stream, Wrong, begins, start, stop};
+pub use said::{Said, Sender};
 
 /// What carried a message between the client and the server that says so (`SocketProtocol` of dnstap.proto).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,19 @@ pub enum Protocol {
 }
 
 impl Protocol {
+    /// Its number in `SocketProtocol`.
+    const fn number(self) -> i32 {
+        match self {
+            Self::Udp => 1,
+            Self::Tcp => 2,
+            Self::Dot => 3,
+            Self::Doh => 4,
+            Self::DnscryptUdp => 5,
+            Self::DnscryptTcp => 6,
+            Self::Doq => 7,
+        }
+    }
+
     const fn of(number: Option<i32>) -> Self {
         match number {
             Some(2) => Self::Tcp,

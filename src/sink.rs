@@ -41,6 +41,7 @@ use crate::event::Field;
 use crate::packet::Packet;
 use crate::rule::Rule;
 use file::{Opened, Sink};
+use format::DnstapFile;
 use output::{Form, Output};
 use packets::PacketForm;
 use table::Table;
@@ -178,12 +179,15 @@ impl Options<'_> {
             cell: Cell::default(),
         };
         match format {
+            _ if self.event_format == EventFormat::Dnstap && stream == Stream::Events => {
+                Form::Dnstap(DnstapFile)
+            }
             _ if self.event_format.is_for(stream) => Form::Foreign {
                 format: self.event_format,
                 last: None,
             },
             // Parquet has a form of its own where it is built, and no place where it is not.
-            Format::Jsonl | Format::Log | Format::Parquet => Form::Jsonl {
+            Format::Jsonl | Format::Log | Format::Dnstap | Format::Parquet => Form::Jsonl {
                 named: stdout && self.shared_stdout,
             },
             Format::Packets => Form::Packets(PacketForm::new(PacketFormat::Pcapng, Vec::new())),

@@ -389,3 +389,186 @@ fn paths_that_are_taken() {
         );
     }
 }
+
+/// Writes the events of a capture as dnstap.
+fn written_as_dnstap(capture: &Path, to: &Path) {
+    let mut words = vec![
+        "replay",
+        capture.to_str().unwrap(),
+        "--rows",
+        "none",
+        "--quiet",
+    ];
+    words.extend(["--sensor", "one", "--event-format", "dnstap", "--events"]);
+    words.push(to.to_str().unwrap());
+    stdout(&dnsterrier(words));
+}
+
+/// What a program says, line by line.
+fn lines_of(program: &str, arguments: &[&str]) -> Vec<String> {
+    let output = Command::new(program).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{program}: {output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+/// BIND's dnstap-read finds the messages that tshark finds in the capture: when, between whom, over what, of what length. In these
+/// captures nothing came twice.
+#[test]
+fn messages_that_were_written_are_those_on_the_wire() {
+    let folder = tempfile::tempdir().unwrap();
+    let file_of = |name: &str| folder.path().join(name);
+    for name in ["ngrok-raw.pcap", "ngrok-sll.pcap", "vlan.pcap", "tcp.pcap"] {
+        let capture = file("captures").join(name);
+        let written = file_of("written.dnstap");
+        written_as_dnstap(&capture, &written);
+        // 24-Nov-2026 14:11:07.583 CQ 10.9.0.11:47276 -> 10.9.0.53:53 UDP 54b many.ngrok.io/IN/A
+        let mut read: Vec<String> = lines_of("dnstap-read", &[written.to_str().unwrap()])
+            .iter()
+            .map(|line| {
+                let words: Vec<&str> = line.split(' ').collect();
+                let [_, time, kind, client, _, server, protocol, length, _] = words[..] else {
+                    panic!("{line}");
+                };
+                let kind = &kind[1..];
+                [time, kind, client, server, protocol, length].join(" ")
+            })
+            .collect();
+        let fields = [
+            "frame.time_epoch",
+            "dns.flags.response",
+            "ip.src",
+            "ipv6.src",
+            "ip.dst",
+            "ipv6.dst",
+            "udp.srcport",
+            "tcp.srcport",
+            "udp.dstport",
+            "tcp.dstport",
+            "udp.length",
+            "dns.length",
+        ];
+        let mut words = vec!["-2", "-n", "-r", capture.to_str().unwrap(), "-T", "fields"];
+        words.extend(["-Y", "dns && !icmp && !icmpv6", "-E", "aggregator=|"]);
+        words.extend(fields.iter().flat_map(|field| ["-e", field]));
+        let mut seen: Vec<String> = lines_of("tshark", &words)
+            .iter()
+            .flat_map(|line| {
+                let value: Vec<&str> = line.split('\t').collect();
+                let either = |one: usize, other: usize| [value[one], value[other]].concat();
+                // Milliseconds of the day.
+                let (seconds, nanos) = value[0].split_once('.').unwrap();
+                let day = seconds.parse::<u64>().unwrap() % 86_400;
+                let (hour, minute, second) = (day / 3_600, day / 60 % 60, day % 60);
+                let time = format!("{hour:02}:{minute:02}:{second:02}.{}", &nanos[..3]);
+                let src = format!("{}:{}", either(2, 3), either(6, 7));
+                let dst = format!("{}:{}", either(4, 5), either(8, 9));
+                // A segment may have several messages.
+                let length = value[11].split('|').filter(|it| !it.is_empty());
+                let of_stream = length.map(|length| ("TCP", length.parse().unwrap()));
+                let of_datagram = value[10]
+                    .parse::<u32>()
+                    .ok()
+                    .map(|length| ("UDP", length - 8));
+                of_stream
+                    .chain(of_datagram)
+                    .zip(value[1].split('|'))
+                    .map(|((protocol, length), is_response)| {
+                        let (kind, client, server) = match is_response {
+                            "1" | "True" => ("R", &dst, &src),
+                            _ => ("Q", &src, &dst),
+                        };
+                        format!("{time} {kind} {client} {server} {protocol} {length}b")
+                    })
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        read.sort();
+        seen.sort();
+        assert_eq!(read, seen, "{name}");
+        // Byte for byte, as far as tshark shows the bytes by themselves.
+        let plain = file_of("plain.pcap");
+        let convert = file("scripts/lib/dnstap-to-pcap");
+        lines_of(
+            convert.to_str().unwrap(),
+            &[written.to_str().unwrap(), plain.to_str().unwrap()],
+        );
+        let payloads = |path: &Path| {
+            let path = path.to_str().unwrap();
+            let filter = "udp.port == 53 && !icmp && !icmpv6";
+            let mut list = lines_of(
+                "tshark",
+                &[
+                    "-n",
+                    "-r",
+                    path,
+                    "-Y",
+                    filter,
+                    "-T",
+                    "fields",
+                    "-e",
+                    "udp.payload",
+                ],
+            );
+            list.sort();
+            list
+        };
+        let all = payloads(&plain);
+        let of_datagrams = payloads(&capture);
+        assert!(!of_datagrams.is_empty());
+        assert!(
+            of_datagrams.iter().all(|bytes| all.contains(bytes)),
+            "{name}"
+        );
+        // fstrm's own reader finds it whole.
+        let dumped = Command::new("fstrm_dump").arg(&written).output().unwrap();
+        assert!(dumped.status.success(), "{dumped:?}");
+    }
+}
+
+/// The same events, but for what dnstap has no room for.
+#[test]
+fn events_written_as_dnstap_are_read_as_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = folder.path().join("written.dnstap.gz");
+    let not_held = [
+        "source",
+        "packet",
+        "response_packet",
+        "src_mac",
+        "dest_mac",
+        "vlan",
+        "tunnel",
+    ];
+    for capture in common::captures() {
+        let events = |path: &Path| {
+            let mut words = vec!["replay", path.to_str().unwrap(), "--rows", "none"];
+            words.extend(["--quiet", "--sensor", "one", "--events", "-"]);
+            let mut events = json_lines(&stdout(&dnsterrier(words)));
+            for event in &mut events {
+                let event = event.as_object_mut().unwrap();
+                not_held.iter().for_each(|field| drop(event.remove(*field)));
+                // Which messages came more than once, and which the capture cut.
+                let anomalies = event["anomalies"].to_string();
+                let odd = ["retransmitted:", "snaplen", "malformed:"];
+                if odd.iter().any(|word| anomalies.contains(word)) {
+                    event.remove("anomalies");
+                    event.remove("outcome");
+                }
+            }
+            events.sort_by_key(|event| event["event_id"].as_str().map(str::to_owned));
+            events
+        };
+        written_as_dnstap(&capture, &written);
+        let (before, after) = (events(&capture), events(&written));
+        assert_eq!(before.len(), after.len(), "{}", capture.display());
+        for (before, mut after) in before.into_iter().zip(after) {
+            for field in ["anomalies", "outcome"] {
+                if before.get(field).is_none() {
+                    after.as_object_mut().unwrap().remove(field);
+                }
+            }
+            assert_eq!(after, before, "{}", capture.display());
+        }
+    }
+}

@@ -204,6 +204,18 @@ fn check_content_type(mut fields: &[u8]) -> Result<(), Wrong> {
     })
 }
 
+/// What a file of dnstap begins with.
+#[must_use]
+pub fn start() -> Vec<u8> {
+    write(START, Some(DNSTAP))
+}
+
+/// What it ends with.
+#[must_use]
+pub fn stop() -> Vec<u8> {
+    write(STOP, None)
+}
+
 /// A control frame as it is sent.
 fn write(kind: u32, content_type: Option<&[u8]>) -> Vec<u8> {
     let mut control = kind.to_be_bytes().to_vec();
@@ -216,7 +228,7 @@ fn write(kind: u32, content_type: Option<&[u8]>) -> Vec<u8> {
 }
 
 /// The length of a few bytes, as it stands before them.
-fn length_of(bytes: &[u8]) -> [u8; 4] {
+pub(super) fn length_of(bytes: &[u8]) -> [u8; 4] {
     u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes()
 }
 

@@ -1,7 +1,11 @@
 //! The fields of dnstap.proto (<https://github.com/dnstap/dnstap.pb>) that are used; others are passed over.
+//!
+//! `version` and the message's `type` are written, and of no use to us in what others write.
 
 /// `Dnstap.Type`.
 pub(super) const MESSAGE: i32 = 1;
+/// `SocketFamily`: IPv4.
+pub(super) const INET: i32 = 1;
 /// `SocketFamily`: IPv6.
 pub(super) const INET6: i32 = 2;
 
@@ -10,6 +14,8 @@ pub(super) const INET6: i32 = 2;
 pub(super) struct Dnstap {
     #[prost(bytes = "vec", optional, tag = "1")]
     pub(super) identity: Option<Vec<u8>>,
+    #[prost(bytes = "vec", optional, tag = "2")]
+    pub(super) version: Option<Vec<u8>>,
     #[prost(message, optional, tag = "14")]
     pub(super) message: Option<Message>,
     #[prost(int32, optional, tag = "15")]
@@ -19,6 +25,8 @@ pub(super) struct Dnstap {
 /// One or two DNS messages, and who sent them to whom. Enumerations are numbers on the wire.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct Message {
+    #[prost(int32, optional, tag = "1")]
+    pub(super) r#type: Option<i32>,
     #[prost(int32, optional, tag = "2")]
     pub(super) socket_family: Option<i32>,
     #[prost(int32, optional, tag = "3")]

@@ -243,15 +243,18 @@ impl Reading {
                     }
                 }
                 Transport::Tcp => {
-                    let brought = match frame.brought {
-                        None if keeping.evidence => Some(itself.brought()),
-                        brought => brought,
-                    };
-                    let frame = Frame { brought, ..frame };
-                    streams.push(origin, frame.layers.network(), &frame, &mut |message| {
+                    let network = frame.layers.network();
+                    let mut give = |message: StreamMessage<'_>| {
                         messages.read_of_stream(&message, batch);
-                    });
-                    batch.bring(streams.take_late(), &mut itself);
+                    };
+                    if keeping.evidence {
+                        let brought = frame.brought.or_else(|| Some(itself.brought()));
+                        let frame = Frame { brought, ..frame };
+                        streams.push(origin, network, &frame, &mut give);
+                        batch.bring(streams.take_late(), &mut itself);
+                    } else {
+                        streams.push(origin, network, &frame, &mut give);
+                    }
                 }
             }
             next = frames.decode_further(packet);

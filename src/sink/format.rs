@@ -1,5 +1,6 @@
 //! Events, and what is said of them, in the words of other tools: what a record becomes, wherever it goes.
 
+mod dnstap;
 mod ecs;
 mod eve;
 mod finding;
@@ -14,6 +15,8 @@ use std::net::IpAddr;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::{Format, HitRecord, Place, SinkError, Stream};
+pub(super) use dnstap::DnstapFile;
+
 use crate::event::{Anomaly, Event, Field, Mac, Value};
 use crate::risk::RiskEvent;
 use crate::time::Timestamp;
@@ -34,17 +37,20 @@ pub enum EventFormat {
     ZeekJson,
     /// Suricata's EVE.
     Eve,
+    /// The messages themselves, as dnstap.
+    Dnstap,
 }
 
 impl EventFormat {
     /// All of them, in the order in which help texts name them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Cim,
         Self::Ecs,
         Self::Ocsf,
         Self::Zeek,
         Self::ZeekJson,
         Self::Eve,
+        Self::Dnstap,
     ];
 
     /// The word on the command line.
@@ -57,6 +63,7 @@ impl EventFormat {
             Self::Zeek => "zeek",
             Self::ZeekJson => "zeek-json",
             Self::Eve => "eve",
+            Self::Dnstap => "dnstap",
         }
     }
 
@@ -155,6 +162,9 @@ pub fn check_event_format(
                     "Zeek's log is a file; use --event-format zeek-json, or a name ending in .log",
                 );
             }
+            if format == EventFormat::Dnstap {
+                return wrong("dnstap is bytes; use a name ending in .dnstap");
+            }
         }
         match (form, format.is_for(stream)) {
             (Some(Format::Log), false) => {
@@ -162,11 +172,25 @@ pub fn check_event_format(
                     "a name ending in .log is for events as Zeek's log (--event-format zeek); use one ending in .jsonl, .csv or .tsv",
                 );
             }
+            (Some(Format::Dnstap), _)
+                if format != EventFormat::Dnstap || stream != Stream::Events =>
+            {
+                return wrong(
+                    "a name ending in .dnstap is for events as dnstap (--event-format dnstap); use one ending in .jsonl, .csv or .tsv",
+                );
+            }
             (_, false) => {}
             (None, true) if *place == Place::Stdout && shares_stdout => {
                 return wrong(
                     "these records cannot share standard output with other streams; give one of them a file, or leave it out (--rows none)",
                 );
+            }
+            (Some(form), true)
+                if format == EventFormat::Dnstap
+                    && form != Format::Dnstap
+                    && (form != Format::Jsonl || has_ending(place)) =>
+            {
+                return wrong("dnstap is bytes; use a name ending in .dnstap");
             }
             (Some(Format::Csv | Format::Tsv | Format::Table), true)
                 if format == EventFormat::Zeek =>
@@ -215,6 +239,10 @@ pub(super) fn event(event: &Event, format: EventFormat, out: &mut Vec<u8>) -> io
             Ok(())
         }
         EventFormat::ZeekJson => line(&zeek::Json(event), out),
+        EventFormat::Dnstap => {
+            dnstap::frames(event, out);
+            Ok(())
+        }
         EventFormat::Eve => {
             for side in eve::Side::of(event) {
                 line(&eve::Record::new(event, side), out)?;

@@ -7,12 +7,13 @@ use super::buffer::Buffer;
 use super::columnar::Dataset;
 use super::envelope;
 use super::file::{Beginning, Opened, Sink};
-use super::format::{self, EventFormat};
+use super::format::{self, DnstapFile, EventFormat};
 use super::packets::PacketForm;
 use super::place::Place;
 use super::record::{Cell, Named, Record};
 use super::table::Table;
 use super::{SinkError, Stream};
+use crate::dnstap;
 use crate::packet::Packet;
 use crate::time::Timestamp;
 use std::sync::Arc;
@@ -43,6 +44,8 @@ pub(super) enum Form {
     Parquet(Box<Dataset>),
     /// Packets, which are no records of a stream.
     Packets(PacketForm),
+    /// Events as dnstap.
+    Dnstap(DnstapFile),
     /// In another tool's words, with the latest time so far where one was written.
     Foreign {
         format: EventFormat,
@@ -73,6 +76,7 @@ impl Form {
     pub(super) fn beginning(&mut self) -> Beginning<'_> {
         match self {
             Self::Packets(packets) => Beginning::Binary(packets),
+            Self::Dnstap(frames) => Beginning::Binary(frames),
             _ => Beginning::Lines(self.header()),
         }
     }
@@ -81,6 +85,10 @@ impl Form {
     pub(super) fn begin(&mut self, opened: Opened) -> Buffer<Sink> {
         let first = match self {
             Self::Packets(packets) => packets.begin(opened.empty),
+            // What is compressed already has its end in it: what goes on there begins anew.
+            Self::Dnstap(_) => {
+                (opened.empty || matches!(opened.sink, Sink::Packed { .. })).then(dnstap::start)
+            }
             _ if opened.torn => Some(b"\n".to_vec()),
             _ if opened.empty => self.header(),
             _ => None,
@@ -146,6 +154,9 @@ impl Output {
             }),
             #[cfg(feature = "parquet")]
             Form::Parquet(dataset) => dataset.write(record),
+            Form::Dnstap(_) => self
+                .buffer
+                .record(|pending| record.encode(EventFormat::Dnstap, pending)),
             // Nobody asks for it.
             Form::Packets(_) => Ok(()),
             Form::Table(table) => {
@@ -192,6 +203,9 @@ impl Output {
             return dataset.finish();
         }
         self.print_table()?;
+        if let Form::Dnstap(_) = self.form {
+            self.buffer.header(&dnstap::stop());
+        }
         if let Form::Foreign { format, last } = &mut self.form
             && let Some(tail) = last.take().and_then(|last| format.tail(last))
         {

@@ -22,6 +22,8 @@ pub enum Format {
     Log,
     /// A folder of files in columns.
     Parquet,
+    /// Events as dnstap; only where [`super::EventFormat`] says so.
+    Dnstap,
     /// Packets; no records of a stream.
     Packets,
 }
@@ -40,6 +42,7 @@ impl Format {
             Self::Tsv => "tsv",
             Self::Log => "log",
             Self::Parquet => "parquet",
+            Self::Dnstap => "dnstap",
             Self::Packets => "packets",
         }
     }
@@ -53,6 +56,7 @@ impl Format {
             Self::Tsv => "TSV",
             Self::Log => "a log",
             Self::Parquet => "Parquet",
+            Self::Dnstap => "dnstap",
             Self::Packets => "packets",
         }
     }
@@ -97,7 +101,7 @@ pub enum Place {
     Remote(Box<Remote>),
 }
 
-const ENDINGS: &str = ".jsonl, .ndjson or .json (JSON Lines), .csv, .tsv, .txt (a table; rows and sources only), .log (events as Zeek's log), each also with .gz or .zst behind it, .parquet (a folder of files; events, hits and sources only)";
+const ENDINGS: &str = ".jsonl, .ndjson or .json (JSON Lines), .csv, .tsv, .txt (a table; rows and sources only), .log (events as Zeek's log), .dnstap (events as dnstap), each also with .gz or .zst behind it, .parquet (a folder of files; events, hits and sources only)";
 
 /// Endings that are promised, not written.
 const NOT_YET: [&str; 3] = ["xz", "lz4", "bz2"];
@@ -139,6 +143,7 @@ impl Place {
             Some("txt") => Format::Table,
             Some("log") => Format::Log,
             Some("parquet") => return parquet(path, unpacked),
+            Some("dnstap") => Format::Dnstap,
             None if text.starts_with("/dev/") || text.starts_with("/proc/") => Format::Jsonl,
             _ if path.is_dir() => return Err(is_directory(path)),
             Some(ending) if NOT_YET.contains(&ending) => {

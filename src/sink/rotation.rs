@@ -80,14 +80,16 @@ impl Writer {
             if !(over.is_some() || size.is_some_and(is_large)) {
                 continue;
             }
+            let flushed = output.print_table().and_then(|()| output.buffer.flush());
+            flushed.map_err(|error| output.failed(self.name, error))?;
+            if output.buffer.written() == 0 {
+                continue;
+            }
             let closed = output.close();
             closed.map_err(|error| output.failed(self.name, error))?;
             let Place::File { path, .. } = &output.place else {
                 continue;
             };
-            if output.buffer.written() == 0 {
-                continue;
-            }
             // Who has moved it away has rotated it.
             if output
                 .buffer

@@ -1,5 +1,7 @@
 //! What one event becomes in each format, written down by hand from what is published of them.
 
+use std::sync::Arc;
+
 use serde_json::{Value as Json, json};
 
 use super::*;
@@ -514,6 +516,10 @@ fn places_and_formats_go_together() {
         ("hec+https://splunk.example", EventFormat::Ecs),
         ("hec+https://splunk.example", EventFormat::Eve),
         ("clickhouse+http://db.example/dns", EventFormat::Cim),
+        ("e.dnstap", EventFormat::Dnstap),
+        ("e.dnstap.gz", EventFormat::Dnstap),
+        ("-", EventFormat::Dnstap),
+        ("/dev/fd/63", EventFormat::Dnstap),
     ] {
         assert!(events(text, format).is_ok(), "{text} {format:?}");
     }
@@ -525,6 +531,15 @@ fn places_and_formats_go_together() {
         ("e.csv", EventFormat::Ecs, "ending in .jsonl"),
         ("dns.log", EventFormat::Eve, "ending in .jsonl"),
         ("dns.log", EventFormat::Cim, "--event-format zeek"),
+        ("e.jsonl", EventFormat::Dnstap, "ending in .dnstap"),
+        (
+            "hec+https://splunk.example",
+            EventFormat::Dnstap,
+            "ending in .dnstap",
+        ),
+        ("dns.log", EventFormat::Dnstap, "ending in .dnstap"),
+        ("e.dnstap", EventFormat::Cim, "--event-format dnstap"),
+        ("e.dnstap", EventFormat::Eve, "ending in .jsonl"),
         (
             "clickhouse+http://db.example/dns",
             EventFormat::Ecs,
@@ -563,7 +578,7 @@ fn places_and_formats_go_together() {
     assert!(check_event_format(&[(Stream::Risk, stdout)], EventFormat::Ocsf).is_ok());
     says(
         "xml".parse::<EventFormat>(),
-        &["'xml'", "cim, ecs, ocsf, zeek, zeek-json, eve"],
+        &["'xml'", "cim, ecs, ocsf, zeek, zeek-json, eve, dnstap"],
     );
 }
 
@@ -621,4 +636,91 @@ fn a_live_log_has_its_lines_above_and_below() {
     writer.finish().unwrap();
     assert_eq!(starts(&moved), [one(2), one(1)].concat());
     assert_eq!(starts(&path), one(1));
+}
+
+/// A live run goes on with a file of dnstap as if it had never ended, also behind what a crash left; each file that gives way to a new
+/// one is whole.
+#[test]
+fn a_live_file_of_dnstap_is_one_stream() {
+    use crate::dnstap::{Step, start, stop};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("e.dnstap");
+    let options = crate::sink::Options {
+        live: true,
+        format: Format::Table,
+        event_format: EventFormat::Dnstap,
+        columns: &[],
+        shared_stdout: false,
+        table: crate::sink::TableOptions::default(),
+    };
+    let open = || {
+        let place = Place::parse(path.to_str().unwrap()).unwrap();
+        crate::sink::Writer::open(Stream::Events, &[place], &options)
+    };
+    let message = |second: i64| crate::event::WireMessage {
+        time: Timestamp::from_parts(second, 0),
+        bytes: Box::from(*b"a message"),
+        carried: None,
+    };
+    let event = Event {
+        wire: Some(Arc::new(crate::event::Wire {
+            query: Some(message(1)),
+            response: Some(message(2)),
+        })),
+        ..event()
+    };
+    // The frames of a file that is one whole stream.
+    let frames = |path: &std::path::Path| {
+        let bytes = std::fs::read(path).unwrap();
+        let mut rest = bytes.strip_prefix(&start()[..]).unwrap();
+        rest = rest.strip_suffix(&stop()[..]).unwrap();
+        let mut stream = crate::dnstap::Stream::default();
+        stream.next(&start()).unwrap();
+        let mut frames = 0;
+        while !rest.is_empty() {
+            let Step::Data { len, frame } = stream.next(rest).unwrap() else {
+                panic!("{rest:?}");
+            };
+            let tapped = crate::dnstap::Tapped::read(frame).unwrap();
+            assert_eq!(tapped.query.or(tapped.response).unwrap(), b"a message");
+            frames += 1;
+            rest = &rest[len..];
+        }
+        frames
+    };
+    open().unwrap().finish().unwrap();
+    assert_eq!(frames(&path), 0);
+    for run in 1..3 {
+        let mut writer = open().unwrap();
+        writer.write(&event).unwrap();
+        writer.finish().unwrap();
+        assert_eq!(frames(&path), 2 * run);
+    }
+    let whole = std::fs::read(&path).unwrap();
+    for cut in [1, 12, 13, 30] {
+        std::fs::write(&path, &whole[..whole.len() - cut]).unwrap();
+        let mut writer = open().unwrap();
+        writer.write(&event).unwrap();
+        writer.finish().unwrap();
+        assert_eq!(frames(&path), if cut <= 12 { 6 } else { 5 }, "{cut}");
+    }
+    let mut writer = open().unwrap();
+    let now = Timestamp::from_parts(1, 0);
+    // Nothing of this run is in it: it does not give way yet.
+    writer.rotate(Some(1), None, now).unwrap();
+    writer.write(&event).unwrap();
+    writer.flush().unwrap();
+    writer.rotate(Some(1), None, now).unwrap();
+    writer.finish().unwrap();
+    let old = folder.path().join("e.1970-01-01T00-00-01Z.dnstap");
+    assert_eq!((frames(&old), frames(&path)), (7, 0));
+    // Several streams one after another, as other programs leave them: nothing is lost.
+    std::fs::write(&path, whole.repeat(2)).unwrap();
+    drop(open().unwrap());
+    assert_eq!(
+        std::fs::metadata(&path).unwrap().len(),
+        2 * whole.len() as u64 - 12
+    );
+    std::fs::write(&path, "no frames").unwrap();
+    says(open(), &["no file that can go on"]);
 }
