@@ -235,6 +235,19 @@ impl Plan {
         };
         let evidence = packets_to("--evidence", &common.evidence, true)?;
         let packets = packets_to("--write", &common.write, false)?;
+        let bytes_on_stdout = [("--evidence", &common.evidence), ("--write", &common.write)]
+            .into_iter()
+            .filter(|(_, path)| path.as_deref().is_some_and(sink::is_stdout));
+        let on_stdout = streams
+            .iter()
+            .filter(|(_, places)| places.contains(&Place::Stdout));
+        if let Some((option, _)) = bytes_on_stdout.clone().next()
+            && bytes_on_stdout.count() + on_stdout.count() > 1
+        {
+            return Err(Error::Usage(format!(
+                "{option} -: packets cannot share standard output; give the others a file, or leave them out (--rows none)"
+            )));
+        }
         let remotes = Remotes::new(&streams, &common.spool, tell(common, show))?;
         for (option, path) in [
             ("--stats", &common.stats),

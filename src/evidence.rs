@@ -194,21 +194,17 @@ impl Evidence {
     pub fn advance(&mut self, now: Timestamp, writer: &mut Writer) -> Result<(), SinkError> {
         if self.now.since(now) > self.limits.wait.max(JUMP_BACK) {
             self.close(writer)?;
-        } else if now <= self.now {
-            return Ok(());
+            self.now = now;
         }
-        self.now = now;
-        let until = now.minus(self.limits.wait);
-        while let Some(entry) = self.waiting.first_entry()
-            && entry.key().0 < until
-        {
+        self.now = self.now.max(now);
+        let until = self.now.minus(self.limits.wait);
+        while let Some(entry) = self.waiting.first_entry() {
+            let is_over = entry.key().0 < until;
+            if !is_over && self.held <= self.limits.bytes {
+                break;
+            }
+            self.stats.early += u64::from(!is_over);
             let (place, waiting) = entry.remove_entry();
-            self.write(place, &waiting, writer)?;
-        }
-        while self.held > self.limits.bytes
-            && let Some((place, waiting)) = self.waiting.pop_first()
-        {
-            self.stats.early += 1;
             self.write(place, &waiting, writer)?;
         }
         while self.order.front().is_some_and(|(time, _)| *time < until) {
@@ -298,3 +294,6 @@ impl Evidence {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex};
 
 pub use file::is_descriptor;
 pub use format::{EventFormat, check_event_format};
-pub use packets::{PacketFormat, packet_place};
+pub use packets::{PacketFormat, is_stdout, packet_place};
 pub use place::{Format, Place, check};
 pub use record::{Cell, HitRecord, Record};
 pub use remote::Remote;

@@ -560,6 +560,31 @@ fn a_pcap_file_has_one_link_type() {
     }
 }
 
+#[test]
+fn packets_on_standard_output() {
+    let capture = file("captures/vlan.pcap");
+    let capture = capture.to_str().unwrap();
+    let run = |more: &[&str]| dnsterrier([&["replay", capture, "--quiet"], more].concat());
+    let folder = tempfile::tempdir().unwrap();
+    let piped = folder.path().join("piped.pcapng");
+    let output = run(&["--rows", "none", "--write", "-"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    std::fs::write(&piped, output.stdout).unwrap();
+    assert_eq!(shown(&piped).len(), shown(Path::new(capture)).len());
+    for together in [
+        &["-w", "-"][..],
+        &["--rows", "none", "-w", "-", "--evidence", "/dev/stdout"],
+    ] {
+        let output = run(together);
+        assert_eq!(output.status.code(), Some(2));
+        let said = stderr(&output);
+        assert!(
+            said.contains("packets cannot share standard output"),
+            "{said}"
+        );
+    }
+}
+
 /// What a resolver tells has no packets: the hits are counted.
 #[test]
 fn dnstap_has_no_packets() {

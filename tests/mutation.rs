@@ -308,7 +308,7 @@ fn run(
         };
         Writer::open(stream, &[place], &options).unwrap()
     };
-    let packets = || {
+    let nowhere = || {
         let place = packet_place("--write", Path::new("/dev/null"), true).unwrap();
         Writer::packets(place, Vec::new(), false).unwrap()
     };
@@ -358,8 +358,8 @@ fn run(
             sources: writer(Stream::Sources, Place::None),
             risk: writer(Stream::Risk, Place::parse("/dev/null").unwrap()),
             sensors: writer(Stream::Sensors, Place::None),
-            evidence: packets(),
-            packets: packets(),
+            evidence: nowhere(),
+            packets: nowhere(),
         },
         scorer: Scorer::new(rules.list(), Duration::from_secs(37)),
         rules,

@@ -42,8 +42,16 @@ pub enum PacketFormat {
     Pcapng,
 }
 
-/// Reads where packets go, as the command line has it: a path whose ending chooses the format. Devices and descriptors
-/// (`/dev/...`, `/proc/...`) take pcapng. Evidence has comments, which pcap has not.
+/// Whether packets that go there go to standard output.
+#[must_use]
+pub fn is_stdout(path: &Path) -> bool {
+    ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"]
+        .iter()
+        .any(|name| path == Path::new(name))
+}
+
+/// Reads where packets go, as the command line has it: a path whose ending chooses the format, or `-`. That, devices and
+/// descriptors (`/dev/...`, `/proc/...`) take pcapng. Evidence has comments, which pcap has not.
 ///
 /// # Errors
 /// A usage error that says what is expected.
@@ -52,6 +60,11 @@ pub fn packet_place(
     path: &Path,
     with_comments: bool,
 ) -> Result<(Place, PacketFormat), SinkError> {
+    let path = if path == Path::new("-") {
+        Path::new("/dev/stdout")
+    } else {
+        path
+    };
     let unpacked = match Packing::of(path) {
         Some(_) => path.file_stem().map_or(path, Path::new),
         None => path,
@@ -78,7 +91,7 @@ pub fn packet_place(
                 ".pcapng or .pcap"
             };
             return Err(SinkError::Usage(format!(
-                "{option} '{}': expected a file name ending in {endings}, also with .gz or .zst behind it",
+                "{option} '{}': expected - or a file name ending in {endings}, also with .gz or .zst behind it",
                 path.display()
             )));
         }
