@@ -105,6 +105,7 @@ fn maker() -> Maker {
         sources: vec![Arc::from(CAPTURE)],
         sinkholes: Vec::new(),
         ports: ports(),
+        keeps_bytes: false,
     }
 }
 

@@ -39,7 +39,7 @@ use crate::event::{Event, Maker};
 use crate::frame::Ports;
 use crate::message::Question;
 use crate::metrics::{Server, Watch};
-use crate::packet::{Batch, Further};
+use crate::packet::{Batch, Further, Packet};
 use crate::risk::Scorer;
 use crate::rule::{Filters, Rules};
 use crate::sink::{Rotation, SinkError, TableOptions, Writer};
@@ -278,7 +278,7 @@ pub struct HitsOfRule {
 #[derive(Debug, Default)]
 struct ArrivalBatch {
     arrivals: Vec<Arrival>,
-    /// What the wanted ones among them hold.
+    /// What the wanted ones among them hold, and the packets.
     bytes: usize,
     /// What was seen of encrypted DNS.
     sightings: Vec<Sighting>,
@@ -307,11 +307,16 @@ impl ArrivalBatch {
         self.arrivals.push(arrival);
     }
 
+    /// Has a packet written.
+    fn write(&mut self, packet: &Packet<'_>) {
+        self.bytes = self.bytes.saturating_add(packet.bytes.len());
+        self.packets.push(packet);
+    }
+
     fn is_full(&self) -> bool {
         self.arrivals.len() >= Self::ARRIVALS
             || self.bytes >= Self::BYTES
             || self.sightings.len() >= Self::SIGHTINGS
-            || self.packets.held() >= Self::BYTES
     }
 }
 

@@ -98,6 +98,7 @@ impl Messages {
     }
 
     /// The same, with the packets that brought it, where it is wanted.
+    #[inline(never)]
     fn read_brought(
         &mut self,
         envelope: &Envelope<'_>,
@@ -263,7 +264,7 @@ impl Reading {
             batch.bring(frames.take_late().into_iter(), &mut itself);
         }
         if keeping.packets && (has_dns || frames.may_be_part()) {
-            batch.packets.push(packet);
+            batch.write(packet);
         } else {
             left_out.without_dns += u64::from(keeping.packets);
         }
@@ -292,7 +293,7 @@ impl Reading {
             messages.read(&envelope, plain.payload, batch);
         }
         if self.keeping.packets {
-            batch.packets.push(packet);
+            batch.write(packet);
         }
     }
 
