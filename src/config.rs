@@ -401,7 +401,7 @@ impl Plan {
             anew(common, known, &rowing, columns)
         });
         let packets_to = |to: Option<(Place, PacketFormat)>| match to {
-            Some(to) => Writer::packets(to, source.names(), live),
+            Some(to) => Writer::packets(to, input.names(), live),
             None => Ok(Writer::no_packets()),
         };
         let writers = Writers {

@@ -508,7 +508,7 @@ impl Writer {
             #[cfg(feature = "parquet")]
             if let Form::Parquet(dataset) = &mut output.form {
                 let finished = dataset.finish();
-                finished.map_err(|error| output.failed(self.stream, error))?;
+                finished.map_err(|error| output.failed(self.name, error))?;
                 continue;
             }
             if let (Place::File { path, .. }, Some(file)) =

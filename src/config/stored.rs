@@ -44,6 +44,9 @@ pub(super) fn check(filter: Option<&str>, common: &Common) -> Result<(), Error> 
         ("--vxlan-ports", !common.vxlan_ports.is_empty()),
         ("--tunnel-depth", common.tunnel_depth != plain.tunnel_depth),
         ("--timeout", common.timeout != plain.timeout),
+        ("--evidence", common.evidence.is_some()),
+        ("--write", common.write.is_some()),
+        ("--event-format dnstap", common.event_format == "dnstap"),
     ];
     let asked: Vec<&str> = asked
         .iter()

@@ -156,6 +156,7 @@ impl Written<'_> {
             packet: self.packet,
             response_packet: self.response_packet,
             added: Vec::new(),
+            wire: None,
         })
     }
 }

@@ -110,14 +110,7 @@ const SYSLOG_UDP: Known = Known {
 };
 
 /// All kinds of places.
-const KNOWN: [&Known; 6] = [
-    &HEC,
-    &CLICKHOUSE,
-    &ELASTIC,
-    &KAFKA,
-    &SYSLOG,
-    &SYSLOG_UDP,
-];
+const KNOWN: [&Known; 6] = [&HEC, &CLICKHOUSE, &ELASTIC, &KAFKA, &SYSLOG, &SYSLOG_UDP];
 
 /// How places in the network are written.
 const FORMS: &str = "hec+https://HOST[:8088] (Splunk's HTTP Event Collector), clickhouse+https://HOST[:8443]/DATABASE, es+https://HOST[:9200]/INDEX (Elasticsearch, OpenSearch), all of them also with +http, or kafka://HOST[:9092][,HOST...]/TOPIC, syslog+tls://HOST[:6514], syslog+tcp://HOST[:514], syslog+udp://HOST[:514]";

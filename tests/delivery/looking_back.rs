@@ -500,6 +500,8 @@ fn what_needs_packets_is_refused() {
         ["--ports", "53"],
         ["--vxlan-ports", "5000"],
         ["--tunnel-depth", "3"],
+        ["--evidence", "hits.pcapng"],
+        ["--write", "dns.pcap"],
     ] {
         refused(&[url, option[0], option[1]], option[0]);
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 
+use super::super::Rotation;
 use super::*;
 use crate::event::{Outcome, Record, Seen};
 use crate::sink::tests::{bare_event, event, says};
@@ -707,10 +708,14 @@ fn a_live_file_of_dnstap_is_one_stream() {
     let mut writer = open().unwrap();
     let now = Timestamp::from_parts(1, 0);
     // Nothing of this run is in it: it does not give way yet.
-    writer.rotate(Some(1), None, now).unwrap();
+    writer
+        .rotate(Rotation::new(Some(1), None), None, now)
+        .unwrap();
     writer.write(&event).unwrap();
     writer.flush().unwrap();
-    writer.rotate(Some(1), None, now).unwrap();
+    writer
+        .rotate(Rotation::new(Some(1), None), None, now)
+        .unwrap();
     writer.finish().unwrap();
     let old = folder.path().join("e.1970-01-01T00-00-01Z.dnstap");
     assert_eq!((frames(&old), frames(&path)), (7, 0));

@@ -168,17 +168,15 @@ fn files_that_give_way_are_whole() {
         let mut rotation = Rotation::new(Some(1), None);
         let now = Timestamp::from_parts(1, 0);
         // Nothing to give way yet.
-        writer
-            .rotate(rotation.size, rotation.advance(now), now)
-            .unwrap();
+        let over = rotation.advance(now);
+        writer.rotate(rotation, over, now).unwrap();
         for at in 0..3 {
             writer
                 .packet(&packet(at, 1, b"bytes").packet(), &[])
                 .unwrap();
             writer.flush().unwrap();
-            writer
-                .rotate(rotation.size, rotation.advance(now), now)
-                .unwrap();
+            let over = rotation.advance(now);
+            writer.rotate(rotation, over, now).unwrap();
         }
         writer.finish().unwrap();
         let mut counts: Vec<usize> = std::fs::read_dir(path.parent().unwrap())
