@@ -124,13 +124,13 @@ impl Replay {
 /// What `sniff` and `replay` both take.
 #[derive(Clone, Debug, Args)]
 pub struct Common {
-    /// Aggregates: none, -, a file (.jsonl .csv .tsv .txt, also with .gz .zst; .parquet) or a URL (hec+https://HOST, es+https://HOST/INDEX, kafka://HOST/TOPIC, syslog+tls://HOST, ...) [default: -]
+    /// Aggregates: none, -, a file (.jsonl .csv .tsv .txt, also with .gz .zst) or a URL (hec+https://HOST, es+https://HOST/INDEX, kafka://HOST/TOPIC, syslog+tls://HOST, ...) [default: -]
     #[arg(long, value_name = "PLACE", help_heading = "Output")]
     pub rows: Vec<String>,
     /// Events that matched a rule, as they happen
     #[arg(long, value_name = "PLACE", help_heading = "Output")]
     pub hits: Vec<String>,
-    /// Every transaction
+    /// Every transaction; like hits and sources also to NAME.parquet, a folder of Parquet files
     #[arg(long, value_name = "PLACE", help_heading = "Output")]
     pub events: Vec<String>,
     /// One record per source address that had hits, or of which encrypted DNS was seen

@@ -104,14 +104,15 @@ fn other_traffic_is_none() {
     assert!(other.payloads > 10_000);
 }
 
-/// Files in payloads of many sizes, where a folder of them is named; else this program and the sources.
+/// Files in payloads of many sizes, where a folder of them is named; else programs that the tests use. (Not this one: the
+/// captures that it has in it are DNS.)
 #[test]
 fn files_are_none() {
     let folder = std::env::var_os("DNSTERRIER_OTHER_FILES").map(PathBuf::from);
     let mut files = Vec::new();
     match &folder {
         Some(folder) => list(folder, &mut files),
-        None => files.push(PathBuf::from(common::PROGRAM)),
+        None => files.extend(["python3", "tcpdump", "openssl"].map(program)),
     }
     files.sort();
     let mut other = Other::new();
@@ -135,6 +136,16 @@ fn files_are_none() {
     }
     eprintln!("{} payloads, {} bytes", other.payloads, other.bytes);
     assert!(other.payloads > 1_000);
+}
+
+/// Where a program is.
+fn program(name: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain([PathBuf::from("/usr/bin"), PathBuf::from("/usr/sbin")])
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file())
+        .unwrap_or_else(|| panic!("{name} is missing: scripts/test installs it"))
 }
 
 fn list(folder: &Path, files: &mut Vec<PathBuf>) {
