@@ -11,7 +11,7 @@ use crate::sink::remote::Kind;
 pub(super) fn named(inputs: &[PathBuf]) -> Result<Option<Remote>, Error> {
     let is_url = |text: &&str| {
         let scheme = text.split("://").next().filter(|scheme| scheme != text);
-        scheme.is_some_and(|scheme| scheme.ends_with("+http") || scheme.ends_with("+https"))
+        scheme.is_some_and(|scheme| scheme.contains('+') || scheme == "kafka")
     };
     let mut texts = inputs.iter().filter_map(|input| input.to_str());
     let Some(url) = texts.find(is_url) else {

@@ -509,7 +509,13 @@ fn what_needs_packets_is_refused() {
     let ngrok = capture("ngrok.pcap");
     refused(&[ngrok.to_str().unwrap(), url], "is read alone");
     refused(&[url, url], "is read alone");
-    refused(&["hec+https://127.0.0.1:1"], "from ClickHouse alone");
+    for other in [
+        "hec+https://127.0.0.1:1",
+        "syslog+tls://127.0.0.1:1",
+        "kafka://127.0.0.1:1/dns",
+    ] {
+        refused(&[other], "from ClickHouse alone");
+    }
     refused(
         &["clickhouse+http://127.0.0.1:1/"],
         "the name of a database",
