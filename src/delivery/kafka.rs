@@ -16,12 +16,12 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode;
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::Value;
 
 use super::DeliveryError;
 use super::destination::{Answer, Destination};
 use super::segment::Waiting;
+use crate::sink::envelope::open;
 use crate::sink::{Remote, Stream};
 use report::{Outcome, Reports};
 
@@ -45,56 +45,64 @@ impl fmt::Debug for Topic {
     }
 }
 
-/// What a record says that stands beside it.
-#[derive(Default, Deserialize)]
-struct Said<'a> {
-    #[serde(borrow)]
-    src: Option<&'a RawValue>,
-    #[serde(borrow)]
-    risk_object: Option<&'a RawValue>,
-    #[serde(borrow)]
-    event_id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    host: Option<&'a RawValue>,
-    #[serde(borrow)]
-    sensor: Option<&'a RawValue>,
+/// Where a source stands: in our words, in ECS, OCSF, EVE and Zeek's.
+const SOURCE: [&str; 5] = [
+    "/src",
+    "/source/ip",
+    "/src_endpoint/ip",
+    "/src_ip",
+    "/id.orig_h",
+];
+
+/// A record as a message has it.
+#[derive(Debug)]
+struct Message<'a> {
+    value: &'a str,
+    /// What decides the partition: whom a risk event speaks of, else the source. What has neither has its own id, so that it
+    /// meets itself when it is sent again.
+    key: String,
+    sensor: Option<String>,
+    id: String,
 }
 
-/// The text of a value that is one.
-fn text(value: Option<&RawValue>) -> Option<String> {
-    serde_json::from_str(value?.get()).ok()
-}
-
-impl Said<'_> {
-    /// What decides the partition: whom a risk event speaks of, else the source. A row of a rule that groups by neither has its
-    /// own id, so that it meets itself when it is sent again.
-    fn key(&self, stream: Stream) -> Option<String> {
+impl<'a> Message<'a> {
+    fn new(stream: Stream, line: &'a [u8]) -> Option<Self> {
+        let letter = open(stream, line)?;
+        let value = letter.record.get();
+        let record: Value = serde_json::from_str(value).ok()?;
+        let text = |place: &str| Some(record.pointer(place)?.as_str()?.to_owned());
+        let id = match letter.words {
+            None => text("/event_id").unwrap_or_default(),
+            Some(_) => letter.label.id,
+        };
         let object = match stream {
-            Stream::Risk => text(self.risk_object),
+            Stream::Risk => text("/risk_object"),
             _ => None,
         };
-        object
-            .or_else(|| text(self.src))
-            .or_else(|| text(self.event_id))
+        Some(Self {
+            value,
+            key: object
+                .or_else(|| SOURCE.into_iter().find_map(text))
+                .unwrap_or_else(|| id.clone()),
+            sensor: letter.label.host,
+            id,
+        })
     }
 
     fn headers(&self, stream: Stream) -> OwnedHeaders {
-        let stream = Some(stream.name().to_owned());
-        let sensor = text(self.sensor).or_else(|| text(self.host));
-        let parts = [
-            ("stream", stream),
+        let sensor = self.sensor.as_deref().unwrap_or_default();
+        [
+            ("stream", stream.name()),
             ("sensor", sensor),
-            ("event_id", text(self.event_id)),
-        ];
-        parts
-            .iter()
-            .filter_map(|(key, value)| Some((key, value.as_deref()?)))
-            .fold(OwnedHeaders::new(), |headers, (key, value)| {
-                headers.insert(Header {
-                    key,
-                    value: Some(value),
-                })
+            ("event_id", &self.id),
+        ]
+        .into_iter()
+        .fold(OwnedHeaders::new(), |headers, (key, value)| {
+            headers.insert(Header {
+                key,
+                value: Some(value),
             })
+        })
     }
 }
 
@@ -143,14 +151,14 @@ impl Topic {
             if !reports.begin(waiting.sequence) {
                 continue;
             }
-            let said: Said<'_> = serde_json::from_slice(&waiting.line).unwrap_or_default();
-            let key = said.key(stream);
-            let mut record = BaseRecord::with_opaque_to(&name, Box::new(waiting.sequence))
-                .payload(&waiting.line)
-                .headers(said.headers(stream));
-            if let Some(key) = &key {
-                record = record.key(key);
-            }
+            let Some(message) = Message::new(stream, &waiting.line) else {
+                reports.end(waiting.sequence, Err(RDKafkaErrorCode::InvalidRecord));
+                continue;
+            };
+            let record = BaseRecord::with_opaque_to(&name, Box::new(waiting.sequence))
+                .payload(message.value)
+                .key(&message.key)
+                .headers(message.headers(stream));
             if let Err((error, _)) = producer.send(record) {
                 reports.end(waiting.sequence, Err(code(&error)));
             }
@@ -288,20 +296,33 @@ fn told(code: RDKafkaErrorCode) -> String {
 mod tests {
     use super::*;
 
-    fn said(line: &str) -> Said<'_> {
-        serde_json::from_str(line).unwrap()
+    fn key(stream: Stream, line: &str) -> Option<String> {
+        Message::new(stream, line.as_bytes()).map(|it| it.key)
     }
 
     #[test]
     fn the_key_is_whom_the_record_speaks_of() {
         let line = r#"{"src":"10.0.0.1","risk_object":"berlin","event_id":"e"}"#;
-        assert_eq!(said(line).key(Stream::Risk).as_deref(), Some("berlin"));
-        assert_eq!(said(line).key(Stream::Events).as_deref(), Some("10.0.0.1"));
+        assert_eq!(key(Stream::Risk, line).as_deref(), Some("berlin"));
+        assert_eq!(key(Stream::Events, line).as_deref(), Some("10.0.0.1"));
         // Risk events have lists of the rows' fields; a row may have no source.
         let line = r#"{"src":["10.0.0.1"],"event_id":"e"}"#;
-        assert_eq!(said(line).key(Stream::Rows).as_deref(), Some("e"));
+        assert_eq!(key(Stream::Rows, line).as_deref(), Some("e"));
         let line = r#"{"src":null,"event_id":"\u0065"}"#;
-        assert_eq!(said(line).key(Stream::Rows).as_deref(), Some("e"));
-        assert_eq!(said("{}").key(Stream::Rows), None);
+        assert_eq!(key(Stream::Rows, line).as_deref(), Some("e"));
+        assert_eq!(key(Stream::Rows, "no JSON"), None);
+    }
+
+    #[test]
+    fn in_other_words_the_record_alone_is_the_message() {
+        let line =
+            r#"{"as":"ecs","label":{"id":"i","host":"h"},"record":{"source":{"ip":"10.0.0.1"}}}"#;
+        let message = Message::new(Stream::Events, line.as_bytes()).unwrap();
+        assert_eq!(message.value, r#"{"source":{"ip":"10.0.0.1"}}"#);
+        assert_eq!(
+            (message.key.as_str(), message.id.as_str()),
+            ("10.0.0.1", "i")
+        );
+        assert_eq!(message.sensor.as_deref(), Some("h"));
     }
 }

@@ -50,11 +50,11 @@ impl Reports {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An attempt begins: records before this one are over, and so is trouble of before.
+    /// An attempt begins: records before this one are over, and so is trouble of before, unless somebody has to mend it.
     pub(super) fn attempt(&self, first: u64) {
         let mut state = self.lock();
         state.messages.retain(|number, _| *number >= first);
-        state.trouble = None;
+        state.trouble.take_if(|it| !it.is_shut);
     }
 
     /// Whether a record is to be sent: it is not there, and not under way.
@@ -136,7 +136,10 @@ impl ClientContext for Reports {
             (false, Some(last)) => format!("{said} ({last})"),
             _ => said,
         };
-        state.trouble = Some(Trouble { why, is_shut });
+        // Why nobody lets us in says more than that nobody is there.
+        if is_shut || !state.trouble.as_ref().is_some_and(|it| it.is_shut) {
+            state.trouble = Some(Trouble { why, is_shut });
+        }
         drop(state);
         self.changed.notify_all();
     }
