@@ -5,6 +5,7 @@ mod remote;
 mod stored;
 
 use std::io::IsTerminal;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -151,7 +152,11 @@ pub fn replay(arguments: Replay, show: fn(&str)) -> Result<Ready, Error> {
             stored::check(filter.as_deref(), &common)?;
             Input::Stored(Box::new(plan.stored(&remote)?))
         }
-        None => Input::Packets(Box::new(Files::new(expand(&files)?, filter, refused_link))),
+        None => {
+            let inputs = expand(&files)?;
+            check_kept(&inputs, &common)?;
+            Input::Packets(Box::new(Files::new(inputs, filter, refused_link)))
+        }
     };
     let no_rule = (plan.files.rules.running().count() == 0 && common.events.is_empty()).then(|| {
         "warning: no rule runs, so there can be no row; name some with --rules, --rule or --name".to_owned()
@@ -160,6 +165,30 @@ pub fn replay(arguments: Replay, show: fn(&str)) -> Result<Ready, Error> {
     let greeting = lines(warnings.chain(plan.metrics()).chain(no_rule));
     let run = plan.run(input, &common, show)?;
     Ok(Ready { run, greeting })
+}
+
+/// Says that a capture which is read cannot be written: what is not written to it would be gone.
+fn check_kept(inputs: &[capture::Input], common: &Common) -> Result<(), Error> {
+    let identity = |path: &Path| {
+        let found = std::fs::metadata(path).ok()?;
+        Some((found.dev(), found.ino()))
+    };
+    for (option, path) in [("--evidence", &common.evidence), ("--write", &common.write)] {
+        let Some((path, written)) = path.as_deref().and_then(|it| Some((it, identity(it)?))) else {
+            continue;
+        };
+        let is_read = |input: &capture::Input| match input {
+            capture::Input::File(read) => identity(read) == Some(written),
+            capture::Input::Stdin | capture::Input::Memory { .. } => false,
+        };
+        if inputs.iter().any(is_read) {
+            return Err(Error::Usage(format!(
+                "{option} {}: that is a capture which is read; give another name",
+                path.display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// A run of one rule over one capture as `replay --rule NAME` has it, whose rows go to memory as JSON Lines.

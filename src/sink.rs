@@ -520,7 +520,10 @@ impl Writer {
                     .map_err(|error| output.failed(self.name, error))?;
                 match file::open(&path, true, output.form.beginning()) {
                     Ok(opened) => output.buffer = output.form.begin(opened),
-                    Err(error) => first = first.and(Err(error)),
+                    Err(error) => {
+                        first = first.and(Err(error));
+                        output.goes_on();
+                    }
                 }
             }
         }

@@ -236,6 +236,13 @@ impl Output {
         None
     }
 
+    /// Begins anew behind what [`close`](Self::close) wrote, in the same file.
+    pub(super) fn goes_on(&mut self) {
+        if let Form::Dnstap(_) = self.form {
+            self.buffer.header(&dnstap::start());
+        }
+    }
+
     /// Writes the last of a file that nothing comes to any more.
     pub(super) fn end(&mut self) -> io::Result<()> {
         if let Form::Packets(packets) = &mut self.form

@@ -226,11 +226,18 @@ impl PacketForm {
 impl Binary for PacketForm {
     fn goes_on(&mut self, beginning: &[u8]) -> bool {
         match self.format {
-            PacketFormat::Pcapng => beginning.starts_with(&SECTION_HEADER.to_le_bytes()),
+            // The type reads the same in both byte orders, and what a crash left may end before the magic that tells them.
+            PacketFormat::Pcapng => {
+                let (kind, order) = (u32_at(beginning, 0), u32_at(beginning, 8));
+                kind == Some(SECTION_HEADER) && order.is_none_or(|order| order == BYTE_ORDER)
+            }
             PacketFormat::Pcap => {
-                let (magic, link) = (u32_at(beginning, 0), u32_at(beginning, 20));
-                self.link = link.and_then(|link| u16::try_from(link).ok());
-                magic == Some(PCAP_MAGIC) && self.link.is_some()
+                let link = u32_at(beginning, 20).and_then(|link| u16::try_from(link).ok());
+                let goes_on = u32_at(beginning, 0) == Some(PCAP_MAGIC) && link.is_some();
+                if goes_on {
+                    self.link = link;
+                }
+                goes_on
             }
         }
     }

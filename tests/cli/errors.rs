@@ -470,6 +470,25 @@ fn words_that_mean_nothing() {
     fails(&["sniff"], 2, &["--interface", "Usage"]);
 }
 
+/// What is written to it would be all that is left of it.
+#[test]
+fn a_capture_that_is_read_is_not_written() {
+    let bytes = std::fs::read(capture("ngrok.pcapng")).unwrap();
+    let (folder, path) = made("a.pcapng", &bytes);
+    let link = folder.path().join("b.pcapng");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    for option in ["--evidence", "--write"] {
+        for written in [path.as_str(), link.to_str().unwrap()] {
+            fails(
+                &["replay", &path, option, written],
+                2,
+                &[option, "which is read"],
+            );
+        }
+    }
+    assert_eq!(std::fs::read(&path).unwrap(), bytes);
+}
+
 /// A stream that cannot go on leaves nothing under the name of a whole file, and the old file as it was.
 #[test]
 fn nothing_half_written_is_left_as_if_whole() {

@@ -146,6 +146,19 @@ fn a_file_of_another_kind_is_left_alone() {
         assert!(said.contains("no file that can go on"), "{said}");
         assert!(std::fs::read(&path).unwrap().starts_with(b"rows"));
     }
+    // A section of the other byte order.
+    let path = folder.path().join("big.pcapng");
+    let section = [
+        &[
+            0x0A, 0x0D, 0x0D, 0x0A, 0, 0, 0, 28, 0x1A, 0x2B, 0x3C, 0x4D, 0, 1, 0, 0,
+        ][..],
+        &[0xFF; 8],
+        &[0, 0, 0, 28],
+    ]
+    .concat();
+    std::fs::write(&path, &section).unwrap();
+    open(&path, true).unwrap_err();
+    assert_eq!(std::fs::read(&path).unwrap(), section);
     // What another run began with one link type cannot go on with another.
     let path = folder.path().join("b.pcap");
     for (link, goes) in [(1, true), (1, true), (113, false)] {
