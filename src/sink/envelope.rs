@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 
 use super::Stream;
 use super::format::EventFormat;
+use crate::time::Timestamp;
 
 /// What a wrapped record begins with. No record of ours does: their first field is the stream's, never one that a rule names.
 const WRAPPED: &[u8] = b"{\"as\":";
@@ -77,15 +78,17 @@ impl Own {
             Value::String(text) => Some(text),
             _ => None,
         };
+        // A rule may call any column of its rows so.
+        let time = |value: Value| text(value).filter(|time| Timestamp::parse(time).is_ok());
         let event_id = text(self.event_id).unwrap_or_default();
         Label {
             id: match text(self.rule) {
                 Some(rule) if stream == Stream::Hits => hit_id(&event_id, &rule),
                 _ => event_id,
             },
-            time: text(self.time)
-                .or(text(self.last))
-                .or(text(self.last_encrypted)),
+            time: time(self.time)
+                .or(time(self.last))
+                .or(time(self.last_encrypted)),
             host: text(self.host).or(text(self.sensor)),
             source: text(self.source),
         }

@@ -96,17 +96,30 @@ impl Connection {
         sent.map_err(|error| told(&error))?;
         self.keep(frames);
         if self.confirms {
-            return self.end(self.timeout);
+            return self.end(self.timeout).inspect_err(|_| self.forget_last());
         }
         Ok(())
     }
 
-    /// Ends the connection, and waits until the receiver does.
+    /// Ends the connection, and waits until the receiver does. Where it was cut, what was written to it is written once more, to
+    /// another one.
     ///
     /// # Errors
-    /// It was cut: what was written last has to be sent again.
+    /// That one was cut, too: what was written last has to be sent again.
     pub(super) fn close(&mut self) -> Result<(), String> {
-        self.end(self.timeout.min(CONNECT))
+        let timeout = self.timeout.min(CONNECT);
+        if self.end(timeout).is_ok() {
+            return Ok(());
+        }
+        self.write(&[])
+            .map_err(|error| told(&error))
+            .and_then(|()| self.end(timeout))
+            .inspect_err(|_| self.forget_last())
+    }
+
+    /// The last batch is sent again by whoever hears that it has to be.
+    fn forget_last(&mut self) {
+        self.kept.pop_back();
     }
 
     #[expect(
@@ -192,8 +205,6 @@ impl Connection {
             ),
             Err(error) => told(&error),
         };
-        // The last batch is sent again by whoever hears of it.
-        self.kept.pop_back();
         Err(why)
     }
 }
@@ -293,5 +304,41 @@ impl Write for Line {
             Self::Plain(socket) => socket.flush(),
             Self::Tls(line) => line.flush(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    /// The last batch of a run, of which the receiver had read nothing when it cut the connection.
+    #[test]
+    fn what_was_not_read_before_the_end_is_written_once_more() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (may_cut, cuts) = channel();
+        let (cut, was_cut) = channel();
+        let receiver = std::thread::spawn(move || {
+            let (first, _) = listener.accept().unwrap();
+            cuts.recv().unwrap();
+            drop(first);
+            cut.send(()).unwrap();
+            let mut all = Vec::new();
+            listener.accept().unwrap().0.read_to_end(&mut all).unwrap();
+            all
+        });
+        let host = "127.0.0.1".to_owned();
+        let mut connection = Connection::new(host, port, None, CONNECT, false).unwrap();
+        connection.send(&[b"one".to_vec()]).unwrap();
+        connection.send(&[b"two".to_vec()]).unwrap();
+        may_cut.send(()).unwrap();
+        was_cut.recv().unwrap();
+        connection.close().unwrap();
+        assert_eq!(receiver.join().unwrap(), b"3 one3 two");
+        // Where nobody listens any more, whoever asked has to send the last again.
+        connection.send(&[b"three".to_vec()]).unwrap_err();
     }
 }

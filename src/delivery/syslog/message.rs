@@ -22,6 +22,13 @@ const LONGEST_HOST: usize = 255;
 /// How many digits a fraction of a second has at most (section 6.2.3).
 const DIGITS: usize = 6;
 
+/// Whether a time can stand in the header: RFC 3339 in UTC, and nothing else.
+fn is_in_utc(time: &str) -> bool {
+    let is_of_it = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'-' | b':' | b'.' | b'T');
+    time.strip_suffix('Z')
+        .is_some_and(|time| time.len() >= 19 && time.bytes().all(is_of_it))
+}
+
 /// How messages are made.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Form {
@@ -67,6 +74,7 @@ impl Form {
         let time = label
             .time
             .as_deref()
+            .filter(|time| is_in_utc(time))
             .map_or_else(|| "-".to_owned(), to_micros);
         let host = label.host.as_deref().map_or_else(|| "-".to_owned(), host);
         let mut head = format!(
@@ -190,6 +198,12 @@ mod tests {
         assert_eq!(text, format!("{head}{line}"));
         let (text, _) = message(FORM, Stream::Rows, "{}");
         assert!(text.starts_with("<132>1 - - dnsterrier - rows ["), "{text}");
+        // A rule may call any column of its rows so, and fill it from the wire.
+        for time in ["only4.ngrok.io", "] <1>1 Z", "2026-01-02 03:04:05", "99"] {
+            let line = serde_json::json!({ "_time": time }).to_string();
+            let (text, _) = message(FORM, Stream::Rows, &line);
+            assert!(text.starts_with("<132>1 - - dnsterrier - rows ["), "{text}");
+        }
     }
 
     #[test]
