@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::event::Field;
+use crate::event::{Field, Outcome};
 use crate::rule::Reach;
 use crate::rule::pattern::{Pattern, Patterns, Shape};
 
@@ -103,6 +103,10 @@ fn covered(field: Field, lists: &[&Patterns], longest: usize) -> Option<String> 
             Shape::Glob if pattern.text.contains(&b'*') => parts.like(pattern.text)?,
             Shape::Glob => parts.equal(0, pattern.text)?,
         }
+    }
+    // What was resolved, this run's `--sinkhole` may make blocked.
+    if field == Field::Outcome && lists.iter().any(|list| list.cover(Outcome::Blocked.name())) {
+        parts.equal(0, Outcome::Resolved.name().as_bytes())?;
     }
     let condition = parts.sql(&value);
     Some(match is_list {
