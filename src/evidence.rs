@@ -155,7 +155,7 @@ impl Evidence {
                 self.take(&packet, comments);
             }
         }
-        while self.held_known > self.limits.bytes && self.forget_first() {}
+        while self.held_known > self.limits.bytes && self.make_room() {}
     }
 
     /// All hits of an event were taken: what came early for it goes.
@@ -179,7 +179,7 @@ impl Evidence {
         if known.comments.is_empty() {
             self.held_known = self.held_known.saturating_add(further.packet.held());
             known.early.push(Arc::clone(&further.packet));
-            while self.held_known > self.limits.bytes && self.forget_first() {}
+            while self.held_known > self.limits.bytes && self.make_room() {}
         } else {
             let comments = known.comments.clone();
             self.take(&further.packet, &comments);
@@ -230,9 +230,17 @@ impl Evidence {
         if self.messages.contains_key(&name) {
             return;
         }
-        while self.messages.len() >= self.limits.messages && self.forget_first() {}
+        while self.messages.len() >= self.limits.messages && self.make_room() {}
         self.messages.insert(name, Known::default());
         self.order.push_back((self.now.max(time), name));
+    }
+
+    /// Forgets the message that was heard of first, before its time.
+    fn make_room(&mut self) -> bool {
+        let first = self.order.front();
+        let early = first.and_then(|(_, name)| self.messages.get(name));
+        self.stats.forgotten += early.map_or(0, |known| known.early.len() as u64);
+        self.forget_first()
     }
 
     /// Forgets the message that was heard of first; false where there is none.

@@ -691,6 +691,8 @@ counters! {
         early,
         /// Packets of hits that were not kept for want of room, once for each hit.
         lost,
+        /// Copies and repeats that were forgotten for want of room, before it was known whether what they belong to hits.
+        forgotten,
         /// Comments that a packet did not get: it has 100.
         comments_cut,
         /// Values and windows that a comment does not name: more than 100, or too long together.

@@ -327,8 +327,14 @@ fn not_in_evidence(stats: &Stats) -> Vec<String> {
     }
     if evidence.lost > 0 {
         said.push(format!(
-            "{} of what hit came in too many parts to be kept, and not in the evidence",
-            counted(evidence.lost, "packet")
+            "{} a packet of a hit came in too many parts to be kept, and is not in the evidence",
+            counted(evidence.lost, "time")
+        ));
+    }
+    if evidence.forgotten > 0 {
+        said.push(format!(
+            "of {} that came again it was forgotten, for want of room, before it was known whether they belong to what hit: the evidence may lack them",
+            counted(evidence.forgotten, "packet")
         ));
     }
     if written.without_packets > 0 {
