@@ -33,6 +33,8 @@ def make(name, command):
     path = place(name)
     if not os.path.exists(path):
         say(f"making {name}")
+        if os.path.exists(path + ".new"):
+            os.unlink(path + ".new")
         subprocess.run(command(path + ".new"), check=True, stdout=subprocess.DEVNULL)
         os.rename(path + ".new", path)
     return path

@@ -181,6 +181,10 @@ fn a_run_that_is_killed_leaves_no_file_that_a_reader_takes() {
     let mut input = child.stdin.take().unwrap();
     input.write_all(&capture[..capture.len() - 1000]).unwrap();
     while !place.exists() || names(&place).is_empty() {
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "it ended before it wrote"
+        );
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     child.kill().unwrap();

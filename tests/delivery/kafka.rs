@@ -403,9 +403,7 @@ fn a_run_that_is_killed_in_the_middle_loses_nothing() {
     cluster.takes(Duration::from_millis(100));
     let url = cluster.url("events", "");
     let mut run = Run::start(&desk, &events(&many, &url));
-    while cursor(&desk) == 0 {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    run.wait_until("the first batch", |_| cursor(&desk) > 0);
     run.child.kill().unwrap();
     run.child.wait().unwrap();
     cluster.takes(Duration::ZERO);
