@@ -310,7 +310,7 @@ impl Write for Line {
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
-    use std::sync::mpsc::channel;
+    use std::sync::mpsc::sync_channel;
 
     use super::*;
 
@@ -319,8 +319,8 @@ mod tests {
     fn what_was_not_read_before_the_end_is_written_once_more() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (may_cut, cuts) = channel();
-        let (cut, was_cut) = channel();
+        let (may_cut, cuts) = sync_channel(1);
+        let (cut, was_cut) = sync_channel(1);
         let receiver = std::thread::spawn(move || {
             let (first, _) = listener.accept().unwrap();
             cuts.recv().unwrap();
