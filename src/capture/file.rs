@@ -145,24 +145,29 @@ impl Files {
         };
         let mut wrong_filter = None;
         let give = |packets: &[Packet<'_>]| {
-            for packet in packets {
-                // What is refused is counted as such, whatever a filter says of it.
-                let is_refused = links.refuse(packet.link);
-                let passes = match filter.as_mut().map(|filter| filter.holds(packet)) {
-                    None => continue,
-                    _ if is_refused => true,
-                    Some(Ok(passes)) => passes,
-                    Some(Err(error)) => {
-                        wrong_filter = Some(error);
-                        return ControlFlow::Break(());
+            match &mut filter {
+                None => {
+                    for packet in packets {
+                        links.refuse(packet.link);
                     }
-                };
-                if passes {
-                    sink.take(packet)?;
+                    sink.take_all(packets)?;
                 }
-            }
-            if filter.is_none() {
-                sink.take_all(packets)?;
+                Some(filter) => {
+                    for packet in packets {
+                        // What is refused is counted as such, whatever a filter says of it.
+                        let passes = links.refuse(packet.link)
+                            || match filter.holds(packet) {
+                                Ok(passes) => passes,
+                                Err(error) => {
+                                    wrong_filter = Some(error);
+                                    return ControlFlow::Break(());
+                                }
+                            };
+                        if passes {
+                            sink.take(packet)?;
+                        }
+                    }
+                }
             }
             // A signal need not be answered within a microsecond.
             if stop() {

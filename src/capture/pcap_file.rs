@@ -103,7 +103,7 @@ pub(super) fn read<R: Read>(
             return Err(Damage::at(at, what));
         }
         let mut rest = bytes;
-        let mut together = Together::new();
+        let mut together = Together::default();
         let end = loop {
             let Some((head, after)) = rest
                 .split_first_chunk::<16>()
@@ -128,18 +128,12 @@ pub(super) fn read<R: Read>(
             let nanos = i64::from(seconds) * 1_000_000_000 + i64::from(fraction) * header.fraction;
             let time = Timestamp::from_nanos(nanos);
             let packet = numbering.next(time, header.link, wire_len, packet);
-            if together.is_full() {
-                if give(&together).is_break() {
-                    return Ok(ControlFlow::Break(()));
-                }
-                together.clear();
+            if together.push(packet, &mut give).is_break() {
+                return Ok(ControlFlow::Break(()));
             }
-            together.push(packet);
         };
-        let given = give(&together);
-        drop(together);
-        if given.is_break() {
-            return Ok(given);
+        if together.give(&mut give).is_break() {
+            return Ok(ControlFlow::Break(()));
         }
         need = end?;
         let consumed = bytes.len() - rest.len();

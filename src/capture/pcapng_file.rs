@@ -290,17 +290,13 @@ pub(super) fn read<R: Read>(
             return Err(Damage::at(begin, what));
         }
         let mut rest = bytes;
-        let mut together = Together::new();
+        let mut together = Together::default();
         let end = loop {
             match reader.next(&mut rest, numbering) {
                 Ok(Next::Packet(packet)) => {
-                    if together.is_full() {
-                        if give(&together).is_break() {
-                            return Ok(ControlFlow::Break(()));
-                        }
-                        together.clear();
+                    if together.push(packet, &mut give).is_break() {
+                        return Ok(ControlFlow::Break(()));
                     }
-                    together.push(packet);
                 }
                 Ok(Next::Other) => {}
                 Ok(Next::Needs(need)) => break Ok(need),
@@ -310,10 +306,8 @@ pub(super) fn read<R: Read>(
                 }
             }
         };
-        let given = give(&together);
-        drop(together);
-        if given.is_break() {
-            return Ok(given);
+        if together.give(&mut give).is_break() {
+            return Ok(ControlFlow::Break(()));
         }
         need = end?;
         let consumed = bytes.len() - rest.len();

@@ -1,5 +1,7 @@
 //! What the readers of both formats share: a packet as a record holds it, the byte order, and damage.
 
+use std::ops::ControlFlow;
+
 use arrayvec::ArrayVec;
 
 use crate::packet::{LinkType, Packet};
@@ -12,7 +14,33 @@ pub(super) const MAX_PACKET: u32 = 16 << 20;
 const TOGETHER: usize = 32;
 
 /// Packets of a block that lie beside each other, and are given on together.
-pub(super) type Together<'a> = ArrayVec<Packet<'a>, TOGETHER>;
+#[derive(Default)]
+pub(super) struct Together<'a>(ArrayVec<Packet<'a>, TOGETHER>);
+
+impl<'a> Together<'a> {
+    /// Adds a packet; where there is no room for it, those before it are given on.
+    #[inline(always)]
+    pub(super) fn push(
+        &mut self,
+        packet: Packet<'a>,
+        give: &mut impl FnMut(&[Packet<'_>]) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        if self.0.is_full() {
+            give(&self.0)?;
+            self.0.clear();
+        }
+        self.0.push(packet);
+        ControlFlow::Continue(())
+    }
+
+    /// Gives on those that are left.
+    pub(super) fn give(
+        self,
+        give: &mut impl FnMut(&[Packet<'_>]) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        give(&self.0)
+    }
+}
 
 /// The packets of an input so far.
 #[derive(Clone, Copy, Debug)]
