@@ -6,7 +6,6 @@
 #![allow(clippy::unwrap_used, reason = "a benchmark may fail")]
 
 use std::hint::black_box;
-use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,13 +16,15 @@ use divan::counter::ItemsCount;
 use dnsterrier::aggregate::{self, Aggregator, Window};
 use dnsterrier::capture::{Files, Source, TakePackets, expand};
 use dnsterrier::event::{Event, Maker};
-use dnsterrier::frame::{Addresses, Decoder, Plain, Ports, Transport};
+use dnsterrier::frame::{Decoder, Ports};
 use dnsterrier::message::{Envelope, Question};
 use dnsterrier::packet::{Batch, Packet};
 use dnsterrier::rule::{Rules, embedded};
 use dnsterrier::stats::Capture;
 use dnsterrier::time::Timestamp;
-use dnsterrier::transaction::{Arrival, Interest, Limits, NamedRoles, Pairing, Reader};
+use dnsterrier::transaction::{
+    Arrival, Interest, Limits, NamedRoles, Pairing, Reader, Transaction,
+};
 
 fn main() {
     divan::main();
@@ -71,27 +72,6 @@ impl Interest for All {
     }
 }
 
-fn envelope<'a>(plain: &Plain<'a>, packet: &Packet<'_>) -> Envelope<'a> {
-    let [src, dst] = match plain.addresses {
-        Addresses::V4(addresses) => addresses.map(IpAddr::from),
-        Addresses::V6(addresses) => addresses.map(IpAddr::from),
-    };
-    Envelope {
-        time: packet.time,
-        input: packet.input,
-        number: packet.number,
-        src,
-        dst,
-        src_port: plain.src_port,
-        dst_port: plain.dst_port,
-        transport: Transport::Udp,
-        ip_id: plain.ip_id,
-        around: plain.around,
-        missing: 0,
-        fragment_missing: false,
-    }
-}
-
 /// The usual one.
 fn ports() -> Ports {
     Ports::new(&Ports::DEFAULT)
@@ -114,7 +94,8 @@ fn look(packets: &Batch, reader: &mut Reader, interest: &All) -> Vec<Arrival> {
     let mut decoder = Decoder::new(ports());
     let of = |packet: Packet<'_>| {
         let plain = decoder.decode_plain(&packet)?;
-        reader.read(&envelope(&plain, &packet), plain.payload, interest)
+        let envelope = Envelope::of_plain(&plain, plain.addresses.either(), &packet);
+        reader.read(&envelope, plain.payload, interest)
     };
     packets.packets().filter_map(of).collect()
 }
@@ -135,32 +116,27 @@ fn events() -> Vec<Event> {
     events
 }
 
-#[divan::bench]
-fn frames_layer_by_layer(bencher: Bencher<'_, '_>) {
+/// What it costs to find something in each packet.
+fn of_each(bencher: Bencher<'_, '_>, mut finds: impl FnMut(&Packet<'_>) -> bool) {
     let packets = packets();
-    let mut decoder = Decoder::new(ports());
     bencher
         .counter(ItemsCount::new(packets.packets().count()))
         .bench_local(|| {
-            packets
-                .packets()
-                .filter(|packet| decoder.decode(black_box(packet)).is_some())
-                .count()
+            let found = packets.packets().filter(|packet| finds(black_box(packet)));
+            found.count()
         });
 }
 
 #[divan::bench]
-fn frames_in_one_go(bencher: Bencher<'_, '_>) {
-    let packets = packets();
+fn frames_layer_by_layer(bencher: Bencher<'_, '_>) {
     let mut decoder = Decoder::new(ports());
-    bencher
-        .counter(ItemsCount::new(packets.packets().count()))
-        .bench_local(|| {
-            packets
-                .packets()
-                .filter(|packet| decoder.decode_plain(black_box(packet)).is_some())
-                .count()
-        });
+    of_each(bencher, |packet| decoder.decode(packet).is_some());
+}
+
+#[divan::bench]
+fn frames_in_one_go(bencher: Bencher<'_, '_>) {
+    let mut decoder = Decoder::new(ports());
+    of_each(bencher, |packet| decoder.decode_plain(packet).is_some());
 }
 
 /// Frames included.
@@ -173,47 +149,37 @@ fn messages_are_looked_at(bencher: Bencher<'_, '_>, wanted: bool) {
         .bench_local(|| look(&packets, &mut reader, &All(wanted)).len());
 }
 
-#[divan::bench]
-fn arrivals_are_paired(bencher: Bencher<'_, '_>) {
+/// What it costs to pair the arrivals of all packets; `give` gets the transactions of wanted ones.
+fn pair(bencher: Bencher<'_, '_>, wanted: bool, mut give: impl FnMut(&Transaction<'_>)) {
     let packets = packets();
-    let mut reader = Reader::default();
-    let count = look(&packets, &mut reader, &All(false)).len();
+    let arrivals = || look(&packets, &mut Reader::default(), &All(wanted));
     bencher
-        .counter(ItemsCount::new(count))
+        .counter(ItemsCount::new(arrivals().len()))
         .with_inputs(|| {
             let pairing = Pairing::new(Limits::default(), NamedRoles::default());
-            (pairing, look(&packets, &mut Reader::default(), &All(false)))
+            (pairing, arrivals())
         })
         .bench_local_values(|(mut pairing, mut arrivals)| {
             for arrival in &mut arrivals {
-                pairing.advance(arrival.time(), &mut |_| {});
-                pairing.push(arrival, &mut |_| {});
+                pairing.advance(arrival.time(), &mut give);
+                pairing.push(arrival, &mut give);
             }
             pairing
         });
 }
 
+#[divan::bench]
+fn arrivals_are_paired(bencher: Bencher<'_, '_>) {
+    pair(bencher, false, |_| {});
+}
+
 /// From two messages to every field: pairing included.
 #[divan::bench]
 fn events_are_made(bencher: Bencher<'_, '_>) {
-    let count = events().len();
-    let packets = packets();
     let maker = maker();
-    bencher
-        .counter(ItemsCount::new(count))
-        .with_inputs(|| {
-            let pairing = Pairing::new(Limits::default(), NamedRoles::default());
-            (pairing, look(&packets, &mut Reader::default(), &All(true)))
-        })
-        .bench_local_values(|(mut pairing, mut arrivals)| {
-            let mut made = 0;
-            for arrival in &mut arrivals {
-                pairing.push(arrival, &mut |transaction| {
-                    made += usize::from(black_box(maker.event(transaction)).is_some());
-                });
-            }
-            made
-        });
+    pair(bencher, true, |transaction| {
+        black_box(maker.event(transaction));
+    });
 }
 
 /// The embedded rules that are on.

@@ -15,7 +15,8 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use crate::frame::{Around, Transport};
+use crate::frame::{Around, Plain, Transport};
+use crate::packet::Packet;
 use crate::time::Timestamp;
 pub use mnemonic::{
     class as class_name, class_number, opcode as opcode_name, rcode as rcode_name,
@@ -65,6 +66,28 @@ pub struct Envelope<'a, A = IpAddr> {
     pub missing: u32,
     /// They were in fragments that never came; else the capture cut them off.
     pub fragment_missing: bool,
+}
+
+impl<'a, A> Envelope<'a, A> {
+    /// Who sent the datagram of a plain packet to whom.
+    #[inline(always)]
+    #[must_use]
+    pub fn of_plain(plain: &Plain<'a>, [src, dst]: [A; 2], packet: &Packet<'_>) -> Self {
+        Self {
+            time: packet.time,
+            input: packet.input,
+            number: packet.number,
+            src,
+            dst,
+            src_port: plain.src_port,
+            dst_port: plain.dst_port,
+            transport: Transport::Udp,
+            ip_id: plain.ip_id,
+            around: plain.around,
+            missing: 0,
+            fragment_missing: false,
+        }
+    }
 }
 
 /// The header of a message.

@@ -526,6 +526,17 @@ impl Run {
     }
 }
 
+/// Sends a batch and takes an empty one for it; waits where the next stage is behind. `Break` where that one is gone.
+fn exchange<B>(batch: B, full: &Sender<B>, empty: &Receiver<B>) -> ControlFlow<(), B> {
+    if full.send(batch).is_err() {
+        return ControlFlow::Break(());
+    }
+    match empty.recv() {
+        Ok(batch) => ControlFlow::Continue(batch),
+        Err(_) => ControlFlow::Break(()),
+    }
+}
+
 /// A thread that reads, or takes apart what was read, with its name; it gives what was wrong with the inputs.
 type Reader<'scope> = (
     &'static str,

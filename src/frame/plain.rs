@@ -1,7 +1,7 @@
 //! The packets that nearly all DNS comes in, taken apart in one go: Ethernet with at most one VLAN tag, IP without options,
 //! UDP, whole. What [`super::Decoder`] does layer by layer gives the same; a test says so.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{Around, Ports};
 use crate::packet::{LinkType, Packet};
@@ -34,6 +34,17 @@ pub enum Addresses {
     V4([Ipv4Addr; 2]),
     /// IPv6.
     V6([Ipv6Addr; 2]),
+}
+
+impl Addresses {
+    /// The same, of either version.
+    #[must_use]
+    pub fn either(self) -> [IpAddr; 2] {
+        match self {
+            Self::V4(addresses) => addresses.map(IpAddr::V4),
+            Self::V6(addresses) => addresses.map(IpAddr::V6),
+        }
+    }
 }
 
 /// What a plain packet with a DNS port holds; `None` for every other packet, found out before anything is built.

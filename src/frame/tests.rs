@@ -546,10 +546,7 @@ proptest! {
         let mut decoder = decoder();
         let packet = packet(1, &bytes);
         let quick = plain::read(&packet, &decoder.ports).map(|plain| {
-            let [src, dst] = match plain.addresses {
-                Addresses::V4(addresses) => addresses.map(IpAddr::from),
-                Addresses::V6(addresses) => addresses.map(IpAddr::from),
-            };
+            let [src, dst] = plain.addresses.either();
             let frame = Frame {
                 src,
                 dst,

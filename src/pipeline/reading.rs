@@ -1,7 +1,6 @@
 //! What the capture thread does with each packet: its layers, its stream, and a look at each message in place. Only
 //! messages that somebody wants are copied.
 
-use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +8,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender};
 
 use super::reload::Reloaded;
-use super::{ArrivalBatch, Asking, Span};
+use super::{ArrivalBatch, Asking, Span, exchange};
 use crate::capture::TakePackets;
 use crate::encrypted::Flows;
 use crate::frame::{Addresses, Around, Brought, Decoder, Frame, Origin, Plain, Ports, Transport};
@@ -274,14 +273,11 @@ impl Reading {
         batch.sightings.extend(sightings);
     }
 
-    /// The one datagram of a plain packet, where packets are kept or written.
+    /// The one datagram of a plain packet, where packets are kept or written. Takes a copy, so that one that is not kept never
+    /// has to be written to memory.
     #[cold]
-    fn keep_plain(&mut self, packet: &Packet<'_>, plain: &Plain<'_>) {
-        let addresses: [IpAddr; 2] = match plain.addresses {
-            Addresses::V4(addresses) => addresses.map(IpAddr::V4),
-            Addresses::V6(addresses) => addresses.map(IpAddr::V6),
-        };
-        let envelope = plain_envelope(plain, addresses, packet);
+    fn keep_plain(&mut self, packet: &Packet<'_>, plain: Plain<'_>) {
+        let envelope = Envelope::of_plain(&plain, plain.addresses.either(), packet);
         let (messages, batch) = (&mut self.messages, &mut self.batch);
         if self.keeping.evidence {
             let message = messages.name();
@@ -399,17 +395,9 @@ impl Reading {
         stats.written_packets = self.left_out;
         stats.reloads = self.reloads;
         stats.tables.streams = self.streams.len() as u64;
-        if self.full.send(batch).is_err() {
-            return ControlFlow::Break(());
-        }
-        match self.empty.recv() {
-            Ok(batch) => {
-                self.batch = batch;
-                self.take_reloaded();
-                ControlFlow::Continue(())
-            }
-            Err(_) => ControlFlow::Break(()),
-        }
+        self.batch = exchange(batch, &self.full, &self.empty)?;
+        self.take_reloaded();
+        ControlFlow::Continue(())
     }
 
     /// Where something was read anew: from the batch that begins now on it holds.
@@ -440,16 +428,16 @@ impl TakePackets for Reading {
             self.capture.handed_on += 1;
             self.advance(packet.time);
             if self.keeping.is_something() {
-                self.keep_plain(packet, &plain);
+                self.keep_plain(packet, plain);
             } else {
                 let (messages, batch) = (&mut self.messages, &mut self.batch);
                 match plain.addresses {
                     Addresses::V4(addresses) => {
-                        let envelope = plain_envelope(&plain, addresses, packet);
+                        let envelope = Envelope::of_plain(&plain, addresses, packet);
                         messages.read_plain(&envelope, plain.payload, batch);
                     }
                     Addresses::V6(addresses) => {
-                        let envelope = plain_envelope(&plain, addresses, packet);
+                        let envelope = Envelope::of_plain(&plain, addresses, packet);
                         messages.read_plain(&envelope, plain.payload, batch);
                     }
                 }
@@ -526,29 +514,6 @@ impl ArrivalBatch {
             self.bytes = self.bytes.saturating_add(packet.held());
             self.further.push(Further { message, packet });
         }
-    }
-}
-
-/// Who sent the datagram of a plain packet to whom.
-#[inline(always)]
-fn plain_envelope<'a, A>(
-    plain: &Plain<'a>,
-    [src, dst]: [A; 2],
-    packet: &Packet<'_>,
-) -> Envelope<'a, A> {
-    Envelope {
-        time: packet.time,
-        input: packet.input,
-        number: packet.number,
-        src,
-        dst,
-        src_port: plain.src_port,
-        dst_port: plain.dst_port,
-        transport: Transport::Udp,
-        ip_id: plain.ip_id,
-        around: plain.around,
-        missing: 0,
-        fragment_missing: false,
     }
 }
 

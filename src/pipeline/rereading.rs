@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::{EventBatch, InputError};
+use super::{EventBatch, InputError, exchange};
 use crate::delivery::DeliveryError;
 use crate::delivery::clickhouse::{Stored, TakeStored};
 use crate::event::{Event, Maker};
@@ -92,16 +92,8 @@ impl Rereading {
             batch.resolvers.push(address);
         }
         batch.stats.stored = self.stored;
-        if self.full.send(batch).is_err() {
-            return ControlFlow::Break(());
-        }
-        match self.empty.recv() {
-            Ok(batch) => {
-                self.batch = batch;
-                ControlFlow::Continue(())
-            }
-            Err(_) => ControlFlow::Break(()),
-        }
+        self.batch = exchange(batch, &self.full, &self.empty)?;
+        ControlFlow::Continue(())
     }
 }
 
