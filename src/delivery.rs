@@ -341,6 +341,28 @@ pub fn look(folder: &Path) -> Result<Vec<Found>, DeliveryError> {
     Ok(list)
 }
 
+/// What its URL says of an option that is true or false; false where it says nothing.
+fn flag(remote: &Remote, option: &str) -> Result<bool, DeliveryError> {
+    match remote.option(option) {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(DeliveryError::Usage(format!(
+            "'{remote}': {option} is true or false"
+        ))),
+    }
+}
+
+/// How many characters are told of what a server or library says.
+const SAID: usize = 300;
+
+/// What a server or library says, in one line that does no harm and has so many characters at most.
+fn one_line(text: &str, most: usize) -> String {
+    text.chars()
+        .map(|it| if it.is_control() { ' ' } else { it })
+        .take(most)
+        .collect()
+}
+
 /// How long an exchange with a place may take, where its URL says so.
 fn timeout(remote: &Remote) -> Result<Option<Duration>, DeliveryError> {
     let Some(text) = remote.option("timeout") else {

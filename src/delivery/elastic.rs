@@ -247,10 +247,7 @@ impl Failed {
         if let Some(cause) = self.caused_by.as_ref().and_then(|it| it.reason.as_ref()) {
             text.push_str(&format!(" ({cause})"));
         }
-        text.chars()
-            .map(|it| if it.is_control() { ' ' } else { it })
-            .take(1_000)
-            .collect()
+        super::one_line(&text, 1_000)
     }
 }
 

@@ -86,11 +86,7 @@ impl Hec {
                 "nothing stands behind the port: the collector's path is known",
             ));
         }
-        let acknowledged = match remote.option("ack") {
-            None | Some("false") => false,
-            Some("true") => true,
-            Some(_) => return Err(wrong("ack is true or false")),
-        };
+        let acknowledged = super::flag(remote, "ack")?;
         let timeout = super::timeout(remote)?.unwrap_or(TIMEOUT);
         let token = secret::read(remote, "token_file", "DNSTERRIER_HEC_TOKEN")?.ok_or_else(|| {
             DeliveryError::Usage(format!(

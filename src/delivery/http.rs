@@ -44,17 +44,7 @@ impl Reply {
     /// The status, and the beginning of what was said with it, in one line.
     pub(super) fn told(&self) -> String {
         let text = String::from_utf8_lossy(&self.body);
-        let text: String = text
-            .chars()
-            .map(|character| {
-                if character.is_control() {
-                    ' '
-                } else {
-                    character
-                }
-            })
-            .take(300)
-            .collect();
+        let text = super::one_line(&text, super::SAID);
         format!("it answered {}: {}", self.status, text.trim())
     }
 }

@@ -289,7 +289,7 @@ fn code(error: &KafkaError) -> RDKafkaErrorCode {
 
 /// What a code says.
 fn told(code: RDKafkaErrorCode) -> String {
-    report::printable(&code.to_string())
+    super::one_line(&code.to_string(), super::SAID)
 }
 
 #[cfg(test)]

@@ -124,11 +124,7 @@ impl Syslog {
             }
         } else {
             let tls = tls::config(remote)?;
-            let confirms = match remote.option("confirm") {
-                None | Some("false") => false,
-                Some("true") => true,
-                Some(_) => return Err(wrong("confirm is true or false".to_owned())),
-            };
+            let confirms = super::flag(remote, "confirm")?;
             let timeout = super::timeout(remote)?.unwrap_or(TIMEOUT);
             Way::Connection(
                 Connection::new(host, remote.port, tls, timeout, confirms).map_err(wrong)?,

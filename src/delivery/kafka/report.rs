@@ -10,6 +10,8 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{NoCustomPartitioner, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode;
 
+use super::super::{SAID, one_line};
+
 /// What came of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -122,7 +124,7 @@ impl Reports {
 impl ClientContext for Reports {
     fn error(&self, error: KafkaError, reason: &str) {
         let mut state = self.lock();
-        let said = printable(reason);
+        let said = one_line(reason, SAID);
         let is_shut = match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::Authentication) => true,
             Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::Fatal) => false,
@@ -155,12 +157,4 @@ impl ProducerContext<NoCustomPartitioner> for Reports {
         };
         self.end(*number, result);
     }
-}
-
-/// What a library or server says, in one line that does no harm.
-pub(super) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|it| if it.is_control() { ' ' } else { it })
-        .take(300)
-        .collect()
 }
