@@ -5,7 +5,6 @@ mod remote;
 mod stored;
 
 use std::io::IsTerminal;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -169,16 +168,12 @@ pub fn replay(arguments: Replay, show: fn(&str)) -> Result<Ready, Error> {
 
 /// Says that a capture which is read cannot be written: what is not written to it would be gone.
 fn check_kept(inputs: &[capture::Input], common: &Common) -> Result<(), Error> {
-    let identity = |path: &Path| {
-        let found = std::fs::metadata(path).ok()?;
-        Some((found.dev(), found.ino()))
-    };
     for (option, path) in [("--evidence", &common.evidence), ("--write", &common.write)] {
-        let Some((path, written)) = path.as_deref().and_then(|it| Some((it, identity(it)?))) else {
+        let Some(path) = path else {
             continue;
         };
         let is_read = |input: &capture::Input| match input {
-            capture::Input::File(read) => identity(read) == Some(written),
+            capture::Input::File(read) => sink::is_same_file(read, path),
             capture::Input::Stdin | capture::Input::Memory { .. } => false,
         };
         if inputs.iter().any(is_read) {

@@ -26,7 +26,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-pub use file::is_descriptor;
+pub use file::{is_descriptor, is_same as is_same_file};
 pub use format::{EventFormat, check_event_format};
 pub use packets::{PacketFormat, is_stdout, packet_place};
 pub use place::{Format, Place, check};

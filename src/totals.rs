@@ -333,7 +333,7 @@ fn not_in_evidence(stats: &Stats) -> Vec<String> {
     }
     if evidence.forgotten > 0 {
         said.push(format!(
-            "of {} that came again it was forgotten, for want of room, before it was known whether they belong to what hit: the evidence may lack them",
+            "{} that came again were forgotten for want of room, before it was known whether they belong to what hit: the evidence may lack them",
             counted(evidence.forgotten, "packet")
         ));
     }

@@ -247,8 +247,18 @@ fn lock(file: &File, path: &Path) -> Result<(), SinkError> {
 
 /// Whether the file is the one that has that name now.
 pub(super) fn is_at(file: &File, path: &Path) -> bool {
-    let identity = |found: io::Result<Metadata>| found.ok().map(|found| (found.dev(), found.ino()));
-    identity(file.metadata()).is_some_and(|held| identity(fs::metadata(path)) == Some(held))
+    are_one(file.metadata(), fs::metadata(path))
+}
+
+/// Whether two names, or what links lead to, are those of one file that is there.
+#[must_use]
+pub fn is_same(one: &Path, other: &Path) -> bool {
+    are_one(fs::metadata(one), fs::metadata(other))
+}
+
+fn are_one(one: io::Result<Metadata>, other: io::Result<Metadata>) -> bool {
+    let identity = |found: Metadata| (found.dev(), found.ino());
+    one.is_ok_and(|one| other.is_ok_and(|other| identity(one) == identity(other)))
 }
 
 /// What a person can do about a file that cannot be opened.

@@ -28,6 +28,15 @@ impl Packing {
         }
     }
 
+    /// The ending that says what is in the file, in lower case: that before the one which asks for it to be packed.
+    pub(super) fn ending(path: &Path) -> Option<String> {
+        let inside = match Self::of(path) {
+            Some(_) => Path::new(path.file_stem()?),
+            None => path,
+        };
+        Some(inside.extension()?.to_str()?.to_ascii_lowercase())
+    }
+
     /// The bytes as a member or frame.
     pub(super) fn pack(self, bytes: &[u8]) -> io::Result<Vec<u8>> {
         match self {

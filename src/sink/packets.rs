@@ -65,16 +65,8 @@ pub fn packet_place(
     } else {
         path
     };
-    let unpacked = match Packing::of(path) {
-        Some(_) => path.file_stem().map_or(path, Path::new),
-        None => path,
-    };
-    let ending = unpacked.extension().map(|ending| {
-        let ending = ending.to_string_lossy();
-        ending.to_ascii_lowercase()
-    });
     let is_device = path.starts_with("/dev") || path.starts_with("/proc");
-    let format = match ending.as_deref() {
+    let format = match Packing::ending(path).as_deref() {
         Some("pcapng" | "ntar") => PacketFormat::Pcapng,
         Some("pcap" | "cap" | "dmp") if with_comments => {
             return Err(SinkError::Usage(format!(

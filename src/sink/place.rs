@@ -128,21 +128,13 @@ impl Place {
             return Ok(Self::Remote(Box::new(Remote::parse(text)?)));
         }
         let path = Path::new(text);
-        let unpacked = match Packing::of(path) {
-            Some(_) => path.file_stem().map_or(path, Path::new),
-            None => path,
-        };
-        let ending = unpacked
-            .extension()
-            .and_then(|ending| ending.to_str())
-            .map(str::to_ascii_lowercase);
-        let format = match ending.as_deref() {
+        let format = match Packing::ending(path).as_deref() {
             Some("jsonl" | "ndjson" | "json") => Format::Jsonl,
             Some("csv") => Format::Csv,
             Some("tsv") => Format::Tsv,
             Some("txt") => Format::Table,
             Some("log") => Format::Log,
-            Some("parquet") => return parquet(path, unpacked),
+            Some("parquet") => return parquet(path),
             Some("dnstap") => Format::Dnstap,
             None if text.starts_with("/dev/") || text.starts_with("/proc/") => Format::Jsonl,
             _ if path.is_dir() => return Err(is_directory(path)),
@@ -203,9 +195,9 @@ impl fmt::Display for Place {
 }
 
 /// A folder of Parquet, which is compressed inside.
-fn parquet(path: &Path, unpacked: &Path) -> Result<Place, SinkError> {
+fn parquet(path: &Path) -> Result<Place, SinkError> {
     let wrong = |what: &str| SinkError::Usage(format!("'{}': {what}", path.display()));
-    if path != unpacked {
+    if Packing::of(path).is_some() {
         return Err(wrong(
             "Parquet is compressed inside: the name ends in .parquet",
         ));

@@ -24,9 +24,8 @@ impl Tails {
     pub(super) fn of<'a>(ends: impl Iterator<Item = &'a [u8]> + Clone) -> Self {
         let Some(shortest) = ends.clone().map(<[u8]>::len).min() else {
             return Self {
-                length: 0,
-                mask: 0,
                 bits: Bits::new(0),
+                ..Self::default()
             };
         };
         // A label with an escape is longer here than on the wire.
