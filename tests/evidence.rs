@@ -434,13 +434,29 @@ fn rules_said(comments: &[Value]) -> Vec<(&str, bool)> {
         .collect()
 }
 
+/// The evidence that these rules alone have of packets that come one after another, so many microseconds apart.
+fn shown_by(
+    rules: &str,
+    packets: &[Vec<u8>],
+    apart: u32,
+    options: &[&str],
+) -> Vec<(Shown, Vec<Value>)> {
+    let (folder, capture) = pcap::made_of(packets, apart);
+    let [file, evidence] = ["rules.yml", "e.pcapng"].map(|name| folder.path().join(name));
+    std::fs::write(&file, rules).unwrap();
+    let mut words = vec!["replay", &capture, "--no-embedded", "--rows", "none"];
+    words.extend(["--rules", file.to_str().unwrap()]);
+    words.extend(["--evidence", evidence.to_str().unwrap()]);
+    words.extend(options);
+    stdout(&dnsterrier(words));
+    shown(&evidence)
+}
+
 #[test]
 fn several_rules_hit_in_one_packet() {
-    let folder = tempfile::tempdir().unwrap();
-    let rules = folder.path().join("rules.yml");
     let [one, two] = ["name: one\n", "---\nname: two\nby: [src]\n"];
     let domain = "domain: own.example\n";
-    std::fs::write(&rules, [one, domain, two, domain].concat()).unwrap();
+    let rules = [one, domain, two, domain].concat();
     let packets = [
         pcap::udp(CLIENT, RESOLVER, 1, &pcap::query(1, "a.own.example")),
         pcap::udp(
@@ -450,21 +466,7 @@ fn several_rules_hit_in_one_packet() {
             &pcap::response(1, "a.own.example", [203, 0, 113, 1]),
         ),
     ];
-    let (_kept, capture) = pcap::made_of(&packets, 1_000);
-    let evidence = folder.path().join("e.pcapng");
-    let mut words = vec![
-        "replay",
-        &capture,
-        "--no-embedded",
-        "--rows",
-        "none",
-        "--window",
-        "1h",
-    ];
-    words.extend(["--rules", rules.to_str().unwrap()]);
-    words.extend(["--evidence", evidence.to_str().unwrap()]);
-    stdout(&dnsterrier(words));
-    let shown = shown(&evidence);
+    let shown = shown_by(&rules, &packets, 1_000, &["--window", "1h"]);
     assert_eq!(shown.len(), 2);
     for (_, comments) in shown {
         assert_eq!(rules_said(&comments), [("one", true), ("two", false)]);
@@ -479,32 +481,13 @@ fn several_rules_hit_in_one_packet() {
 /// A correlation says long after a lookup that it hit.
 #[test]
 fn what_a_correlation_says_later() {
-    let folder = tempfile::tempdir().unwrap();
-    let rules = folder.path().join("rules.yml");
-    std::fs::write(
-        &rules,
-        "title: Base\nname: base\nlogsource:\n  category: dns\ndetection:\n  selection:\n    query|endswith: .own.example\n  condition: selection\n\
-         ---\ntitle: Many\ncorrelation:\n  type: event_count\n  rules: [base]\n  group-by: [src]\n  timespan: 10m\n  condition:\n    gte: 2\n",
-    )
-    .unwrap();
+    let rules = "title: Base\nname: base\nlogsource:\n  category: dns\ndetection:\n  selection:\n    query|endswith: .own.example\n  condition: selection\n\
+         ---\ntitle: Many\ncorrelation:\n  type: event_count\n  rules: [base]\n  group-by: [src]\n  timespan: 10m\n  condition:\n    gte: 2\n";
     let query = |id: u16, name: &str| pcap::udp(CLIENT, RESOLVER, id, &pcap::query(id, name));
     let mut packets = vec![query(1, "a.own.example"), query(2, "alone.example")];
     packets.push(query(3, "b.own.example"));
     // 100 s apart: the first is long over when the third comes.
-    let (_kept, capture) = pcap::made_of(&packets, 100_000_000);
-    let evidence = folder.path().join("e.pcapng");
-    let mut words = vec![
-        "replay",
-        &capture,
-        "--no-embedded",
-        "--rows",
-        "none",
-        "--quiet",
-    ];
-    words.extend(["--rules", rules.to_str().unwrap()]);
-    words.extend(["--evidence", evidence.to_str().unwrap()]);
-    stdout(&dnsterrier(words));
-    let shown = shown(&evidence);
+    let shown = shown_by(rules, &packets, 100_000_000, &[]);
     let said: Vec<(&str, Vec<(&str, bool)>)> = shown
         .iter()
         .map(|(packet, comments)| (packet.0.as_str(), rules_said(comments)))

@@ -16,6 +16,20 @@ use crate::http;
 /// The token that it knows.
 pub(crate) const TOKEN: &str = "5d1f7a9e-0000-4000-8000-000000000001";
 
+/// Who a server says that it is, over TLS.
+pub(crate) fn with_certificate(certificate: &Path, key: &Path) -> Arc<rustls::ServerConfig> {
+    let certificates = CertificateDer::pem_file_iter(certificate)
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    let key = PrivateKeyDer::from_pem_file(key).unwrap();
+    let config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(certificates, key)
+        .unwrap();
+    Arc::new(config)
+}
+
 /// What it does with a request for events instead of taking it.
 #[derive(Clone, Debug)]
 pub(crate) enum Fault {
@@ -136,16 +150,7 @@ impl Collector {
 
     /// Serves over TLS from now on, too, with this certificate and key; gives the URL.
     pub(crate) fn over_tls(&self, certificate: &Path, key: &Path, options: &str) -> String {
-        let certificates = CertificateDer::pem_file_iter(certificate)
-            .unwrap()
-            .map(Result::unwrap)
-            .collect();
-        let key = PrivateKeyDer::from_pem_file(key).unwrap();
-        let config = rustls::ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(certificates, key)
-            .unwrap();
-        let config = Arc::new(config);
+        let config = with_certificate(certificate, key);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let served = self.clone();

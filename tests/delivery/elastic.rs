@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::common::{dnsterrier, file, json_lines, stderr, stdout};
 use crate::http;
-use crate::run::{Desk, capture, expected, succeeds};
+use crate::run::{Desk, capture, expected, succeeds, written};
 
 /// What it does with a request instead of taking it.
 enum Fault {
@@ -176,20 +176,8 @@ impl Server {
 
 /// The events of a capture by their id, as a file has them in ECS.
 fn in_ecs(name: &str) -> BTreeMap<String, Value> {
-    let capture = capture(name);
-    let output = dnsterrier([
-        "replay",
-        capture.to_str().unwrap(),
-        "--quiet",
-        "--rows",
-        "none",
-        "--events",
-        "-",
-        "--event-format",
-        "ecs",
-    ]);
-    let documents = json_lines(&stdout(&output)).into_iter();
-    documents
+    written(&capture(name), &["--event-format", "ecs"])
+        .into_iter()
         .map(|it| (it["event"]["id"].as_str().unwrap().to_owned(), it))
         .collect()
 }

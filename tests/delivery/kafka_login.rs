@@ -7,9 +7,7 @@ use std::path::Path;
 use std::process::Output;
 use std::sync::{Arc, Mutex};
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-
+use crate::collector::with_certificate;
 use crate::common::stderr;
 use crate::hec::certificates;
 use crate::run::{Desk, capture};
@@ -72,16 +70,7 @@ fn serve(mut connection: impl Read + Write, said: &Said) -> std::io::Result<()> 
 
 /// A broker with that certificate: its port, and what it is told.
 fn start(certificate: &Path, key: &Path) -> (u16, Said) {
-    let certificates = CertificateDer::pem_file_iter(certificate)
-        .unwrap()
-        .map(Result::unwrap)
-        .collect();
-    let key = PrivateKeyDer::from_pem_file(key).unwrap();
-    let config = rustls::ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(certificates, key)
-        .unwrap();
-    let config = Arc::new(config);
+    let config = with_certificate(certificate, key);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let said = Said::default();

@@ -129,18 +129,19 @@ pub(crate) fn many(desk: &Desk, copies: u32) -> PathBuf {
     path
 }
 
-/// The events of a capture, by their id, as a file has them.
+/// The events of a capture, as a file has them with these options.
+pub(crate) fn written(capture: &Path, options: &[&str]) -> Vec<Value> {
+    let capture = capture.to_str().unwrap();
+    let words = [
+        "replay", capture, "--quiet", "--rows", "none", "--events", "-",
+    ];
+    let output = crate::common::dnsterrier([&words, options].concat());
+    json_lines(&crate::common::stdout(&output))
+}
+
+/// The same by their id, in our own words.
 pub(crate) fn expected(capture: &Path) -> BTreeMap<String, Value> {
-    let output = crate::common::dnsterrier([
-        "replay",
-        capture.to_str().unwrap(),
-        "--quiet",
-        "--rows",
-        "none",
-        "--events",
-        "-",
-    ]);
-    by_id(json_lines(&crate::common::stdout(&output)))
+    by_id(written(capture, &[]))
 }
 
 /// Records by their id; those that came twice are the same.
