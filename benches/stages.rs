@@ -46,6 +46,10 @@ impl TakePackets for Keep {
         ControlFlow::Continue(())
     }
 
+    fn send_on(&mut self) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
     fn idle(&mut self, _: Timestamp) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }

@@ -5,6 +5,7 @@ mod ahead;
 mod blocks;
 mod compressed;
 mod dnstap_file;
+mod fanout;
 mod file;
 mod filter;
 mod kind;
@@ -37,6 +38,9 @@ pub trait TakePackets {
     fn take_all(&mut self, packets: &[Packet<'_>]) -> ControlFlow<()> {
         packets.iter().try_for_each(|packet| self.take(packet))
     }
+
+    /// Packets of a live capture go on coming; sends on what waits all the same.
+    fn send_on(&mut self) -> ControlFlow<()>;
 
     /// A live capture has nothing to read, and all packets up to `now` were given; sends on what waits.
     fn idle(&mut self, now: Timestamp) -> ControlFlow<()>;

@@ -215,6 +215,10 @@ pub struct Common {
     /// Only events before this time
     #[arg(long, value_name = "TIME", help_heading = "Selection")]
     pub until: Option<String>,
+    /// Threads that share the messages by their clients, 64 at most; sniff: as many captures share the packets, too [default:
+    /// replay with --events: one for each core but one, 8 at most; else 1]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=64), help_heading = "Selection")]
+    pub workers: Option<u16>,
     /// End after so many packets
     #[arg(short, long, value_name = "PACKETS", help_heading = "Selection")]
     pub count: Option<u64>,

@@ -5,12 +5,13 @@ mod remote;
 mod stored;
 
 use std::io::IsTerminal;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::aggregate::Window;
-use crate::capture::{self, Files, Live, LiveOptions, TapPlace, check_filter, expand};
+use crate::capture::{self, Files, Live, LiveOptions, Source, TapPlace, check_filter, expand};
 use crate::cli::{Common, Replay, Sniff, SpoolOptions};
 use crate::delivery::clickhouse::Stored;
 use crate::delivery::{self, Deliveries};
@@ -78,7 +79,14 @@ pub fn sniff(arguments: Sniff, show: fn(&str)) -> Result<Ready, Error> {
         .iter()
         .map(|place| place.parse().map_err(Error::Usage));
     let taps: Vec<TapPlace> = taps.collect::<Result<_, _>>()?;
-    let live = Live::open(&interfaces, &taps, &options)?;
+    let captures = usize::from(common.workers.unwrap_or(1));
+    if captures > 1 && common.count.is_some() {
+        return Err(Error::Usage(
+            "--count counts the packets of one capture, and --workers has several: leave one of them out"
+                .to_owned(),
+        ));
+    }
+    let lives = Live::open(&interfaces, &taps, &options, captures)?;
     let becoming = privilege::becoming(user.as_deref())?;
     plan.remotes.prepare(becoming.as_ref())?;
     let became = becoming.map(privilege::Becoming::give_up).transpose()?;
@@ -93,11 +101,14 @@ pub fn sniff(arguments: Sniff, show: fn(&str)) -> Result<Ready, Error> {
     };
     let listening = format!(
         "listening on {}{user}, {rules}; Ctrl-C ends",
-        live.describe()
+        lives.first().map_or_else(String::new, Live::describe)
     );
     let warnings = plan.files.rules.warnings().iter().map(warning);
     let greeting = lines(warnings.chain(plan.metrics()).chain([listening]));
-    let mut run = plan.run(Input::Packets(Box::new(live)), &common, show)?;
+    let sources = lives
+        .into_iter()
+        .map(|live| Box::new(live) as Box<dyn Source>);
+    let mut run = plan.run(Input::Packets(sources.collect()), &common, show)?;
     run.rotation = rotation;
     Ok(Ready { run, greeting })
 }
@@ -154,7 +165,8 @@ pub fn replay(arguments: Replay, show: fn(&str)) -> Result<Ready, Error> {
         None => {
             let inputs = expand(&files)?;
             check_kept(&inputs, &common)?;
-            Input::Packets(Box::new(Files::new(inputs, filter, refused_link)))
+            let files = Files::new(inputs, filter, refused_link);
+            Input::Packets(vec![Box::new(files)])
         }
     };
     let no_rule = (plan.files.rules.running().count() == 0 && common.events.is_empty()).then(|| {
@@ -202,7 +214,7 @@ pub fn trial(rule: Rule, capture: capture::Input, rows: Arc<Mutex<Vec<u8>>>) -> 
     plan.files.rules = Rules::new(vec![rule]).map_err(Error::Rules)?;
     plan.places = Default::default();
     let source = Files::new(vec![capture], None, refused_link);
-    let input = Input::Packets(Box::new(source));
+    let input = Input::Packets(vec![Box::new(source)]);
     let mut run = plan.run(input, &plain.common, |_| {})?;
     run.writers.rows = Writer::to_memory(Stream::Rows, rows);
     Ok(run)
@@ -447,7 +459,9 @@ impl Plan {
             ports: ports.clone(),
             keeps_bytes: event_format == EventFormat::Dnstap,
         };
+        let everything = !writers.events.is_none() || rules.needs_everything();
         Ok(Run {
+            decoders: decoders(common.workers, live, everything),
             input,
             ports,
             tunnel_depth: common.tunnel_depth,
@@ -471,6 +485,17 @@ impl Plan {
             rotation: Rotation::default(),
             metrics,
         })
+    }
+}
+
+/// How many threads decode: one does for candidates, of which there are few; to make events of everything takes many times what
+/// it takes to read. A live run has as many as it has captures.
+fn decoders(workers: Option<u16>, live: bool, everything: bool) -> usize {
+    let most = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    match workers {
+        Some(workers) => usize::from(workers),
+        None if live || !everything => 1,
+        None => most().saturating_sub(1).clamp(1, 8),
     }
 }
 

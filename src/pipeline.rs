@@ -7,6 +7,9 @@
 //!                                ^------------empty batches--------------'  ^-----------empty batches---------'
 //! ```
 //!
+//! Where more cores are to be used there are several decoders, each for its share of the clients (`splitting`), and the matcher
+//! gets what they make in one order (`gathering`); of a live capture there may be as many capture threads.
+//!
 //! Where events are read again that other runs stored, one thread reads them, instead of those two, for the same matcher.
 //!
 //! All channels are bounded. When a stage is slower than the one before it, the one before it waits, up to the capture
@@ -14,11 +17,13 @@
 //! travel with the batches. A stage that ends drops its ends of the channels, which ends the others in turn.
 
 mod decoding;
+mod gathering;
 mod matching;
 mod reading;
 mod reload;
 mod rereading;
 mod shown;
+mod splitting;
 
 use std::net::IpAddr;
 use std::ops::ControlFlow;
@@ -35,7 +40,7 @@ use crate::capture::{CaptureError, Source};
 use crate::delivery::clickhouse::Stored;
 use crate::delivery::{Deliveries, DeliveryError};
 use crate::encrypted::Sighting;
-use crate::event::{Event, Maker};
+use crate::event::{Assets, Event, Maker};
 use crate::frame::Ports;
 use crate::message::Question;
 use crate::metrics::{Server, Watch};
@@ -45,18 +50,20 @@ use crate::rule::{Filters, Rules};
 use crate::sink::{Rotation, SinkError, TableOptions, Writer};
 use crate::stats::Stats;
 use crate::time::Timestamp;
-use crate::transaction::{Arrival, Interest, Limits, NamedRoles, Pairing};
+use crate::transaction::{Arrival, Interest, Limits, NamedRoles, Pairing, Reader as MessageReader};
 use decoding::Decoding;
+use gathering::Gathering;
 use matching::Matching;
 use reading::{Keeping, Reading};
 use reload::look_at;
 pub use reload::{Load, Loaded};
 use rereading::Rereading;
+use splitting::{Clients, Mark, Splitting};
 
 /// How many batches are on their way between two stages: enough that neither waits for the other's short delays.
 const BATCHES: usize = 32;
 /// After so many batches without an event the matcher is told the time and the counters all the same.
-const EMPTY_BATCHES: u32 = 32;
+const EMPTY_BATCHES: u64 = 32;
 
 /// What the threads are told from outside, by signals for instance.
 #[derive(Clone, Debug)]
@@ -154,8 +161,8 @@ impl Writers {
 
 /// What a run reads.
 pub enum Input {
-    /// Packets.
-    Packets(Box<dyn Source>),
+    /// Packets: of one source, or of several that share the packets of the same inputs, each in a thread of its own.
+    Packets(Vec<Box<dyn Source>>),
     /// Events that other runs stored.
     Stored(Box<Stored>),
 }
@@ -165,7 +172,7 @@ impl Input {
     #[must_use]
     pub fn names(&self) -> Vec<Arc<str>> {
         match self {
-            Self::Packets(source) => source.names(),
+            Self::Packets(sources) => sources.first().map_or_else(Vec::new, |it| it.names()),
             Self::Stored(stored) => vec![Arc::from(stored.place())],
         }
     }
@@ -174,7 +181,7 @@ impl Input {
     #[must_use]
     pub fn is_live(&self) -> bool {
         match self {
-            Self::Packets(source) => source.is_live(),
+            Self::Packets(sources) => sources.first().is_some_and(|it| it.is_live()),
             Self::Stored(_) => false,
         }
     }
@@ -198,6 +205,8 @@ pub type Save = Box<dyn Fn(&Stats)>;
 pub struct Run {
     /// Where packets, or events, come from.
     pub input: Input,
+    /// How many threads share the work on messages, by their clients.
+    pub decoders: usize,
     /// The ports on which DNS is looked for.
     pub ports: Ports,
     /// How many encapsulations are taken off one packet at most.
@@ -277,7 +286,14 @@ pub struct HitsOfRule {
 /// Messages on their way to the decoder.
 #[derive(Debug, Default)]
 struct ArrivalBatch {
+    /// Which capture thread filled it, and in which of its rounds.
+    capture: usize,
+    round: u64,
     arrivals: Vec<Arrival>,
+    /// The arrivals' places among all of their round, where several decoders share them.
+    ordinals: Vec<u32>,
+    /// What the decoder is told between them.
+    marks: Vec<Mark>,
     /// What the wanted ones among them hold, and the packets.
     bytes: usize,
     /// What was seen of encrypted DNS.
@@ -290,8 +306,12 @@ struct ArrivalBatch {
     now: Timestamp,
     /// A live capture that has nothing to read.
     is_idle: bool,
+    /// The capture thread has ended.
+    is_last: bool,
     /// What holds from this batch on.
     reloaded: Option<Box<Loaded>>,
+    /// That of it which every decoder needs.
+    assets: Option<Box<Assets>>,
     /// What the capture thread had counted.
     stats: Stats,
 }
@@ -321,6 +341,7 @@ impl ArrivalBatch {
 }
 
 /// Asks the rules whether a question can matter, or wants everything.
+#[derive(Clone)]
 struct Asking {
     rules: Arc<Rules>,
     everything: bool,
@@ -336,8 +357,13 @@ impl Interest for Asking {
 /// Events on their way to the matcher.
 #[derive(Debug, Default)]
 struct EventBatch {
+    /// Which decoder filled it, and in which round; what was before it is all here.
+    decoder: usize,
+    round: u64,
     /// Each with the time at which its transaction was over.
     events: Vec<(Timestamp, Event)>,
+    /// At which place of their round they were made.
+    ordinals: Vec<u32>,
     /// Addresses that were seen to answer for the first time.
     resolvers: Vec<IpAddr>,
     /// What was seen of encrypted DNS.
@@ -352,12 +378,25 @@ struct EventBatch {
     stats: Stats,
 }
 
+impl EventBatch {
+    /// Whether it tells nothing but counters.
+    fn is_empty(&self) -> bool {
+        self.events.is_empty()
+            && self.resolvers.is_empty()
+            && self.sightings.is_empty()
+            && self.further.is_empty()
+            && self.packets.is_empty()
+            && self.reloaded.is_none()
+    }
+}
+
 impl Run {
     /// Runs to the end: of the files, or until told to stop. Returns when everything is flushed.
     #[must_use]
     pub fn run(self, signals: &Signals) -> Report {
         let Self {
             input,
+            decoders,
             ports,
             tunnel_depth,
             count,
@@ -387,14 +426,18 @@ impl Run {
 
         let inputs = input.names().iter().map(|name| name.to_string()).collect();
         let sensor = maker.sensor.to_string();
+        let (captures, decoders) = match &input {
+            Input::Packets(sources) => (sources.len(), decoders.max(1)),
+            Input::Stored(_) => (1, 1),
+        };
         let (full_events, events_to_match) = bounded::<EventBatch>(BATCHES);
-        let (empty_events, events_to_fill) = bounded::<EventBatch>(BATCHES);
-        for _ in 0..BATCHES {
-            // There is room for all of them.
-            empty_events.try_send(EventBatch::default()).ok();
-        }
+        let (empty_events, events_to_fill): (Vec<_>, Vec<_>) =
+            std::iter::repeat_with(filled_with_empty::<EventBatch>)
+                .take(decoders)
+                .unzip();
         let (ask, asked) = bounded::<()>(1);
-        let (reloaded, to_take) = bounded(1);
+        let (reloaded, to_take): (Vec<_>, Vec<_>) =
+            std::iter::repeat_with(|| bounded(1)).take(captures).unzip();
         let ask = reload.is_some().then_some(ask);
         let sources = Sources::new(roles.clone(), ports.known(), Arc::clone(&maker.sensor));
         let keeping = Keeping {
@@ -426,51 +469,83 @@ impl Run {
 
         thread::scope(|scope| {
             let loader = reload::spawn(scope, reload, everything_asked_for, asked, reloaded, show);
-            let stop = move || look_at(signals, ask.as_ref());
             let readers = match input {
                 Input::Stored(stored) => {
-                    let rereading = Rereading::new(roles, maker, full_events, events_to_fill);
+                    let stop = move || look_at(signals, ask.as_ref());
+                    let empty = events_to_fill.into_iter().next();
+                    let rereading =
+                        empty.map(|empty| Rereading::new(roles, maker, full_events, empty));
                     vec![spawn(scope, "reader", move || {
-                        rereading.read(&stored, &stop)
+                        rereading.map_or_else(Vec::new, |it| it.read(&stored, &stop))
                     })]
                 }
-                Input::Packets(mut source) => {
-                    let (full_batches, batches_to_decode) = bounded::<ArrivalBatch>(BATCHES);
-                    let (empty_batches, batches_to_fill) = bounded::<ArrivalBatch>(BATCHES);
-                    for _ in 0..BATCHES {
-                        empty_batches.try_send(ArrivalBatch::default()).ok();
-                    }
+                Input::Packets(sources) => {
+                    let mut readers = Vec::new();
                     let asking = Asking { rules, everything };
-                    let mut reading = Reading::new(
-                        ports,
-                        tunnel_depth,
-                        span.widened(Pairing::longest(limits.timeout)),
-                        count,
-                        keeping,
-                        asking,
-                        full_batches,
-                        batches_to_fill,
-                        to_take,
-                    );
-                    let decoding = Decoding::new(limits, roles, maker);
-                    let capture = spawn(scope, "capture", move || {
-                        let errors = source.run(&mut reading, &stop);
-                        match reading.finish() {
-                            ControlFlow::Continue(()) | ControlFlow::Break(()) => {}
+                    let clients = Clients::new(decoders);
+                    let messages = MessageReader::default();
+                    let (full_batches, batches_to_decode): (Vec<_>, Vec<_>) =
+                        std::iter::repeat_with(|| bounded::<ArrivalBatch>(BATCHES))
+                            .take(decoders)
+                            .unzip();
+                    let mut empty_batches = Vec::new();
+                    for (capture, (mut source, to_take)) in
+                        sources.into_iter().zip(to_take).enumerate()
+                    {
+                        let (empty, batches_to_fill) =
+                            bounded::<ArrivalBatch>(BATCHES.saturating_mul(decoders));
+                        for _ in 0..BATCHES.saturating_mul(decoders) {
+                            empty.try_send(ArrivalBatch::default()).ok();
                         }
-                        errors.into_iter().map(InputError::from).collect()
-                    });
-                    let decoder = spawn(scope, "decoder", move || {
-                        decode(
-                            decoding,
-                            &batches_to_decode,
-                            &empty_batches,
-                            &full_events,
-                            &events_to_fill,
+                        empty_batches.push(empty);
+                        let mut reading = Reading::new(
+                            ports.clone(),
+                            tunnel_depth,
+                            span.widened(Pairing::longest(limits.timeout)),
+                            count,
+                            keeping,
+                            messages.clone(),
+                            asking.clone(),
+                            Splitting::new(
+                                capture,
+                                clients.clone(),
+                                full_batches.clone(),
+                                batches_to_fill,
+                            ),
+                            to_take,
                         );
-                        Vec::new()
-                    });
-                    vec![capture, decoder]
+                        let ask = ask.clone();
+                        readers.push(spawn(scope, "capture", move || {
+                            let stop = move || look_at(signals, ask.as_ref());
+                            let errors = source.run(&mut reading, &stop);
+                            match reading.finish() {
+                                ControlFlow::Continue(()) | ControlFlow::Break(()) => {}
+                            }
+                            errors.into_iter().map(InputError::from).collect()
+                        }));
+                    }
+                    // The threads alone have the channels' ends: who comes last ends them.
+                    drop((ask, full_batches));
+                    let limits = limits.shared_by(decoders);
+                    let channels = batches_to_decode.into_iter().zip(events_to_fill);
+                    for (decoder, (batches, events_to_fill)) in channels.enumerate() {
+                        let decoding =
+                            Decoding::new(decoder, captures, limits, roles.clone(), maker.clone());
+                        let (empty_batches, full_events) =
+                            (empty_batches.clone(), full_events.clone());
+                        readers.push(spawn(scope, "decoder", move || {
+                            decode(
+                                decoding,
+                                &batches,
+                                &empty_batches,
+                                &full_events,
+                                &events_to_fill,
+                            );
+                            Vec::new()
+                        }));
+                    }
+                    drop(full_events);
+                    readers
                 }
             };
             let watch = watch.as_ref();
@@ -478,7 +553,15 @@ impl Run {
                 let server = thread::Builder::new().name("metrics".to_owned());
                 server.spawn_scoped(scope, move || serve(watch))
             });
-            let matching = match_events(matching, &events_to_match, &empty_events, signals, watch);
+            let gathering = Gathering::new(decoders, captures == 1);
+            let matching = match_events(
+                matching,
+                gathering,
+                &events_to_match,
+                &empty_events,
+                signals,
+                watch,
+            );
             let mut panicked = None;
             // The matcher is gone, and with it its ends of the channels: the others end too.
             drop(events_to_match);
@@ -552,31 +635,36 @@ fn spawn<'scope>(
     (name, thread.spawn_scoped(scope, run))
 }
 
-/// The decoder thread: arrivals in, events out.
+/// A channel with batches to fill in it.
+fn filled_with_empty<B: Default>() -> (Sender<B>, Receiver<B>) {
+    let (empty, to_fill) = bounded(BATCHES);
+    for _ in 0..BATCHES {
+        // There is room for all of them.
+        empty.try_send(B::default()).ok();
+    }
+    (empty, to_fill)
+}
+
+/// A decoder thread: arrivals in, events out.
 fn decode(
     mut decoding: Decoding,
     batches: &Receiver<ArrivalBatch>,
-    empty: &Sender<ArrivalBatch>,
+    empty: &[Sender<ArrivalBatch>],
     events: &Sender<EventBatch>,
     events_to_fill: &Receiver<EventBatch>,
 ) {
     let mut waiting = None;
-    let mut decoded = 0_u32;
     for mut batch in batches {
         let Some(mut out) = waiting.take().or_else(|| events_to_fill.recv().ok()) else {
             return;
         };
         decoding.decode(&mut batch, &mut out);
-        decoded = decoded.wrapping_add(1);
-        let is_idle = batch.is_idle;
-        // The capture thread may be gone already.
-        empty.try_send(batch).ok();
-        if out.events.is_empty()
-            && out.packets.is_empty()
-            && out.reloaded.is_none()
-            && !is_idle
-            && !decoded.is_multiple_of(EMPTY_BATCHES)
-        {
+        let is_to_tell = batch.is_idle || batch.round.is_multiple_of(EMPTY_BATCHES);
+        if let Some(empty) = empty.get(batch.capture) {
+            // The capture thread may be gone already.
+            empty.try_send(batch).ok();
+        }
+        if out.is_empty() && !is_to_tell {
             // Nothing to tell: to wake the matcher costs more than to decode a batch.
             waiting = Some(out);
         } else if events.send(out).is_err() {
@@ -592,24 +680,43 @@ fn decode(
 /// The matcher thread, which is the one that called: events in, records out.
 fn match_events(
     mut matching: Matching,
+    mut gathering: Gathering,
     events: &Receiver<EventBatch>,
-    empty: &Sender<EventBatch>,
+    empty: &[Sender<EventBatch>],
     signals: &Signals,
     watch: Option<&Watch>,
 ) -> Matching {
-    for mut batch in events {
+    let mut give_back = |mut batch: EventBatch| {
+        batch.events.clear();
+        if let Some(empty) = empty.get(batch.decoder) {
+            // The decoder may be gone already.
+            empty.try_send(batch).ok();
+        }
+    };
+    let mut take = |mut batch: EventBatch| {
         if signals.reopen.swap(false, Ordering::Relaxed) {
             matching.reopen();
         }
         let going_on = matching.take(&mut batch, signals.show.swap(false, Ordering::Relaxed));
-        batch.events.clear();
-        empty.try_send(batch).ok();
         if let Some(watch) = watch {
             watch.step(|| matching.counted());
         }
-        if !going_on {
-            break;
+        (going_on, batch)
+    };
+    for batch in events {
+        gathering.take(batch);
+        while let Some(batch) = gathering.next(&mut give_back) {
+            let (going_on, batch) = take(batch);
+            give_back(batch);
+            if !going_on {
+                return matching;
+            }
         }
+    }
+    // Where one of them ended without a word, the others' still count.
+    while let Some(batch) = gathering.next_at_end(&mut give_back) {
+        let (true, batch) = take(batch) else { break };
+        give_back(batch);
     }
     matching
 }

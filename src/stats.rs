@@ -4,6 +4,7 @@
 //! the end has a whole picture. `received = what became of it, name by name` holds for packets, TCP segments, messages,
 //! transactions and events; [`Stats::identities`] says where it does not.
 
+use std::cmp::Reverse;
 use std::net::IpAddr;
 
 use serde::Serialize;
@@ -50,6 +51,10 @@ macro_rules! counters {
             #[must_use]
             pub fn total(&self) -> u64 {
                 self.counters().map(|counter| counter.count).fold(0, u64::saturating_add)
+            }
+            /// Adds the counters of another thread that counted the same things; what stands beside them stays.
+            pub fn add(&mut self, other: &Self) {
+                $(self.$field = self.$field.saturating_add(other.$field);)+
             }
         }
     };
@@ -783,6 +788,28 @@ pub struct HiddenClients {
     pub more_addresses: u64,
 }
 
+impl HiddenClients {
+    /// How many of the addresses are named.
+    pub const NAMED: usize = 10;
+
+    /// Adds other lookups, of other addresses.
+    fn add(&mut self, other: &Self) {
+        self.behind_resolvers += other.behind_resolvers;
+        self.behind_nat += other.behind_nat;
+        self.addresses.extend(&other.addresses);
+        self.more_addresses += other.more_addresses;
+        self.name_some();
+    }
+
+    /// Leaves the addresses with the most lookups, and counts the others.
+    pub fn name_some(&mut self) {
+        let list = &mut self.addresses;
+        list.sort_unstable_by_key(|behind| (Reverse(behind.lookups), behind.address));
+        self.more_addresses += list.len().saturating_sub(Self::NAMED) as u64;
+        list.truncate(Self::NAMED);
+    }
+}
+
 /// An address behind which other hosts hide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct HiddenBehind {
@@ -873,6 +900,37 @@ impl Stats {
             // Words, the hits by rule, and what is counted at the end.
             ; version, sensor, inputs, mode, rules, hidden_clients, deliveries, identities
         }
+    }
+
+    /// Adds what another thread counted of the same run, as far as threads share work.
+    pub fn add(&mut self, other: &Self) {
+        macro_rules! add {
+            ($($section:ident),+) => {{ $(self.$section.add(&other.$section);)+ }};
+        }
+        add!(
+            capture,
+            packets,
+            further,
+            dnstap,
+            any_port,
+            tunnels,
+            fragments,
+            segments,
+            streams,
+            messages,
+            transactions,
+            encrypted_dns,
+            hosts,
+            events,
+            written_packets,
+            reloads,
+            tables
+        );
+        let times = [self.capture.first, other.capture.first];
+        self.capture.first = times.into_iter().flatten().min();
+        self.capture.last = self.capture.last.max(other.capture.last);
+        self.hosts.more |= other.hosts.more;
+        self.hidden_clients.add(&other.hidden_clients);
     }
 
     /// How much was received of the inputs: packets, or events that were stored.

@@ -24,7 +24,7 @@ use crate::packet::{Carried, Further};
 use crate::stats::{self, Messages, Transactions as Counters};
 use crate::time::Timestamp;
 use arrival::held;
-pub use arrival::{Address, Arrival, Reader};
+pub use arrival::{Address, Arrival, Asked, Reader};
 use brought::Brought;
 use hosts::Hosts;
 pub use hosts::NamedRoles;
@@ -56,6 +56,18 @@ pub struct Limits {
     pub bytes: usize,
     /// The most hosts of which it is remembered whether they asked or answered.
     pub hosts: usize,
+}
+
+impl Limits {
+    /// Each one's part where several pair the messages of different clients.
+    #[must_use]
+    pub fn shared_by(self, pairings: usize) -> Self {
+        Self {
+            entries: self.entries.div_ceil(pairings.max(1)),
+            bytes: self.bytes.div_ceil(pairings.max(1)),
+            ..self
+        }
+    }
 }
 
 impl Default for Limits {
@@ -197,6 +209,44 @@ pub struct Transaction<'a> {
     pub role: Role,
 }
 
+/// Says when all tables are to be swept: by packet time alone, so that it is at the same packets whoever shares the work.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    now: Timestamp,
+    next_sweep: Timestamp,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self {
+            now: Timestamp::MIN,
+            next_sweep: Timestamp::MIN,
+        }
+    }
+}
+
+impl Clock {
+    /// Moves on to a packet's time; whether it is time to [`Pairing::advance`] to it, or it is another capture's.
+    pub fn is_to_sweep(&mut self, time: Timestamp) -> bool {
+        if time < self.now {
+            let jumped = self.now.since(time) > JUMP_BACK;
+            if jumped {
+                *self = Self {
+                    now: time,
+                    ..Self::default()
+                };
+            }
+            return jumped;
+        }
+        self.now = time;
+        let sweeps = time >= self.next_sweep;
+        if sweeps {
+            self.next_sweep = time.plus(SWEEP_EVERY);
+        }
+        sweeps
+    }
+}
+
 /// The open and lingering transactions.
 #[derive(Debug)]
 pub struct Pairing {
@@ -215,6 +265,8 @@ pub struct Pairing {
     /// Wanted queries that may be open, by all but their ID.
     open: hashbrown::HashMap<u64, u32, ahash::RandomState>,
     now: Timestamp,
+    /// The time of the latest message.
+    latest: Timestamp,
     next_sweep: Timestamp,
     /// What became of the messages.
     pub messages: Messages,
@@ -264,6 +316,7 @@ impl Pairing {
             held: 0,
             open: hashbrown::HashMap::default(),
             now: Timestamp::MIN,
+            latest: Timestamp::MIN,
             next_sweep: Timestamp::MIN,
             messages: Messages::default(),
             transactions: Counters::default(),
@@ -284,6 +337,16 @@ impl Pairing {
         self.hosts.hidden()
     }
 
+    /// Learns that an address answered somebody whose messages others pair.
+    pub fn answered(&mut self, address: IpAddr) {
+        self.hosts.answered(address);
+    }
+
+    /// Learns what a client of these messages was asked by one whose messages others pair.
+    pub fn asked(&mut self, asked: &Asked) {
+        self.hosts.asked(asked);
+    }
+
     /// Moves the addresses that were seen to answer for the first time since the last call into `list`.
     pub fn take_resolvers(&mut self, list: &mut Vec<IpAddr>) {
         self.hosts.take_learnt(list);
@@ -296,11 +359,17 @@ impl Pairing {
 
     /// Takes a message, and what is kept of it; `give` gets each transaction that it completes and that somebody wants.
     pub fn push(&mut self, arrival: &mut Arrival, give: &mut dyn FnMut(&Transaction<'_>)) {
+        self.latest = self.latest.max(arrival.time());
         match arrival.multicast {
             Some(multicast) => self.multicast(arrival, multicast, give),
             None if arrival.is_response => self.response(arrival, give),
             None => self.query(arrival, give),
         }
+    }
+
+    /// Learns how far packet time has come, also by messages that others pair.
+    pub fn come_to(&mut self, latest: Timestamp) {
+        self.latest = self.latest.max(latest);
     }
 
     /// Moves packet time on and closes what has waited long enough. Time that jumps back closes everything.
@@ -342,12 +411,16 @@ impl Pairing {
         self.held = 0;
         self.open.clear();
         self.now = Timestamp::MIN;
+        self.latest = Timestamp::MIN;
         self.next_sweep = Timestamp::MIN;
     }
 
     fn query(&mut self, arrival: &mut Arrival, give: &mut dyn FnMut(&Transaction<'_>)) {
         let now = arrival.time();
         let network = arrival.identity.network;
+        if let Some(asked) = arrival.asks() {
+            self.hosts.asked(&asked);
+        }
         let replaced = &self.replaced;
         if let Some(of) = replaced.holds(&arrival.identity, false, &arrival.link) {
             self.brought.again(of, arrival);
@@ -679,12 +752,17 @@ impl Pairing {
         }
         let mut slot = Slot::new(arrival.identity, &arrival.link, state);
         let asked = (state == State::Open && arrival.is_wanted)
-            .then(|| self.asked(arrival))
+            .then(|| self.asked_but_for_id(arrival))
             .flatten();
         let message = arrival.message();
         if matches!(state, State::Open | State::ResponseOnly) && arrival.is_wanted {
             slot.was_wanted = true;
             slot.wanted = arrival.kept.take();
+            if state == State::Open
+                && let Some(query) = &mut slot.wanted
+            {
+                query.is_passed_on = self.hosts.passes_on(query, slot.question);
+            }
             self.held += held(&slot.wanted);
         }
         let index = self.table.insert(slot)?;
@@ -715,7 +793,7 @@ impl Pairing {
     }
 
     /// A hash of what a message has in common with its other half but for the ID: who asked whom, from where, for what.
-    fn asked(&self, arrival: &Arrival) -> Option<u64> {
+    fn asked_but_for_id(&self, arrival: &Arrival) -> Option<u64> {
         let question = arrival.identity.question?;
         let key = &arrival.kept.as_ref()?.key;
         let hasher = self.open.hasher();
@@ -733,7 +811,9 @@ impl Pairing {
 
     /// Whether a query is open that this response would answer if it had another ID.
     fn is_id_mismatch(&self, arrival: &Arrival) -> bool {
-        let index = self.asked(arrival).and_then(|asked| self.open.get(&asked));
+        let index = self
+            .asked_but_for_id(arrival)
+            .and_then(|asked| self.open.get(&asked));
         match (index, &arrival.kept) {
             (Some(&index), Some(response)) => {
                 self.table
@@ -803,7 +883,11 @@ impl Pairing {
                     .truncated
                     .asks_again(slot.question, wanted, self.limits.timeout),
             is_id_mismatch: wanted.is_id_mismatch,
-            ..slot.transaction(&wanted.key, role, slot.due(&self.waits).min(self.now))
+            ..slot.transaction(
+                &wanted.key,
+                role,
+                slot.due(&self.waits).min(self.now.max(self.latest)),
+            )
         });
     }
 }

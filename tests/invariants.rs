@@ -323,6 +323,53 @@ fn a_capture_in_parts_gives_the_rows_of_the_whole() {
     });
 }
 
+/// Every stream and every counter, byte for byte, whether one thread pairs all messages or several share them by their clients.
+#[test]
+fn whoever_shares_the_work_the_records_are_the_same() {
+    let streams = ["events", "rows", "hits", "sources", "risk", "stats"];
+    for_each(|link, records| {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        let capture = place("it.pcap");
+        std::fs::write(&capture, pcap(link, records)).unwrap();
+        let run = |workers: &str| {
+            let mut arguments: Vec<String> =
+                ["replay", &capture, "--quiet", "--any-port", "--workers"]
+                    .map(str::to_owned)
+                    .to_vec();
+            arguments.push(workers.to_owned());
+            for stream in streams {
+                arguments.push(format!("--{stream}"));
+                arguments.push(place(&format!("{stream}.jsonl")));
+            }
+            let output = dnsterrier(arguments);
+            assert!(
+                output.stderr.is_empty(),
+                "{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+            streams
+                .map(|stream| std::fs::read_to_string(place(&format!("{stream}.jsonl"))).unwrap())
+        };
+        let counters = |text: &str| {
+            let mut stats: Value = serde_json::from_str(text).unwrap();
+            // What is left in the tables at the end nobody needs.
+            stats.as_object_mut().unwrap().remove("tables");
+            stats.to_string()
+        };
+        let [alone, shared] = ["1", "3"].map(run);
+        for ((stream, alone), shared) in streams.iter().zip(alone).zip(shared) {
+            let same = if *stream == "stats" {
+                same_rows(&counters(&shared), &counters(&alone))
+            } else {
+                same_rows(&shared, &alone)
+            };
+            same.map_err(|what| format!("{stream}: {what}"))?;
+        }
+        Ok(())
+    });
+}
+
 /// The sums are made here, from the counters, and not taken from the program's own comparison.
 #[test]
 fn nothing_vanishes() {

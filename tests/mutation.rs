@@ -101,6 +101,10 @@ impl TakePackets for Keep {
         }
     }
 
+    fn send_on(&mut self) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
     fn idle(&mut self, _now: Timestamp) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
@@ -320,11 +324,13 @@ fn run(
         named
     };
     let run = Run {
-        input: Input::Packets(Box::new(Damaged {
+        input: Input::Packets(vec![Box::new(Damaged {
             originals: Arc::clone(originals),
             random: Xorshift(seed),
             packets,
-        })),
+        })]),
+        // One alone, and several that share the clients.
+        decoders: seed as usize % 3 + 1,
         ports: ports.clone(),
         tunnel_depth: Decoder::DEPTH,
         count: None,

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use pcap::{Active, Capture, Device, Precision};
 
+use super::fanout::Fanout;
 use super::file::time_of;
 use super::tap::{Tap, TapPlace};
 use super::{CaptureError, Refuse, Source, TakePackets, reason};
@@ -44,6 +45,8 @@ const EARLY: Duration = Duration::from_secs(1);
 /// While so many bytes wait for earlier packets, resolvers wait too: what they send has no kernel's buffer in front of it that
 /// overflows.
 const HELD: usize = 64 << 20;
+/// While packets come without an end, what waits for more of them is sent on so often.
+const SEND_ON: Duration = Duration::from_millis(200);
 /// The most packets taken from one interface before the next is looked at.
 const ROUND: usize = 4096;
 
@@ -64,11 +67,12 @@ pub struct LiveOptions {
     pub refuse: Refuse,
 }
 
-/// One interface.
+/// One interface, or a share of its packets.
 struct Interface {
     name: Arc<str>,
     link: LinkType,
     capture: Capture<Active>,
+    share: Share,
     /// Packets read so far.
     packets: u64,
     /// How many packets are to be read before the end, once that was asked for; `None` also where nobody can say.
@@ -92,6 +96,33 @@ impl Interface {
     /// Whether all that the kernel held when the end was asked for is read.
     fn is_drained(&self) -> bool {
         self.to_read.is_some_and(|to_read| self.packets >= to_read)
+    }
+}
+
+/// What a capture has of an interface.
+#[derive(Clone, Copy, Debug)]
+struct Share {
+    /// Which of the captures it is, from 0.
+    place: u64,
+    /// How many there are.
+    of: u64,
+    /// Before that time they were not all there, and had each other's packets.
+    begin: Timestamp,
+}
+
+impl Share {
+    /// All of it.
+    const WHOLE: Self = Self {
+        place: 0,
+        of: 1,
+        begin: Timestamp::MIN,
+    };
+
+    /// The number of a packet that is the n-th of this capture: no other capture's packet has it.
+    const fn number(self, n: u64) -> u64 {
+        n.saturating_sub(1)
+            .saturating_mul(self.of)
+            .saturating_add(self.place + 1)
     }
 }
 
@@ -139,27 +170,53 @@ impl std::fmt::Debug for Live {
 }
 
 impl Live {
-    /// Opens the interfaces and listens on the sockets for dnstap; after this no more rights are needed.
+    /// Opens the interfaces so many times that as many captures share their packets, each in a thread of its own, and listens on
+    /// the sockets for dnstap, which the first one reads; after this no more rights are needed.
     ///
     /// # Errors
     /// No such interface, no permission, a filter that is not understood, or what else libpcap says; a socket that cannot be
-    /// listened on.
+    /// listened on; packets that cannot be shared.
     pub fn open(
         names: &[String],
         taps: &[TapPlace],
         options: &LiveOptions,
-    ) -> Result<Self, CaptureError> {
-        let interfaces = names
-            .iter()
-            .map(|name| open(name, options))
-            .collect::<Result<_, _>>()?;
-        let taps = taps.iter().map(Tap::listen).collect::<Result<_, _>>()?;
-        Ok(Self {
-            interfaces,
-            taps,
+        captures: usize,
+    ) -> Result<Vec<Self>, CaptureError> {
+        let captures = captures.max(1);
+        let mut lives: Vec<Self> = std::iter::repeat_with(|| Self {
+            interfaces: Vec::new(),
+            taps: Vec::new(),
             duration: options.duration,
             promiscuous: options.promiscuous,
         })
+        .take(captures)
+        .collect();
+        for name in names {
+            let mut group = None;
+            for live in &mut lives {
+                let interface = open(name, options)?;
+                if captures > 1 {
+                    share(&interface, &mut group)?;
+                }
+                live.interfaces.push(interface);
+            }
+        }
+        if captures > 1 {
+            let begin = now();
+            for (place, live) in (0..).zip(&mut lives) {
+                for interface in &mut live.interfaces {
+                    interface.share = Share {
+                        place,
+                        of: captures as u64,
+                        begin,
+                    };
+                }
+            }
+        }
+        if let Some(first) = lives.first_mut() {
+            first.taps = taps.iter().map(Tap::listen).collect::<Result<_, _>>()?;
+        }
+        Ok(lives)
     }
 
     /// What is captured, for the line that a run begins with.
@@ -176,6 +233,10 @@ impl Live {
                 format!("{} ({link})", interface.name)
             })
             .collect();
+        let captures = self.interfaces.first().map_or(1, |first| first.share.of);
+        if captures > 1 {
+            list.push(format!("shared by {captures} captures"));
+        }
         if !self.promiscuous && !list.is_empty() {
             list.push("not promiscuous".to_owned());
         }
@@ -191,14 +252,19 @@ impl Live {
     ) -> Result<usize, CaptureError> {
         let place = u16::try_from(place).unwrap_or(u16::MAX);
         let (link, number) = (interface.link, &mut interface.packets);
+        let share = interface.share;
         interface
             .capture
             .dispatch(Some(ROUND), |packet| {
                 *number += 1;
+                let time = time_of(packet.header);
+                if time < share.begin {
+                    return;
+                }
                 give(&Packet {
-                    time: time_of(packet.header),
+                    time,
                     input: place,
-                    number: *number,
+                    number: share.number(*number),
                     link,
                     wire_len: packet.header.len,
                     bytes: packet.data,
@@ -265,7 +331,10 @@ impl Live {
                 let (kernel, device) = interface.counted;
                 interface.counted = (counts.dropped, counts.if_dropped);
                 stats.kernel_dropped += u64::from(counts.dropped.wrapping_sub(kernel));
-                stats.interface_dropped += u64::from(counts.if_dropped.wrapping_sub(device));
+                // What the interface dropped each of its captures is told.
+                if interface.share.place == 0 {
+                    stats.interface_dropped += u64::from(counts.if_dropped.wrapping_sub(device));
+                }
             }
         }
     }
@@ -283,6 +352,7 @@ impl Source for Live {
         let (mut held, mut later) = (Batch::default(), Batch::default());
         let mut errors = Vec::new();
         let begin = Instant::now();
+        let mut sent_on = begin;
         let mut ending: Option<Ending> = None;
         let mut wants_more = ControlFlow::Continue(());
         loop {
@@ -328,8 +398,14 @@ impl Source for Live {
                 wants_more = give_until(&mut held, &mut later, until, sink);
             }
             self.count_drops(sink.stats());
-            if read == 0 && wants_more.is_continue() {
-                wants_more = sink.idle(now().minus(BEHIND));
+            if wants_more.is_continue() {
+                if read == 0 {
+                    wants_more = sink.idle(now().minus(BEHIND));
+                    sent_on = Instant::now();
+                } else if sent_on.elapsed() >= SEND_ON {
+                    wants_more = sink.send_on();
+                    sent_on = Instant::now();
+                }
             }
             if over || wants_more.is_break() {
                 return errors;
@@ -423,9 +499,22 @@ fn open(name: &str, options: &LiveOptions) -> Result<Interface, CaptureError> {
         name: Arc::from(name),
         link,
         capture,
+        share: Share::WHOLE,
         packets: 0,
         to_read: None,
         counted: (0, 0),
+    })
+}
+
+/// Has a capture share its interface's packets with those of the group, which the first one makes.
+fn share(interface: &Interface, group: &mut Option<Fanout>) -> Result<(), CaptureError> {
+    let shared = match group {
+        Some(group) => group.join(&interface.capture),
+        None => Fanout::begin(&interface.capture).map(|made| *group = Some(made)),
+    };
+    shared.map_err(|errno| CaptureError::Interface {
+        name: interface.name.to_string(),
+        reason: format!("several captures cannot share its packets: {errno}; leave --workers out"),
     })
 }
 

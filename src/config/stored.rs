@@ -43,6 +43,7 @@ pub(super) fn check(filter: Option<&str>, common: &Common) -> Result<(), Error> 
         ("--any-port", common.any_port),
         ("--vxlan-ports", !common.vxlan_ports.is_empty()),
         ("--tunnel-depth", common.tunnel_depth != plain.tunnel_depth),
+        ("--workers", common.workers.is_some()),
         ("--timeout", common.timeout != plain.timeout),
         ("--evidence", common.evidence.is_some()),
         ("--write", common.write.is_some()),

@@ -70,6 +70,10 @@ impl TakePackets for Seconds {
         ControlFlow::Continue(())
     }
 
+    fn send_on(&mut self) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
     fn idle(&mut self, _: Timestamp) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }

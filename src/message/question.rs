@@ -33,7 +33,7 @@ const ODD: [u32; 256] = {
 };
 
 /// The first question, as the look in place finds it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Question {
     /// The name in wire form and lower case, without the root's empty label; up to the next whole block zeros
     /// follow, behind which is no meaning.

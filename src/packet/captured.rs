@@ -151,6 +151,12 @@ impl MessageId {
     pub const fn of_stream(number: u64) -> Self {
         Self(number << 2 | 2)
     }
+
+    /// The same, of what that one of several capture threads saw.
+    #[must_use]
+    pub fn seen_by(self, capture: u16) -> Self {
+        Self(self.0 | u64::from(capture) << 48)
+    }
 }
 
 /// Which packets brought a message.

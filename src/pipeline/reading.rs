@@ -5,10 +5,11 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::Receiver;
 
 use super::reload::Reloaded;
-use super::{ArrivalBatch, Asking, Span, exchange};
+use super::splitting::Splitting;
+use super::{ArrivalBatch, Asking, Span};
 use crate::capture::TakePackets;
 use crate::encrypted::Flows;
 use crate::frame::{Addresses, Around, Brought, Decoder, Frame, Origin, Plain, Ports, Transport};
@@ -17,7 +18,7 @@ use crate::packet::{Captured, Carried, Further, LinkType, Look, MessageId, Packe
 use crate::stats::{Capture, Reloads, WrittenPackets};
 use crate::stream::{StreamMessage, Streams};
 use crate::time::Timestamp;
-use crate::transaction::{Address, Reader};
+use crate::transaction::{Address, Arrival, Reader};
 
 /// Streams and fragments are looked through so often for what has waited too long.
 const EXPIRE_EVERY: Duration = Duration::from_millis(20);
@@ -39,16 +40,18 @@ pub(super) struct Reading {
     last: Timestamp,
     beginnings: u64,
     now: Timestamp,
+    /// The time of the latest packet that was taken apart.
+    taken_apart: Timestamp,
     next_expiry: Timestamp,
-    batch: ArrivalBatch,
-    full: Sender<ArrivalBatch>,
-    empty: Receiver<ArrivalBatch>,
+    out: Splitting,
     reloaded: Receiver<Option<Reloaded>>,
     reloads: Reloads,
 }
 
 /// The look at messages.
 struct Messages {
+    /// Which capture thread this is: others have messages of the same number.
+    capture: u16,
     reader: Reader,
     interest: Asking,
     not_dns: u64,
@@ -82,18 +85,18 @@ impl Messages {
         &mut self,
         envelope: &Envelope<'_, A>,
         bytes: &[u8],
-        batch: &mut ArrivalBatch,
+        out: &mut Splitting,
     ) {
         match self.reader.read(envelope, bytes, &self.interest) {
-            Some(arrival) => batch.push(arrival),
+            Some(arrival) => push(arrival, envelope, out),
             None => self.not_dns += 1,
         }
     }
 
     /// Not inlined: those that come otherwise than in a plain packet are few.
     #[inline(never)]
-    fn read(&mut self, envelope: &Envelope<'_>, bytes: &[u8], batch: &mut ArrivalBatch) {
-        self.read_plain(envelope, bytes, batch);
+    fn read(&mut self, envelope: &Envelope<'_>, bytes: &[u8], out: &mut Splitting) {
+        self.read_plain(envelope, bytes, out);
     }
 
     /// The same, with the packets that brought it, where it is wanted.
@@ -102,13 +105,18 @@ impl Messages {
         &mut self,
         envelope: &Envelope<'_>,
         bytes: &[u8],
-        batch: &mut ArrivalBatch,
+        out: &mut Splitting,
         carried: impl FnOnce() -> Carried,
     ) {
         match self.reader.read(envelope, bytes, &self.interest) {
             Some(mut arrival) => {
-                arrival.bring(carried);
-                batch.push(arrival);
+                let capture = self.capture;
+                arrival.bring(|| {
+                    let carried = carried();
+                    let message = carried.message.seen_by(capture);
+                    Carried { message, ..carried }
+                });
+                push(arrival, envelope, out);
             }
             None => self.not_dns += 1,
         }
@@ -120,19 +128,30 @@ impl Messages {
         MessageId::datagram(self.datagrams)
     }
 
-    fn read_of_stream(&mut self, message: &StreamMessage<'_>, batch: &mut ArrivalBatch) {
+    fn read_of_stream(&mut self, message: &StreamMessage<'_>, out: &mut Splitting) {
         let ports = [message.flow.src_port, message.flow.dst_port];
         let is_found = |named: &Ports| !named.contain_one_of(ports);
         self.found_in_streams += u64::from(self.named.as_ref().is_some_and(is_found));
         let envelope = stream_envelope(message);
         match message.trail {
-            None => self.read(&envelope, message.bytes, batch),
-            Some(trail) => self.read_brought(&envelope, message.bytes, batch, || Carried {
+            None => self.read(&envelope, message.bytes, out),
+            Some(trail) => self.read_brought(&envelope, message.bytes, out, || Carried {
                 message: message.message,
                 trail: trail.clone(),
             }),
         }
     }
+}
+
+/// Sends a message to whom its client belongs.
+#[inline(always)]
+fn push<A: Address>(arrival: Arrival, envelope: &Envelope<'_, A>, out: &mut Splitting) {
+    let client = if arrival.is_response() {
+        envelope.dst
+    } else {
+        envelope.src
+    };
+    out.push(arrival, || client.into());
 }
 
 impl Reading {
@@ -146,9 +165,9 @@ impl Reading {
         span: Span,
         count: Option<u64>,
         keeping: Keeping,
+        reader: Reader,
         interest: Asking,
-        full: Sender<ArrivalBatch>,
-        empty: Receiver<ArrivalBatch>,
+        out: Splitting,
         reloaded: Receiver<Option<Reloaded>>,
     ) -> Self {
         Self {
@@ -157,7 +176,8 @@ impl Reading {
             count,
             streams: Streams::default(),
             messages: Messages {
-                reader: Reader::default(),
+                capture: out.capture(),
+                reader,
                 interest,
                 not_dns: 0,
                 named: ports.are_anywhere().then(|| ports.clone()),
@@ -174,10 +194,9 @@ impl Reading {
             last: Timestamp::MIN,
             beginnings: 0,
             now: Timestamp::MIN,
+            taken_apart: Timestamp::MIN,
             next_expiry: Timestamp::MIN,
-            batch: ArrivalBatch::default(),
-            full,
-            empty,
+            out,
             reloaded,
             reloads: Reloads::default(),
         }
@@ -191,11 +210,11 @@ impl Reading {
         let Self {
             streams,
             messages,
-            batch,
+            out,
             ..
         } = &mut self;
-        streams.close(&mut |message| messages.read_of_stream(&message, batch));
-        self.send(false)
+        streams.close(&mut |message| messages.read_of_stream(&message, out));
+        self.send(false, true)
     }
 
     /// Takes a packet apart, with all that it holds. Never inlined, so that the way of the packets that hold nothing is
@@ -212,7 +231,7 @@ impl Reading {
             keeping,
             left_out,
             capture,
-            batch,
+            out,
             ..
         } = self;
         let origin = Origin::of(packet);
@@ -237,21 +256,21 @@ impl Reading {
                                 trail: itself.trail().clone(),
                             },
                         };
-                        messages.read_brought(&envelope, frame.payload, batch, carried);
+                        messages.read_brought(&envelope, frame.payload, out, carried);
                     } else {
-                        messages.read(&envelope, frame.payload, batch);
+                        messages.read(&envelope, frame.payload, out);
                     }
                 }
                 Transport::Tcp => {
                     let network = frame.layers.network();
                     let mut give = |message: StreamMessage<'_>| {
-                        messages.read_of_stream(&message, batch);
+                        messages.read_of_stream(&message, out);
                     };
                     if keeping.evidence {
                         let brought = frame.brought.or_else(|| Some(itself.brought()));
                         let frame = Frame { brought, ..frame };
                         streams.push(origin, network, &frame, &mut give);
-                        batch.bring(streams.take_late(), &mut itself);
+                        out.first.bring(streams.take_late(), &mut itself);
                     } else {
                         streams.push(origin, network, &frame, &mut give);
                     }
@@ -260,17 +279,17 @@ impl Reading {
             next = frames.decode_further(packet);
         }
         if keeping.evidence {
-            batch.bring(frames.take_late().into_iter(), &mut itself);
+            out.first.bring(frames.take_late().into_iter(), &mut itself);
         }
         if keeping.packets && (has_dns || frames.may_be_part()) {
-            batch.write(packet);
+            out.first.write(packet);
         } else {
             left_out.without_dns += u64::from(keeping.packets);
         }
         let sightings = frames
             .take_aside()
             .filter_map(|ends| encrypted.see(packet.time, &ends));
-        batch.sightings.extend(sightings);
+        out.first.sightings.extend(sightings);
     }
 
     /// The one datagram of a plain packet, where packets are kept or written. Takes a copy, so that one that is not kept never
@@ -278,18 +297,18 @@ impl Reading {
     #[cold]
     fn keep_plain(&mut self, packet: &Packet<'_>, plain: Plain<'_>) {
         let envelope = Envelope::of_plain(&plain, plain.addresses.either(), packet);
-        let (messages, batch) = (&mut self.messages, &mut self.batch);
+        let (messages, out) = (&mut self.messages, &mut self.out);
         if self.keeping.evidence {
             let message = messages.name();
-            messages.read_brought(&envelope, plain.payload, batch, || Carried {
+            messages.read_brought(&envelope, plain.payload, out, || Carried {
                 message,
                 trail: Trail::of(&Captured::of(packet)),
             });
         } else {
-            messages.read(&envelope, plain.payload, batch);
+            messages.read(&envelope, plain.payload, out);
         }
         if self.keeping.packets {
-            batch.write(packet);
+            out.first.write(packet);
         }
     }
 
@@ -323,28 +342,30 @@ impl Reading {
                 missing: 0,
                 fragment_missing: false,
             };
-            self.messages.read(&envelope, bytes, &mut self.batch);
+            self.messages.read(&envelope, bytes, &mut self.out);
         }
     }
 
     /// Moves packet time on: what waited too long is given, or given up.
     fn advance(&mut self, now: Timestamp) {
-        if now >= self.next_expiry || now < self.now {
+        if now >= self.next_expiry || now < self.taken_apart {
             self.next_expiry = now.plus(EXPIRE_EVERY);
             let Self {
                 frames,
                 streams,
                 messages,
-                batch,
+                out,
                 ..
             } = self;
+            out.tell_time(now);
             streams.expire(now, &mut |message| {
-                messages.read_of_stream(&message, batch);
+                messages.read_of_stream(&message, out);
             });
             frames.expire(now);
             self.lost_fragments();
         }
         self.now = now;
+        self.taken_apart = now;
     }
 
     /// Datagrams of which only the beginning came.
@@ -356,12 +377,12 @@ impl Reading {
                 fragment_missing: true,
                 ..datagram_envelope(&frame, lost.origin)
             };
-            let (messages, batch) = (&mut self.messages, &mut self.batch);
+            let (messages, out) = (&mut self.messages, &mut self.out);
             if lost.trail.is_empty() {
-                messages.read(&envelope, frame.payload, batch);
+                messages.read(&envelope, frame.payload, out);
             } else {
                 let message = messages.name();
-                messages.read_brought(&envelope, frame.payload, batch, || Carried {
+                messages.read_brought(&envelope, frame.payload, out, || Carried {
                     message,
                     trail: lost.trail.clone(),
                 });
@@ -369,12 +390,9 @@ impl Reading {
         }
     }
 
-    /// Sends the batch with the counters and takes an empty one; waits where the decoder is behind.
-    fn send(&mut self, is_idle: bool) -> ControlFlow<()> {
-        let mut batch = std::mem::take(&mut self.batch);
-        batch.now = self.now;
-        batch.is_idle = is_idle;
-        let stats = &mut batch.stats;
+    /// Sends what there is with the counters; waits where a decoder is behind.
+    fn send(&mut self, is_idle: bool, is_last: bool) -> ControlFlow<()> {
+        let stats = &mut self.out.first.stats;
         if self.capture.received > 0 {
             self.capture.first = Some(self.first);
             self.capture.last = Some(self.last);
@@ -395,7 +413,7 @@ impl Reading {
         stats.written_packets = self.left_out;
         stats.reloads = self.reloads;
         stats.tables.streams = self.streams.len() as u64;
-        self.batch = exchange(batch, &self.full, &self.empty)?;
+        self.out.send(self.now, is_idle, is_last)?;
         self.take_reloaded();
         ControlFlow::Continue(())
     }
@@ -405,8 +423,8 @@ impl Reading {
         match self.reloaded.try_recv() {
             Ok(Some(reloaded)) => {
                 self.messages.interest = reloaded.interest;
-                self.batch.reloaded = Some(reloaded.loaded);
-                self.reloads.taken += 1;
+                self.reloads.taken += u64::from(reloaded.loaded.is_some());
+                self.out.first.reloaded = reloaded.loaded;
             }
             Ok(None) => self.reloads.refused += 1,
             Err(_) => {}
@@ -430,15 +448,15 @@ impl TakePackets for Reading {
             if self.keeping.is_something() {
                 self.keep_plain(packet, plain);
             } else {
-                let (messages, batch) = (&mut self.messages, &mut self.batch);
+                let (messages, out) = (&mut self.messages, &mut self.out);
                 match plain.addresses {
                     Addresses::V4(addresses) => {
                         let envelope = Envelope::of_plain(&plain, addresses, packet);
-                        messages.read_plain(&envelope, plain.payload, batch);
+                        messages.read_plain(&envelope, plain.payload, out);
                     }
                     Addresses::V6(addresses) => {
                         let envelope = Envelope::of_plain(&plain, addresses, packet);
-                        messages.read_plain(&envelope, plain.payload, batch);
+                        messages.read_plain(&envelope, plain.payload, out);
                     }
                 }
             }
@@ -450,7 +468,7 @@ impl TakePackets for Reading {
         } else {
             self.decode(packet);
         }
-        if self.batch.is_full() && self.send(false).is_break() {
+        if self.out.is_full() && self.send(false, false).is_break() {
             return ControlFlow::Break(());
         }
         if self
@@ -463,9 +481,16 @@ impl TakePackets for Reading {
         }
     }
 
+    fn send_on(&mut self) -> ControlFlow<()> {
+        if self.now > Timestamp::MIN {
+            self.advance(self.now);
+        }
+        self.send(true, false)
+    }
+
     fn idle(&mut self, now: Timestamp) -> ControlFlow<()> {
         self.advance(now);
-        self.send(true)
+        self.send(true, false)
     }
 
     fn stats(&mut self) -> &mut Capture {
@@ -511,6 +536,7 @@ impl ArrivalBatch {
     fn bring(&mut self, late: impl Iterator<Item = MessageId>, itself: &mut Itself<'_, '_>) {
         for message in late {
             let packet = Arc::clone(&itself.kept().0);
+            let message = message.seen_by(u16::try_from(self.capture).unwrap_or(u16::MAX));
             self.bytes = self.bytes.saturating_add(packet.held());
             self.further.push(Further { message, packet });
         }

@@ -32,11 +32,11 @@ pub struct Loaded {
 /// Reads everything anew; says all that is wrong with it where it cannot be taken.
 pub type Load = Box<dyn FnMut() -> Result<Loaded, String> + Send>;
 
-/// What was read anew, on its way: for the capture thread, and for those behind it.
+/// What was read anew, on its way: for a capture thread, and for those behind it.
 pub(super) struct Reloaded {
     pub(super) interest: Asking,
-    /// Goes on with a batch, and holds for it and for all that come after.
-    pub(super) loaded: Box<Loaded>,
+    /// Goes on with a batch of the first capture thread, and holds for it and for all that come after.
+    pub(super) loaded: Option<Box<Loaded>>,
 }
 
 /// The capture thread's look at what it was told from outside; whether the run is to end.
@@ -64,7 +64,7 @@ pub(super) fn spawn<'scope>(
     load: Option<Load>,
     everything_asked_for: bool,
     asked: Receiver<()>,
-    reloaded: Sender<Option<Reloaded>>,
+    captures: Vec<Sender<Option<Reloaded>>>,
     tell: fn(&str),
 ) -> Option<std::io::Result<thread::ScopedJoinHandle<'scope, ()>>> {
     let mut load = load?;
@@ -76,15 +76,28 @@ pub(super) fn spawn<'scope>(
                     "dnsterrier: {mistakes}\ndnsterrier: nothing was reloaded: the rules, filters, lookups and assets stay as they were\n"
                 ));
             }
-            let loaded = loaded.ok().map(|loaded| Reloaded {
-                interest: Asking {
-                    everything: everything_asked_for || loaded.rules.needs_everything(),
-                    rules: Arc::clone(&loaded.rules),
-                },
-                loaded: Box::new(loaded),
+            let interest = loaded.as_ref().ok().map(|loaded| Asking {
+                everything: everything_asked_for || loaded.rules.needs_everything(),
+                rules: Arc::clone(&loaded.rules),
             });
-            if reloaded.send(loaded).is_err() {
+            let mut loaded = loaded.ok().map(Box::new);
+            let Some((first, others)) = captures.split_first() else {
                 return;
+            };
+            let mut reloaded = || {
+                Some(Reloaded {
+                    interest: interest.clone()?,
+                    loaded: loaded.take(),
+                })
+            };
+            if first.send(reloaded()).is_err() {
+                return;
+            }
+            for other in others {
+                // One of these may have ended before.
+                match reloaded().map(|reloaded| other.send(Some(reloaded))) {
+                    Some(Ok(()) | Err(_)) | None => {}
+                }
             }
         }
     };

@@ -108,6 +108,31 @@ impl Arrival {
         self.link.time
     }
 
+    /// Whether it is a response, by its QR bit.
+    #[must_use]
+    pub const fn is_response(&self) -> bool {
+        self.is_response
+    }
+
+    /// The address that answers with it, where it is not multicast.
+    #[must_use]
+    pub fn answers(&self) -> Option<IpAddr> {
+        (self.is_response && self.multicast.is_none()).then_some(self.sender)
+    }
+
+    /// What is asked with it of whom, where it is a wanted query, and not multicast.
+    #[must_use]
+    pub fn asks(&self) -> Option<Asked> {
+        if self.is_response || self.multicast.is_some() || !self.is_wanted {
+            return None;
+        }
+        Some(Asked {
+            resolver: self.kept.as_ref()?.key.resolver.0,
+            question: self.identity.question?,
+            time: self.link.time,
+        })
+    }
+
     /// Keeps the packets that brought it, where it is kept itself.
     pub fn bring(&mut self, carried: impl FnOnce() -> Carried) {
         if let Some(kept) = &mut self.kept {
@@ -127,8 +152,24 @@ impl Arrival {
     }
 }
 
-/// Reads arrivals, with the same memory again and again.
-#[derive(Debug, Default)]
+/// That a resolver was asked for something.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    pub(super) resolver: IpAddr,
+    pub(super) question: NonZeroU32,
+    pub(super) time: Timestamp,
+}
+
+impl Asked {
+    /// Who was asked.
+    #[must_use]
+    pub const fn resolver(&self) -> IpAddr {
+        self.resolver
+    }
+}
+
+/// Reads arrivals, with the same memory again and again. A clone has the same keys: what both read may meet.
+#[derive(Clone, Debug, Default)]
 pub struct Reader {
     question: Question,
     hasher: Keyed,
@@ -206,7 +247,7 @@ impl Address for IpAddr {
 }
 
 /// Hashes with keys of the run's own.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Keyed {
     first: u64,
     others: SharedSeed,
@@ -335,6 +376,8 @@ pub(super) struct Kept {
     pub(super) bytes: Box<[u8]>,
     /// It answers an open query but for its ID.
     pub(super) is_id_mismatch: bool,
+    /// A query for what its client was asked itself a moment before.
+    pub(super) is_passed_on: bool,
     time: Timestamp,
     input: u16,
     number: u64,
@@ -363,6 +406,7 @@ impl Kept {
             key,
             bytes: bytes.into(),
             is_id_mismatch: false,
+            is_passed_on: false,
             time: envelope.time,
             input: envelope.input,
             number: envelope.number,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::arrival::{Arrival, Kept, QuestionHash};
+use super::arrival::{Arrival, Asked, Kept, QuestionHash};
 use super::recent::Recent;
 use super::{COPY, Limits, Role};
 use crate::message::Header;
@@ -17,8 +17,6 @@ use crate::stats::{self, HiddenBehind, HiddenClients};
 const RECENT: usize = 1 << 13;
 /// Of how many addresses behind which others hide the lookups are counted one by one.
 const HIDING: usize = 1 << 16;
-/// How many of them are named at the end.
-const NAMED_AT_END: usize = 10;
 /// How many questions that somebody was asked are remembered; beyond it the oldest is forgotten.
 const QUESTIONS: usize = 1 << 16;
 
@@ -127,17 +125,12 @@ impl Hosts {
         if query.is_iterative || self.named.has(query.sender) {
             self.count_hiding(query.sender);
         }
-        if query.is_wanted {
-            self.note_question(query);
-        }
     }
 
     /// Remembers who was asked what.
-    fn note_question(&mut self, query: &Arrival) {
-        if let (Some(kept), Some(question)) = (&query.kept, query.identity.question) {
-            let asked = (kept.key.resolver.0, question);
-            self.questions.note(asked, query.time(), ());
-        }
+    pub(super) fn asked(&mut self, asked: &Asked) {
+        self.questions
+            .note((asked.resolver, asked.question), asked.time, ());
     }
 
     /// Counts a lookup by an address behind which others may hide.
@@ -219,20 +212,23 @@ impl Hosts {
         if role != Role::Client {
             return role;
         }
-        let time = query.side().time;
         let is_iterative = Header::read(&query.bytes).is_some_and(|header| is_iterative(&header));
-        let was_asked = || {
-            let question = question?;
-            self.questions.get(&(address, question))
-        };
-        let passes_on = was_asked().is_some_and(|(asked, ())| {
-            time.since(asked) <= self.timeout && asked.since(time) <= COPY
-        });
-        if is_iterative || passes_on {
+        if is_iterative || query.is_passed_on || self.passes_on(query, question) {
             Role::Resolver
         } else {
             Role::Client
         }
+    }
+
+    /// Whether the client of a lookup was asked the same at most a timeout before, as far as is known now: later it may have
+    /// been asked again, and a mirror may deliver what it was asked a little late.
+    pub(super) fn passes_on(&self, query: &Kept, question: QuestionHash) -> bool {
+        let time = query.side().time;
+        let was_asked =
+            question.and_then(|question| self.questions.get(&(query.key.client.0, question)));
+        was_asked.is_some_and(|(asked, ())| {
+            time.since(asked) <= self.timeout && asked.since(time) <= COPY
+        })
     }
 
     /// The lookups whose real clients are not here: those of resolvers that answered nobody here, and those that came
@@ -253,10 +249,7 @@ impl Hosts {
                 lookups,
             });
         }
-        let list = &mut sums.addresses;
-        list.sort_unstable_by_key(|behind| (Reverse(behind.lookups), behind.address));
-        sums.more_addresses = list.len().saturating_sub(NAMED_AT_END) as u64;
-        list.truncate(NAMED_AT_END);
+        sums.name_some();
         sums
     }
 }

@@ -200,10 +200,14 @@ fn every_encapsulation_is_seen_with_the_defaults() {
     std::fs::write(&capture, pcap::file(pcap::ETHERNET, &exchanges.records)).unwrap();
 
     let plain = lab.listen("c", &["-i", "eth0"]);
-    let watchers = ["c", "d"].map(|host| {
-        let place = |what| lab.place(&format!("{host}.{what}"));
+    // Several captures that share the packets see the same.
+    let watchers = [("c", "1"), ("d", "1"), ("d", "3")].map(|(host, workers)| {
+        let place = |what| lab.place(&format!("{host}.{workers}.{what}"));
         let (events, stats) = (place("jsonl"), place("json"));
-        let arguments = ["-i", "eth0", "--events", &events, "--stats", &stats];
+        let mut arguments = vec!["-i", "eth0", "--events", &events, "--stats", &stats];
+        if workers != "1" {
+            arguments.extend(["--workers", workers]);
+        }
         (lab.listen(host, &arguments), host, events, stats)
     });
     lab.run("c", &["python3", "-c", SEND, "eth0", &capture]);

@@ -40,3 +40,4 @@ mod rotation;
 mod table;
 mod two_interfaces;
 mod windows;
+mod workers;

@@ -25,6 +25,10 @@ impl TakePackets for Reading {
         ControlFlow::Continue(())
     }
 
+    fn send_on(&mut self) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
     fn idle(&mut self, _: Timestamp) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
