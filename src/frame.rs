@@ -35,6 +35,7 @@ mod tunnel;
 mod wireless;
 
 pub use around::Around;
+pub use fragment::Joining;
 pub use link_name::refused_link;
 pub use lost::{Lost, Origin};
 pub use plain::{Addresses, Plain};
@@ -42,7 +43,6 @@ pub use port::Ports;
 pub use tunnel::Tunnel;
 
 use anywhere::Anywhere;
-use fragment::{Bounds, Fragments};
 use layer::{Discard, Next, Walk};
 
 /// A hardware address (EUI-48).
@@ -213,7 +213,11 @@ pub struct Decoder {
     anywhere: Option<Anywhere>,
     depth: u8,
     hasher: RandomState,
-    fragments: Fragments,
+    fragments: Joining,
+    /// Whether the last packet was a fragment of something that is not known to hold no DNS.
+    may_be_part: bool,
+    /// What joining went through, as far as it was told here.
+    joining: stats::Fragments,
     /// Where the fragments of a packet are joined; one for each packet inside another that was in fragments as well.
     joined: [Vec<u8>; 4],
     /// The member of the last packet that comes next, where that packet holds several.
@@ -252,7 +256,9 @@ impl Decoder {
             depth: Self::DEPTH,
             // Always the same, so that a replay gives what the run before gave.
             hasher: RandomState::with_seeds(1, 2, 3, 4),
-            fragments: Fragments::new(Bounds::DEFAULT),
+            fragments: Joining::default().share(),
+            may_be_part: false,
+            joining: stats::Fragments::default(),
             joined: Default::default(),
             member: 0,
             aside: ArrayVec::new(),
@@ -281,6 +287,13 @@ impl Decoder {
         self
     }
 
+    /// The same, joining fragments with those of others that share them.
+    #[must_use]
+    pub fn joining_with(mut self, fragments: Joining) -> Self {
+        self.fragments = fragments;
+        self
+    }
+
     /// The datagram that was whole already when the packet decoded last brought a fragment of it once more, where packets are
     /// kept.
     pub const fn take_late(&mut self) -> Option<MessageId> {
@@ -290,13 +303,15 @@ impl Decoder {
     /// Whether the packet decoded last was a fragment of something that has a DNS port, or is not known to have none.
     #[must_use]
     pub const fn may_be_part(&self) -> bool {
-        self.fragments.may_be_dns
+        self.may_be_part
     }
 
-    /// What the joining of fragments went through.
+    /// What the joining of fragments went through; of several decoders that share it the sum is what all of it went through.
     #[must_use]
-    pub const fn fragment_stats(&self) -> stats::Fragments {
-        self.fragments.stats
+    pub fn fragment_stats(&mut self) -> stats::Fragments {
+        let new = self.fragments.with(|it| std::mem::take(&mut it.stats));
+        self.joining.add(&new);
+        self.joining
     }
 
     /// What was found on other ports than those named.
@@ -335,10 +350,10 @@ impl Decoder {
 
     /// Gives up fragments that waited for too long before `now`.
     pub fn expire(&mut self, now: Timestamp) {
-        self.fragments.expire(now);
+        self.fragments.with(|fragments| fragments.expire(now));
     }
 
-    /// Gives up all fragments that wait: the capture is over, or time jumped back.
+    /// The capture is over: gives up all fragments that wait, unless others that share them go on.
     pub fn close(&mut self) {
         self.fragments.close();
     }
@@ -346,7 +361,7 @@ impl Decoder {
     /// A datagram with a DNS port whose beginning came, and other fragments did not; to be asked for until there is
     /// none, after each batch of packets and at the end. Its packets were counted as fragments.
     pub fn next_lost(&mut self) -> Option<Lost> {
-        self.fragments.lost.pop_front()
+        self.fragments.with(|fragments| fragments.lost.pop_front())
     }
 
     /// Between whom those members of the packet decoded last go that are on other ports and may be encrypted DNS. To be
@@ -359,7 +374,7 @@ impl Decoder {
     fn walk<'a>(&'a mut self, packet: &Packet<'a>, member: u16) -> Option<Frame<'a>> {
         self.member = 0;
         self.trail.clear();
-        self.fragments.may_be_dns = false;
+        self.may_be_part = false;
         let mut joined_as = None;
         let mut buffers = self.joined.as_mut_slice();
         let mut walk = Walk {
@@ -401,9 +416,12 @@ impl Decoder {
                             self.trail.push(&Captured::of(packet));
                         }
                         let trail = self.keeps_packets.then_some(&mut self.trail);
-                        let whole = self
-                            .fragments
-                            .push(packet, &frame, piece, worth, trail, buffer);
+                        let whole = self.fragments.with(|fragments| {
+                            let whole = fragments.push(packet, &frame, piece, worth, trail, buffer);
+                            self.may_be_part = fragments.may_be_dns;
+                            self.late_for = fragments.late_for.take();
+                            whole
+                        });
                         whole.map(|whole| {
                             joined_as = Some(whole.number);
                             frame.payload = buffer;
@@ -430,9 +448,6 @@ impl Decoder {
                 Err(why) => break Err(why),
             }
         };
-        if let Err(Discard::Fragment | Discard::FragmentCopy | Discard::FragmentOverlap) = outcome {
-            self.late_for = self.fragments.late_for.take();
-        }
         if self.keeps_packets {
             let trail = &self.trail;
             frame.brought = joined_as.map(|joined| Brought { trail, joined });

@@ -41,7 +41,7 @@ use crate::delivery::clickhouse::Stored;
 use crate::delivery::{Deliveries, DeliveryError};
 use crate::encrypted::Sighting;
 use crate::event::{Assets, Event, Maker};
-use crate::frame::Ports;
+use crate::frame::{Joining, Ports};
 use crate::message::Question;
 use crate::metrics::{Server, Watch};
 use crate::packet::{Batch, Further, Packet};
@@ -484,6 +484,7 @@ impl Run {
                     let asking = Asking { rules, everything };
                     let clients = Clients::new(decoders);
                     let messages = MessageReader::default();
+                    let fragments = Joining::default();
                     let (full_batches, batches_to_decode): (Vec<_>, Vec<_>) =
                         std::iter::repeat_with(|| bounded::<ArrivalBatch>(BATCHES))
                             .take(decoders)
@@ -504,6 +505,7 @@ impl Run {
                             span.widened(Pairing::longest(limits.timeout)),
                             count,
                             keeping,
+                            fragments.share(),
                             messages.clone(),
                             asking.clone(),
                             Splitting::new(

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ahash::RandomState;
 use etherparse::IpNumber;
@@ -75,6 +76,60 @@ impl Bounds {
 /// The most that an IP packet can carry.
 const MAX_LENGTH: usize = 65_535;
 
+/// Where fragments wait: those of all decoders that share it, since pieces of what is in a tunnel may come to any of them.
+/// Fragments are few, so that nobody waits for the lock.
+#[derive(Debug)]
+pub struct Joining(Arc<Mutex<Shared>>);
+
+#[derive(Debug)]
+struct Shared {
+    fragments: Fragments,
+    /// How many decoders have not ended yet.
+    decoders: usize,
+}
+
+impl Default for Joining {
+    fn default() -> Self {
+        Self::new(Bounds::DEFAULT)
+    }
+}
+
+impl Joining {
+    pub(super) fn new(bounds: Bounds) -> Self {
+        let fragments = Fragments::new(bounds);
+        Self(Arc::new(Mutex::new(Shared {
+            fragments,
+            decoders: 0,
+        })))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        // Nothing in there panics; and if it did, there are only fragments that wait.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same, for one more decoder.
+    #[must_use]
+    pub fn share(&self) -> Self {
+        self.lock().decoders += 1;
+        Self(Arc::clone(&self.0))
+    }
+
+    /// Does something with the fragments.
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut Fragments) -> T) -> T {
+        work(&mut self.lock().fragments)
+    }
+
+    /// A decoder has ended. With the last one everything is given up that waits.
+    pub(super) fn close(&self) {
+        let mut shared = self.lock();
+        shared.decoders = shared.decoders.saturating_sub(1);
+        if shared.decoders == 0 {
+            shared.fragments.close();
+        }
+    }
+}
+
 /// What fragments of one packet have in common. Encapsulations are part of it, so that address plans do not mix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Key {
@@ -103,6 +158,9 @@ pub(super) struct Fragments {
     pub(super) late_for: Option<MessageId>,
     /// Whether the last fragment is of a packet that is not known to hold no DNS.
     pub(super) may_be_dns: bool,
+    /// How many were joined.
+    joined: u64,
+    /// What was counted since somebody took it.
     pub(super) stats: stats::Fragments,
 }
 
@@ -119,6 +177,7 @@ impl Fragments {
             lost: VecDeque::new(),
             late_for: None,
             may_be_dns: false,
+            joined: 0,
             stats: stats::Fragments::default(),
         }
     }
@@ -173,10 +232,11 @@ impl Fragments {
             }
         };
         let before = waiting.cost();
-        let number = MessageId::joined(self.stats.joined);
+        let number = MessageId::joined(self.joined);
         let outcome = waiting.push(packet, frame, piece, worth, hash, number, joined);
         if outcome.is_ok() {
             self.stats.joined += 1;
+            self.joined += 1;
         }
         self.may_be_dns = waiting.may_be_dns();
         if let Some(trail) = trail {

@@ -152,10 +152,15 @@ impl MessageId {
         Self(number << 2 | 2)
     }
 
-    /// The same, of what that one of several capture threads saw.
+    /// The same, of what that one of several capture threads saw. What was joined has one number in the run, whoever saw its
+    /// fragments.
     #[must_use]
     pub fn seen_by(self, capture: u16) -> Self {
-        Self(self.0 | u64::from(capture) << 48)
+        if self.0 & 3 == 1 {
+            self
+        } else {
+            Self(self.0 | u64::from(capture) << 48)
+        }
     }
 }
 

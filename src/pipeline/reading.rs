@@ -12,7 +12,9 @@ use super::splitting::Splitting;
 use super::{ArrivalBatch, Asking, Span};
 use crate::capture::TakePackets;
 use crate::encrypted::Flows;
-use crate::frame::{Addresses, Around, Brought, Decoder, Frame, Origin, Plain, Ports, Transport};
+use crate::frame::{
+    Addresses, Around, Brought, Decoder, Frame, Joining, Origin, Plain, Ports, Transport,
+};
 use crate::message::Envelope;
 use crate::packet::{Captured, Carried, Further, LinkType, Look, MessageId, Packet, Trail};
 use crate::stats::{Capture, Reloads, WrittenPackets};
@@ -165,6 +167,7 @@ impl Reading {
         span: Span,
         count: Option<u64>,
         keeping: Keeping,
+        fragments: Joining,
         reader: Reader,
         interest: Asking,
         out: Splitting,
@@ -188,6 +191,7 @@ impl Reading {
             left_out: WrittenPackets::default(),
             frames: Decoder::new(ports)
                 .with_depth(tunnel_depth)
+                .joining_with(fragments)
                 .keeping_packets(keeping.evidence),
             capture: Capture::default(),
             first: Timestamp::MAX,

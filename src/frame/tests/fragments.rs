@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::encapsulation::{outer, piece, split};
 use super::*;
+use crate::frame::fragment::{Bounds, Joining};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -308,6 +309,29 @@ fn vlans_and_tunnels_do_not_mix() {
     );
 }
 
+/// The kernel may give the fragments of what is in a tunnel to several captures, each with a decoder.
+#[test]
+fn decoders_that_share_them_join_what_came_to_each_of_them() {
+    let joining = Joining::default();
+    let [mut one, mut other] = [(); 2].map(|()| {
+        let mut wire = Wire::new();
+        wire.decoder.fragments = joining.share();
+        wire
+    });
+    let ip = datagram(false, 100, 1);
+    assert_eq!(one.send(101, &piece(&ip, 7, 0, 48)), None);
+    assert_eq!(other.send(101, &piece(&ip, 7, 48, 60)), Some(payload(&ip)));
+    // What waits is given up when the last of them has ended, and counted once.
+    assert_eq!(one.send(101, &piece(&ip, 8, 0, 48)), None);
+    one.decoder.close();
+    assert!(one.decoder.next_lost().is_none());
+    other.decoder.close();
+    assert!(other.decoder.next_lost().is_some());
+    let [one, other] = [one, other].map(|mut wire| wire.decoder.fragment_stats());
+    assert_eq!(one.joined + other.joined, 1);
+    assert_eq!(one.unfinished + other.unfinished, 1);
+}
+
 #[test]
 fn packets_and_bytes_are_bounded() {
     let bounds = Bounds {
@@ -318,14 +342,14 @@ fn packets_and_bytes_are_bounded() {
     for (length, ids) in [(100, 200u32), (3000, 200)] {
         let ip = datagram(false, length, 1);
         let mut wire = Wire::new();
-        wire.decoder.fragments = Fragments::new(bounds);
+        wire.decoder.fragments = Joining::new(bounds).share();
         for id in 0..ids {
             wire.send(101, &piece(&ip, id, 0, (length - 50) / 8 * 8));
-            let (packets, bytes) = wire.decoder.fragments.load();
+            let (packets, bytes) = wire.decoder.fragments.with(|it| it.load());
             assert!(packets <= bounds.packets && bytes <= bounds.bytes + length + 1000);
         }
         wire.decoder.close();
-        assert_eq!(wire.decoder.fragments.load(), (0, 0));
+        assert_eq!(wire.decoder.fragments.with(|it| it.load()), (0, 0));
         let stats = wire.decoder.fragment_stats();
         assert_eq!(stats.evicted + stats.unfinished, u64::from(ids));
         assert_eq!(stats.forgotten, u64::from(ids) - 10);
