@@ -1,9 +1,10 @@
 //! Rules: which events matter, how their hits are grouped, and what is said of them.
 //!
-//! `native` reads them from YAML, `splunk` turns Splunk's detections into that form, `hunt` makes one of plain names; all
+//! `native` reads them from YAML, `splunk` turns Splunk's detections into that form, `hunt` makes one of plain names and of lists of them (`names`); all
 //! give the same [`Rule`], and `write` writes any of them as `native` reads it. [`Rules`] are those of a run: they decide on
 //! a name alone whether an event can matter ([`Rules::wants`]), then which rules it matches.
 
+pub mod beside;
 pub mod column;
 mod condition;
 mod correlation;
@@ -14,6 +15,7 @@ mod lookup;
 pub mod message;
 mod mistake;
 mod moves;
+mod names;
 pub mod native;
 pub mod pack;
 pub mod pattern;
@@ -34,10 +36,10 @@ pub use column::{Column, Function, Threshold};
 pub use condition::{Against, Asked, Comparison, Condition, Relation, Test, Within};
 pub use correlation::{Bound, Correlation, Expression, Measure, Part};
 pub use filter::{Filter, Filters};
-pub use hunt::read_names;
 pub use lookup::{Lookup, Match, Matching, Output};
 pub use mistake::{Mistake, gather, together};
 pub use moves::{Moved, Moves};
+pub use names::read_names;
 pub use reach::Reach;
 pub use sigma::{Narrowing, Role as SigmaRole, Sigma};
 pub use trial::Trial;

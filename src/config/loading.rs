@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::event::Assets;
 use crate::pipeline::{Load, Loaded};
 use crate::risk::Scorer;
+use crate::rule::beside::both;
 use crate::rule::pattern::{Patterns, Shape};
 use crate::rule::{self, Filters, Mistake, Rule, Rules, native};
 use crate::sink::{self, Format, Place, Stream};
@@ -193,22 +194,28 @@ fn assets(common: &Common) -> Result<Assets, Error> {
 /// The rules that run: the embedded ones and those of files, or the named ones of them, or a hunt alone. Beside their names
 /// those of known resolvers are looked at.
 fn selected_rules(common: &Common, known: &KnownResolvers) -> Result<Rules, Error> {
-    let mut names = common.names.clone();
-    for file in &common.name_files {
-        names.extend(rule::read_names(file).map_err(Error::Rules)?);
-    }
-    let hunting = !names.is_empty() || !common.name_files.is_empty();
+    let hunting = !common.names.is_empty() || !common.name_files.is_empty();
     // A hunt is for its names; rules run beside it where they are asked for.
     let rules_asked_for = !common.rule_paths.is_empty() || !common.rule_names.is_empty();
-    let mut rules = Vec::new();
-    if !hunting || rules_asked_for {
-        rules = load_rules(&common.rule_paths, !common.no_embedded)?;
-        if !common.rule_names.is_empty() {
-            rule::select(&mut rules, &common.rule_names).map_err(Error::Usage)?;
+    let read_lists = || {
+        let mut listed = Patterns::new();
+        for file in &common.name_files {
+            rule::read_names(file, &mut listed)?;
         }
+        Ok(listed)
+    };
+    let read_rules = || match !hunting || rules_asked_for {
+        true => load_rules(&common.rule_paths, !common.no_embedded),
+        false => Ok(Vec::new()),
+    };
+    let is_much = !common.name_files.is_empty() && rules_asked_for;
+    let (listed, rules) = both(is_much, read_lists, read_rules);
+    let (listed, mut rules) = (listed.map_err(Error::Rules)?, rules?);
+    if !common.rule_names.is_empty() {
+        rule::select(&mut rules, &common.rule_names).map_err(Error::Usage)?;
     }
     if hunting {
-        rules.push(Rule::hunt(&names).map_err(Error::Usage)?);
+        rules.push(Rule::hunt(&common.names, listed).map_err(Error::Usage)?);
     }
     let mut watched = Patterns::new();
     for name in known.names() {

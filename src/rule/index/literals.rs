@@ -6,29 +6,26 @@ use aho_corasick::AhoCorasick;
 
 use super::beginnings::Beginnings;
 use super::bits::Bits;
+use super::buckets::Buckets;
 
-/// Literals on their way into the index, each with the first entry of its chain.
+/// Literals on their way into the index, and the patterns that are filed under them.
 #[derive(Default)]
-pub(super) struct Chains<'a> {
+pub(super) struct Filed<'a> {
     texts: Vec<&'a [u8]>,
-    heads: Vec<u32>,
     places: HashMap<&'a [u8], usize, ahash::RandomState>,
+    /// Each pattern's number with the place of its literal.
+    numbers: Vec<(usize, u32)>,
     /// Those of the patterns that tell names by what is anywhere in them, and what the names of the others begin with.
     anywhere: Vec<&'a [u8]>,
     beginnings: Vec<&'a [u8]>,
 }
 
-impl<'a> Chains<'a> {
+impl<'a> Filed<'a> {
     /// Fewer bytes turn too few names away.
     const SHORTEST_BEGINNING: usize = 3;
 
-    /// Begins the chain of a pattern's literal with an entry; gives the one that began it before.
-    pub(super) fn begin(
-        &mut self,
-        literal: &'a [u8],
-        prefix: Option<&'a [u8]>,
-        entry: u32,
-    ) -> Option<u32> {
+    /// Files a pattern under its literal.
+    pub(super) fn add(&mut self, literal: &'a [u8], prefix: Option<&'a [u8]>, number: u32) {
         let in_label = prefix.and_then(|prefix| prefix.split(|&byte| byte == b'.').next());
         match in_label.filter(|label| label.len() >= Self::SHORTEST_BEGINNING) {
             Some(label) => self.beginnings.push(label),
@@ -36,12 +33,10 @@ impl<'a> Chains<'a> {
         }
         let next = self.texts.len();
         let place = *self.places.entry(literal).or_insert(next);
-        if let Some(head) = self.heads.get_mut(place) {
-            return Some(std::mem::replace(head, entry));
+        if place == next {
+            self.texts.push(literal);
         }
-        self.texts.push(literal);
-        self.heads.push(entry);
-        None
+        self.numbers.push((place, number));
     }
 }
 
@@ -52,34 +47,35 @@ pub(super) struct Literals {
     beginnings: Beginnings,
     /// `None` where there are no literals.
     finder: Option<AhoCorasick>,
-    /// The first entry of each literal's chain.
-    heads: Vec<u32>,
+    /// The patterns of each literal.
+    patterns: Buckets,
 }
 
 impl Literals {
     /// What finds those.
     ///
     /// # Errors
-    /// The chains' first entries, where the literals are too many.
-    pub(super) fn new(chains: Chains<'_>) -> Result<Self, Vec<u32>> {
-        let Chains {
+    /// The patterns, where the literals are too many.
+    pub(super) fn new(filed: Filed<'_>) -> Result<Self, Vec<u32>> {
+        let Filed {
             texts,
-            heads,
+            numbers,
             anywhere,
             beginnings,
             ..
-        } = chains;
+        } = filed;
         if texts.is_empty() {
             return Ok(Self::default());
         }
+        let patterns = Buckets::of(texts.len(), numbers.into_iter());
         match AhoCorasick::new(&texts) {
             Ok(finder) => Ok(Self {
                 grams: Grams::of(&anywhere),
                 beginnings: Beginnings::of(&beginnings),
                 finder: Some(finder),
-                heads,
+                patterns,
             }),
-            Err(_) => Err(heads),
+            Err(_) => Err(patterns.all()),
         }
     }
 
@@ -94,16 +90,14 @@ impl Literals {
         self.beginnings.may_begin(label) || self.grams.may_be_in(name)
     }
 
-    /// Calls `visit` with the chain of each literal that is in a name (lower case, presentation form), until it says true;
-    /// whether it did.
-    pub(super) fn each_head(&self, name: &[u8], visit: &mut dyn FnMut(u32) -> bool) -> bool {
+    /// Calls `visit` with the patterns of each literal that is in a name (lower case, presentation form), until it says
+    /// true; whether it did.
+    pub(super) fn each_in(&self, name: &[u8], visit: &mut dyn FnMut(&[u32]) -> bool) -> bool {
         let Some(finder) = self.finder.as_ref().filter(|_| self.may_hold(name, name)) else {
             return false;
         };
-        finder.find_overlapping_iter(name).any(|found| {
-            let head = self.heads.get(found.pattern().as_usize());
-            head.is_some_and(|head| visit(*head))
-        })
+        let mut found = finder.find_overlapping_iter(name);
+        found.any(|found| visit(self.patterns.get(found.pattern().as_usize())))
     }
 }
 
@@ -201,11 +195,11 @@ mod tests {
     use super::*;
 
     fn literals(texts: &[&[u8]]) -> Literals {
-        let mut chains = Chains::default();
+        let mut filed = Filed::default();
         for (number, text) in (0..).zip(texts) {
-            chains.begin(text, None, number);
+            filed.add(text, None, number);
         }
-        Literals::new(chains).unwrap()
+        Literals::new(filed).unwrap()
     }
 
     #[test]
@@ -232,10 +226,10 @@ mod tests {
 
     #[test]
     fn what_names_begin_with_is_looked_for_there_alone() {
-        let mut chains = Chains::default();
-        chains.begin(b"c123-", Some(b"c123-"), 0);
-        chains.begin(b"longer.than.that", Some(b"vpn-x.a"), 1);
-        let literals = Literals::new(chains).unwrap();
+        let mut filed = Filed::default();
+        filed.add(b"c123-", Some(b"c123-"), 0);
+        filed.add(b"longer.than.that", Some(b"vpn-x.a"), 1);
+        let literals = Literals::new(filed).unwrap();
         for wire in [&b"\x06c123-4\x04test"[..], b"\x05vpn-x\x01a"] {
             assert!(literals.may_be_in(wire));
         }

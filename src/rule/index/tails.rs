@@ -20,27 +20,27 @@ impl Tails {
     /// Shorter tails turn too few names away to be worth a look.
     const SHORTEST: usize = 4;
 
-    /// Those of the ends, in presentation form.
-    pub(super) fn of<'a>(ends: impl Iterator<Item = &'a [u8]> + Clone) -> Self {
-        let Some(shortest) = ends.clone().map(<[u8]>::len).min() else {
+    /// Those of the ends.
+    pub(super) fn of(ends: &[&Lasts]) -> Self {
+        let Some(shortest) = ends.iter().filter_map(|ends| ends.shortest).min() else {
             return Self {
                 bits: Bits::new(0),
                 ..Self::default()
             };
         };
         // A label with an escape is longer here than on the wire.
-        if shortest < Self::SHORTEST || ends.clone().any(|end| end.contains(&b'\\')) {
+        if shortest < Self::SHORTEST || ends.iter().any(|ends| ends.with_escape) {
             return Self::default();
         }
-        let bits = ends.clone().count().saturating_mul(Self::BITS);
+        let count: usize = ends.iter().map(|ends| ends.count).sum();
         let length = shortest.min(8);
         let mut tails = Self {
             length,
             mask: u64::MAX >> (64 - 8 * length),
-            bits: Bits::new(bits.max(Self::BITS_AT_LEAST)),
+            bits: Bits::new(count.saturating_mul(Self::BITS).max(Self::BITS_AT_LEAST)),
         };
-        for end in ends {
-            tails.bits.add(tails.last(&wire(end)));
+        for last in ends.iter().flat_map(|ends| &ends.lasts) {
+            tails.bits.add(last & tails.mask);
         }
         tails
     }
@@ -58,6 +58,51 @@ impl Tails {
     }
 }
 
+/// What is kept of ends until all of them are known.
+#[derive(Debug, Default)]
+pub(super) struct Lasts {
+    count: usize,
+    /// How long the shortest is.
+    shortest: Option<usize>,
+    with_escape: bool,
+    /// The last bytes of each in wire form, once where they follow one another.
+    lasts: Vec<u64>,
+    /// Those of the end before in presentation form.
+    before: Option<[u8; 8]>,
+}
+
+impl Lasts {
+    /// Adds an end, in presentation form.
+    pub(super) fn add(&mut self, end: &[u8], has_escape: bool) {
+        self.count = self.count.saturating_add(1);
+        self.shortest = Some(self.shortest.map_or(end.len(), |it| it.min(end.len())));
+        self.with_escape |= has_escape;
+        let last = end.last_chunk::<8>().copied();
+        if last.is_none() || last != self.before {
+            self.before = last;
+            self.lasts.push(last_in_wire(end));
+        }
+    }
+}
+
+/// The last eight bytes of an end (presentation form, without escapes) as it is on the wire.
+fn last_in_wire(end: &[u8]) -> u64 {
+    let (mut last, mut label) = (0, 0);
+    // Before each label stands its length, before all but the first one in the place of a dot.
+    let backwards = end.iter().rev().chain([&b'.']);
+    for (shift, byte) in (0..64).step_by(8).zip(backwards) {
+        let byte = match byte {
+            b'.' => std::mem::take(&mut label),
+            byte => {
+                label += 1;
+                u64::from(*byte)
+            }
+        };
+        last |= byte << shift;
+    }
+    last
+}
+
 /// The last eight bytes as a number, the last one lowest; of fewer with zeros before them.
 #[inline(always)]
 fn last_bytes(wire: &[u8]) -> u64 {
@@ -70,6 +115,7 @@ fn last_bytes(wire: &[u8]) -> u64 {
 }
 
 /// A name without escapes in wire form, without the root's empty label.
+#[cfg(test)]
 pub(super) fn wire(name: &[u8]) -> Vec<u8> {
     name.split(|&byte| byte == b'.')
         .flat_map(|label| {
@@ -77,4 +123,18 @@ pub(super) fn wire(name: &[u8]) -> Vec<u8> {
             std::iter::once(length).chain(label.iter().copied())
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_last_bytes_are_those_of_the_wire(end in "([a-z]{1,9}[.]){0,4}[a-z]{1,9}") {
+            prop_assert_eq!(last_in_wire(end.as_bytes()), last_bytes(&wire(end.as_bytes())));
+        }
+    }
 }
