@@ -26,6 +26,7 @@ mod table;
 pub(crate) mod tests;
 mod windows;
 
+use std::borrow::Cow;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -362,21 +363,18 @@ impl Aggregated {
         rule: &'r Rule,
         known: &mut HashMap<Option<&'r Schedule>, Runs>,
     ) -> Result<Self, Error> {
-        let mut names: HashSet<String> = row::RESERVED.into_iter().map(String::from).collect();
-        let columns = rule
-            .columns
-            .iter()
-            .flat_map(|column| std::iter::once(column.name.clone()).chain(column.further_names()));
-        for name in rule
-            .by
-            .iter()
-            .map(|field| field.name().to_owned())
-            .chain(columns)
-        {
+        let mut names: HashSet<Cow<'_, str>, ahash::RandomState> =
+            row::RESERVED.into_iter().map(Cow::Borrowed).collect();
+        let columns = rule.columns.iter().flat_map(|column| {
+            let further = column.further_names().into_iter().map(Cow::Owned);
+            std::iter::once(Cow::Borrowed(column.name.as_str())).chain(further)
+        });
+        let by = rule.by.iter().map(|field| Cow::Borrowed(field.name()));
+        for name in by.chain(columns) {
             if let Some(name) = names.replace(name) {
                 return Err(Error::Name {
                     rule: rule.name.clone(),
-                    name,
+                    name: name.into_owned(),
                 });
             }
         }

@@ -21,6 +21,7 @@ mod rows;
 mod sensor;
 pub mod table;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -207,9 +208,12 @@ impl Options<'_> {
 /// everything that the loaded rules can write.
 #[must_use]
 pub fn columns(stream: Stream, rules: &[Rule]) -> Vec<String> {
+    // Most rules have the same ones.
+    let mut seen = HashSet::<_, ahash::RandomState>::default();
     let of_columns: Vec<String> = rules
         .iter()
         .flat_map(|rule| &rule.columns)
+        .filter(|column| seen.insert((&column.name, std::mem::discriminant(&column.function))))
         .flat_map(|column| std::iter::once(column.name.clone()).chain(column.further_names()))
         .collect();
     let mut names: Vec<&str> = Vec::new();
@@ -248,7 +252,7 @@ pub fn columns(stream: Stream, rules: &[Rule]) -> Vec<String> {
             "partial",
         ]),
     }
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::<_, ahash::RandomState>::default();
     names.retain(|name| seen.insert(*name));
     names.into_iter().map(str::to_owned).collect()
 }

@@ -12,6 +12,7 @@ mod risk;
 mod search;
 mod trial;
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -197,6 +198,7 @@ pub fn read_text(file: &str, text: &str) -> Result<Vec<Rule>, Vec<Mistake>> {
     }
     let mut reader = Reader::new(&mut mistakes);
     let mut rules: Vec<Rule> = Vec::new();
+    let mut names = HashSet::<String, ahash::RandomState>::default();
     for document in &documents {
         let line = document.root.place.0;
         let mut rule = if splunk::is_detection(document) {
@@ -221,7 +223,7 @@ pub fn read_text(file: &str, text: &str) -> Result<Vec<Rule>, Vec<Mistake>> {
             line,
         };
         rule.text = Arc::from(document.text);
-        if !rule.name.is_empty() && rules.iter().any(|other| other.name == rule.name) {
+        if !rule.name.is_empty() && !names.insert(rule.name.clone()) {
             let message = format!(
                 "the name '{}' is taken by another rule of this file; expected a name of its own",
                 rule.name

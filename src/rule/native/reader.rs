@@ -51,10 +51,20 @@ impl<'m> Reader<'m> {
         what: &str,
         wanted: &str,
     ) -> Option<Vec<(&'a str, Place, &'a Node)>> {
-        let Value::Mapping(entries) = &node.value else {
-            self.wrong(node, what, wanted);
-            return None;
-        };
+        match &node.value {
+            Value::Mapping(entries) => Some(self.each_once(entries, what)),
+            _ => {
+                self.wrong(node, what, wanted);
+                None
+            }
+        }
+    }
+
+    fn each_once<'a>(
+        &mut self,
+        entries: &'a [(Node, Node)],
+        what: &str,
+    ) -> Vec<(&'a str, Place, &'a Node)> {
         let mut seen: Vec<(&str, Place, &Node)> = Vec::new();
         let mut known = std::collections::HashSet::<&str, ahash::RandomState>::default();
         for (key, value) in entries {
@@ -71,7 +81,7 @@ impl<'m> Reader<'m> {
                 );
             }
         }
-        Some(seen)
+        seen
     }
 
     /// The same of a mapping that has to have some; `example` is what it could have.
@@ -97,13 +107,13 @@ impl<'m> Reader<'m> {
         what: &str,
         keys: &[&'static str],
     ) -> Option<Vec<Entry<'a>>> {
-        let entries = self.entries(
-            node,
-            what,
-            &format!("a mapping with {}", alternatives(keys)),
-        )?;
+        let Value::Mapping(entries) = &node.value else {
+            let wanted = format!("a mapping with {}", alternatives(keys));
+            self.wrong(node, what, &wanted);
+            return None;
+        };
         let mut found = Vec::new();
-        for (text, place, node) in entries {
+        for (text, place, node) in self.each_once(entries, what) {
             match keys.iter().find(|key| **key == text) {
                 Some(key) => found.push(Entry { key, place, node }),
                 None => self.mistakes.add(
