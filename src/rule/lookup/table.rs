@@ -232,7 +232,11 @@ pub(in crate::rule) fn read(file: impl Read, wanted: &[Wanted<'_>]) -> Result<Ta
     if !wrong.is_empty() {
         return Err(wrong);
     }
-    let keys: Vec<(usize, Key)> = columns.into_iter().map(Column::into_key).collect();
+    let is_one_of_several = columns.len() > 1;
+    let keys: Vec<(usize, Key)> = columns
+        .into_iter()
+        .map(|column| column.into_key(is_one_of_several))
+        .collect();
     let finding = keys
         .iter()
         .enumerate()
@@ -285,8 +289,8 @@ impl Column {
         }
     }
 
-    /// The column as it is found, and how many cells of it are about distinct.
-    fn into_key(self) -> (usize, Key) {
+    /// The column as it is found, and how many cells of it are about distinct, where others are to be compared with it.
+    fn into_key(self, is_one_of_several: bool) -> (usize, Key) {
         if self.matching == Matching::Cidr {
             let mut lines = Networks::<Vec<u32>>::default();
             for (line, network) in (0..).zip(&self.networks) {
@@ -301,12 +305,20 @@ impl Column {
             );
         }
         let patterns = Arc::new(self.patterns);
-        let distinct: std::collections::HashSet<&[u8], ahash::RandomState> =
-            patterns.iter().map(|pattern| pattern.text).collect();
-        let distinct = distinct.len();
+        let distinct = match is_one_of_several {
+            true => distinct(&patterns),
+            false => patterns.len(),
+        };
         let index = Box::new(Index::new(vec![Arc::clone(&patterns)]));
         (distinct, Key::Texts { patterns, index })
     }
+}
+
+/// How many patterns differ from each other.
+fn distinct(patterns: &Patterns) -> usize {
+    let texts = patterns.iter().map(|pattern| pattern.text);
+    let distinct: std::collections::HashSet<&[u8], ahash::RandomState> = texts.collect();
+    distinct.len()
 }
 
 impl Key {
