@@ -12,7 +12,6 @@ use divan::counter::ItemsCount;
 use dnsterrier::event::{Event, Outcome, Role, Seen};
 use dnsterrier::frame::Transport;
 use dnsterrier::message::{Header, Question};
-use dnsterrier::rule::pattern::Patterns;
 use dnsterrier::rule::{Rule, Rules, native};
 use dnsterrier::time::Timestamp;
 
@@ -73,7 +72,7 @@ fn wanted((number, place): (usize, u64)) -> String {
 /// A hunt for so many names.
 fn hunt(names: usize) -> Rules {
     let names: Vec<String> = hunted(names).collect();
-    Rules::new(vec![Rule::hunt(&names, Patterns::new()).unwrap()]).unwrap()
+    Rules::new(vec![Rule::hunt(&names, Vec::new()).unwrap()]).unwrap()
 }
 
 fn hunted(names: usize) -> impl Iterator<Item = String> {

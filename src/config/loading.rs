@@ -198,9 +198,9 @@ fn selected_rules(common: &Common, known: &KnownResolvers) -> Result<Rules, Erro
     // A hunt is for its names; rules run beside it where they are asked for.
     let rules_asked_for = !common.rule_paths.is_empty() || !common.rule_names.is_empty();
     let read_lists = || {
-        let mut listed = Patterns::new();
+        let mut listed = Vec::new();
         for file in &common.name_files {
-            rule::read_names(file, &mut listed)?;
+            listed.extend(rule::read_names(file)?);
         }
         Ok(listed)
     };

@@ -12,19 +12,24 @@ impl Rule {
     ///
     /// # Errors
     /// Says which name cannot be one, and why.
-    pub fn hunt(names: &[String], listed: Patterns) -> Result<Self, String> {
-        let mut patterns = listed;
+    pub fn hunt(names: &[String], listed: Vec<Patterns>) -> Result<Self, String> {
+        let mut patterns = Patterns::new();
         for name in names {
             let (shape, text) = read_name(name)?;
             patterns.add(shape, text)?;
         }
-        if patterns.is_empty() {
+        let lists = std::iter::once(patterns).chain(listed);
+        let lists: Vec<Condition> = lists
+            .filter(|patterns| !patterns.is_empty())
+            .map(|patterns| Condition::covered(Field::Query, patterns))
+            .collect();
+        if lists.is_empty() {
             return Err("no name to look for".to_owned());
         }
         Ok(Self {
             name: "hunt".to_owned(),
             description: Some("The names given on the command line.".to_owned()),
-            condition: Condition::covered(Field::Query, patterns),
+            condition: Condition::any_of(lists),
             by: super::default_by(),
             columns: super::default_columns(&super::default_by()),
             origin: Origin::CommandLine,
@@ -39,16 +44,13 @@ mod tests {
 
     #[test]
     fn a_hunt_is_the_short_form() {
-        let rule = Rule::hunt(
-            &["ngrok.io".to_owned(), "*.ngrok-*".to_owned()],
-            Patterns::new(),
-        )
-        .unwrap();
+        let rule =
+            Rule::hunt(&["ngrok.io".to_owned(), "*.ngrok-*".to_owned()], Vec::new()).unwrap();
         assert_eq!(rule.name, "hunt");
         assert_eq!(rule.by, [Field::Src, Field::Query]);
         assert_eq!(rule.condition.pattern_count(), 2);
         assert!(rule.enabled);
-        assert!(Rule::hunt(&[], Patterns::new()).is_err());
-        assert!(Rule::hunt(&["a b".to_owned()], Patterns::new()).is_err());
+        assert!(Rule::hunt(&[], Vec::new()).is_err());
+        assert!(Rule::hunt(&["a b".to_owned()], Vec::new()).is_err());
     }
 }

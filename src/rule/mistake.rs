@@ -106,6 +106,21 @@ impl Mistakes {
         }
     }
 
+    /// Adds those of a part of the same file, before which there are so many lines.
+    pub(super) fn append(&mut self, part: Self, lines: u32) {
+        let space = LISTED.saturating_sub(self.list.len());
+        let beyond = part.list.len().saturating_sub(space);
+        let of_file = part.list.into_iter().map(|mut mistake| {
+            if mistake.line > 0 {
+                mistake.line = mistake.line.saturating_add(lines);
+            }
+            mistake
+        });
+        self.list.extend(of_file.take(space));
+        let unlisted = part.unlisted.saturating_add(beyond);
+        self.unlisted = self.unlisted.saturating_add(unlisted);
+    }
+
     /// The value where there was no mistake, else the mistakes in the order of the file.
     pub(super) fn or<T>(mut self, value: T) -> Result<T, Vec<Mistake>> {
         if self.list.is_empty() {

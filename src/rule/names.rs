@@ -1,9 +1,13 @@
 //! A list of names, read a block at a time. A piece of it that holds nothing but plain names, which is nearly all of a
 //! long list, is taken as it stands; every other one is read line by line, with what may be in a line and the mistakes in it.
 
+use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
 
+use super::beside::both;
 use super::mistake::{Mistake, Mistakes};
 use super::pattern::{Patterns, Shape, check_domain, check_name_pattern};
 
@@ -13,24 +17,102 @@ const LARGEST: usize = 1 << 30;
 /// So much is read at once; more only where a line is longer.
 const BLOCK: usize = 1 << 18;
 
+/// A second thread reads one half of a file that is so large at least.
+const SHARED: u64 = 1 << 20;
+
 /// About so many bytes are taken as they stand, or line by line: a few hundred names.
 const PIECE: usize = 1 << 12;
 
 /// A name that is not longer has no label that is too long (RFC 1035, section 2.3.4).
 const LONGEST_LABEL: usize = 63;
 
-/// Reads a list of names into patterns: one a line, `#` begins a comment, empty lines do not count. A name without `*` stands
-/// for itself and everything below it, one with `*` is a pattern.
+/// Reads a list of names: one a line, `#` begins a comment, empty lines do not count. A name without `*` stands for itself
+/// and everything below it, one with `*` is a pattern. A large list comes in two parts.
 ///
 /// # Errors
-/// Every line that holds no name; a file that cannot be read, or is larger than 1 GiB. What was added until then stays.
-pub fn read_names(path: &Path, patterns: &mut Patterns) -> Result<(), Vec<Mistake>> {
+/// Every line that holds no name; a file that cannot be read, or is larger than 1 GiB.
+pub fn read_names(path: &Path) -> Result<Vec<Patterns>, Vec<Mistake>> {
     let mut mistakes = Mistakes::new(&path.display().to_string());
-    match std::fs::File::open(path) {
-        Ok(file) => List::new(patterns, &mut mistakes).read(file, BLOCK),
-        Err(error) => mistakes.add((0, 0), format!("cannot be opened: {error}")),
+    match File::open(path) {
+        Ok(file) => read(&file, mistakes, BLOCK, SHARED),
+        Err(error) => {
+            mistakes.add((0, 0), format!("cannot be opened: {error}"));
+            mistakes.or(Vec::new())
+        }
     }
-    mistakes.or(())
+}
+
+/// Reads a file, so many bytes at once, and with two threads where there are so many to be shared.
+fn read(
+    file: &File,
+    mistakes: Mistakes,
+    at_once: usize,
+    shared: u64,
+) -> Result<Vec<Patterns>, Vec<Mistake>> {
+    let Some(middle) = middle(file, shared) else {
+        let mut list = List::new(mistakes, 0);
+        let is_whole = list.read(file, at_once);
+        return end(is_whole, vec![list.patterns], list.mistakes);
+    };
+    let name = Arc::clone(mistakes.file());
+    let read_second = || {
+        let mut list = List::new(Mistakes::new(&name), middle);
+        let file = Behind {
+            file,
+            place: middle,
+        };
+        let is_whole = list.read(file, at_once);
+        (list, is_whole)
+    };
+    let mut first = List::new(mistakes, 0);
+    let ((second, is_whole), is_half) =
+        both(true, read_second, || first.read(file.take(middle), at_once));
+    let mut mistakes = first.mistakes;
+    // Where reading ended early nobody knows the numbers of the other lines.
+    if is_half {
+        mistakes.append(second.mistakes, first.lines);
+    }
+    let parts = vec![first.patterns, second.patterns];
+    end(is_half && is_whole, parts, mistakes)
+}
+
+fn end(
+    is_whole: bool,
+    parts: Vec<Patterns>,
+    mut mistakes: Mistakes,
+) -> Result<Vec<Patterns>, Vec<Mistake>> {
+    if is_whole && parts.iter().all(Patterns::is_empty) {
+        mistakes.add((0, 0), "no name in it; expected one a line");
+    }
+    mistakes.or(parts)
+}
+
+/// Where about in the middle of a file a line begins; `None` where it is no file, or smaller than that.
+fn middle(file: &File, smallest: u64) -> Option<u64> {
+    let file_is = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
+    if !(smallest..=LARGEST as u64).contains(&file_is.len()) {
+        return None;
+    }
+    let half = file_is.len() / 2;
+    let mut block = [0; PIECE];
+    let count = file.read_at(&mut block, half).ok()?;
+    let end = memchr::memchr(b'\n', block.get(..count)?)?;
+    half.checked_add(u64::try_from(end).ok()?)?.checked_add(1)
+}
+
+/// A file from a place on, whoever else reads it.
+struct Behind<'f> {
+    file: &'f File,
+    place: u64,
+}
+
+impl Read for Behind<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.file.read_at(buffer, self.place)?;
+        let read = u64::try_from(count).unwrap_or(u64::MAX);
+        self.place = self.place.saturating_add(read);
+        Ok(count)
+    }
 }
 
 /// What a name stands for, and its text; a name that cannot be one is refused with the reason.
@@ -42,28 +124,28 @@ pub(super) fn read_name(name: &str) -> Result<(Shape, &str), String> {
     }
 }
 
-/// A list on its way into patterns.
-struct List<'a> {
-    patterns: &'a mut Patterns,
-    mistakes: &'a mut Mistakes,
-    /// How many lines and bytes there were.
+/// A list, or a part of one, on its way into patterns.
+struct List {
+    patterns: Patterns,
+    mistakes: Mistakes,
+    /// How many lines there were.
     lines: u32,
-    bytes: usize,
+    /// How many bytes of the file, with those before the part.
+    bytes: u64,
 }
 
-impl<'a> List<'a> {
-    const fn new(patterns: &'a mut Patterns, mistakes: &'a mut Mistakes) -> Self {
+impl List {
+    const fn new(mistakes: Mistakes, bytes: u64) -> Self {
         Self {
-            patterns,
+            patterns: Patterns::new(),
             mistakes,
             lines: 0,
-            bytes: 0,
+            bytes,
         }
     }
 
-    /// Reads a file, so many bytes at once.
-    fn read(mut self, mut file: impl Read, at_once: usize) {
-        let before = self.patterns.len();
+    /// Reads to the end of a file, so many bytes at once; false where that was not reached.
+    fn read(&mut self, mut file: impl Read, at_once: usize) -> bool {
         let mut block = vec![0; at_once];
         let mut filled = 0;
         loop {
@@ -77,35 +159,29 @@ impl<'a> List<'a> {
                 Err(error) => {
                     self.mistakes
                         .add((0, 0), format!("cannot be read: {error}"));
-                    return;
+                    return false;
                 }
             };
             let added = filled..filled.saturating_add(count);
             filled = added.end;
             let is_last = count == 0;
+            let new = block.get(added.clone()).unwrap_or_default();
             // As far as lines are whole; what is longer than a list may be needs no end.
-            let end = match block
-                .get(added.clone())
-                .and_then(|new| memchr::memrchr(b'\n', new))
-            {
+            let end = match memchr::memrchr(b'\n', new) {
                 _ if is_last || filled > LARGEST => filled,
                 Some(end) => added.start.saturating_add(end).saturating_add(1),
                 None => continue,
             };
             if !self.take(block.get(..end).unwrap_or_default()) {
-                return;
+                return false;
+            }
+            if is_last {
+                self.patterns.shrink();
+                return true;
             }
             block.copy_within(end..filled, 0);
             filled = filled.saturating_sub(end);
-            if is_last {
-                break;
-            }
         }
-        if self.patterns.len() == before {
-            self.mistakes
-                .add((0, 0), "no name in it; expected one a line");
-        }
-        self.patterns.shrink();
     }
 
     /// Takes whole lines; false where the list is too long.
@@ -117,8 +193,8 @@ impl<'a> List<'a> {
                 return false;
             };
             lines = rest;
-            let bytes = self.bytes.saturating_add(piece.len());
-            if bytes <= LARGEST && self.take_plain(piece) {
+            let bytes = self.bytes.saturating_add(length(piece));
+            if bytes <= LARGEST as u64 && self.take_plain(piece) {
                 self.bytes = bytes;
             } else if !piece
                 .split_inclusive(|byte| *byte == b'\n')
@@ -156,9 +232,10 @@ impl<'a> List<'a> {
     /// Takes one line; false where the list is too long.
     fn take_line(&mut self, line: &[u8]) -> bool {
         self.lines = self.lines.saturating_add(1);
-        self.bytes = self.bytes.saturating_add(line.len());
+        let is_first = self.bytes == 0;
+        self.bytes = self.bytes.saturating_add(length(line));
         let place = (self.lines, 0);
-        if self.bytes > LARGEST {
+        if self.bytes > LARGEST as u64 {
             let message = format!("the list is larger than {LARGEST} bytes");
             self.mistakes.add(place, message);
             return false;
@@ -168,8 +245,8 @@ impl<'a> List<'a> {
                 .add(place, "not UTF-8; expected one name a line");
             return true;
         };
-        let text = match self.lines {
-            1 => text.strip_prefix('\u{feff}').unwrap_or(text),
+        let text = match text.strip_prefix('\u{feff}') {
+            Some(text) if is_first => text,
             _ => text,
         };
         let text = match memchr::memchr(b'#', text.as_bytes()) {
@@ -186,6 +263,10 @@ impl<'a> List<'a> {
         }
         true
     }
+}
+
+fn length(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
 /// Whether each line is a name of letters, digits, `-` and `_` alone, none of whose labels is empty: what reads a line could
@@ -227,25 +308,33 @@ fn without_returns(lines: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Seek, Write};
+
     use proptest::prelude::*;
 
     use super::*;
 
-    /// The patterns in a list, or the mistakes in it, read so many bytes at once.
-    fn read(text: &[u8], at_once: usize) -> Result<Vec<(Shape, String)>, Vec<String>> {
-        let (mut patterns, mut mistakes) = (Patterns::new(), Mistakes::new("names"));
-        List::new(&mut patterns, &mut mistakes).read(text, at_once);
-        let all = |patterns: Patterns| {
-            let text = |text: &[u8]| String::from_utf8(text.to_vec()).unwrap();
-            patterns
-                .iter()
-                .map(|it| (it.shape, text(it.text)))
-                .collect()
+    /// The patterns in a list, or the mistakes in it.
+    fn read_shared(
+        text: &[u8],
+        at_once: usize,
+        shared: u64,
+    ) -> Result<Vec<(Shape, String)>, Vec<String>> {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(text).unwrap();
+        file.rewind().unwrap();
+        let text = |text: &[u8]| String::from_utf8(text.to_vec()).unwrap();
+        let all = |parts: Vec<Patterns>| {
+            let all = parts.iter().flat_map(Patterns::iter);
+            all.map(|it| (it.shape, text(it.text))).collect()
         };
-        mistakes
-            .or(patterns)
+        super::read(&file, Mistakes::new("names"), at_once, shared)
             .map(all)
             .map_err(|list| list.iter().map(ToString::to_string).collect())
+    }
+
+    fn read(text: &[u8]) -> Result<Vec<(Shape, String)>, Vec<String>> {
+        read_shared(text, BLOCK, SHARED)
     }
 
     /// The same as plainly as possible: the oracle.
@@ -280,10 +369,8 @@ mod tests {
 
     #[test]
     fn one_name_a_line_comments_and_windows_line_ends() {
-        let names = read(
-            b"\xef\xbb\xbf# a list\r\nEvil.example.\r\n\r\n  *.ngrok.io  # the old ones\n",
-            BLOCK,
-        );
+        let names =
+            read(b"\xef\xbb\xbf# a list\r\nEvil.example.\r\n\r\n  *.ngrok.io  # the old ones\n");
         let expected = [
             (Shape::Domain, "evil.example".to_owned()),
             (Shape::Glob, "*.ngrok.io".to_owned()),
@@ -293,33 +380,28 @@ mod tests {
 
     #[test]
     fn every_bad_line_is_named() {
-        let found = read(
-            b"good.example\n0.0.0.0 bad.example\n\xff\nhttps://bad.example/\n",
-            BLOCK,
-        );
+        let found = read(b"good.example\n0.0.0.0 bad.example\n\xff\nhttps://bad.example/\n");
         let found = found.unwrap_err();
         assert_eq!(found.len(), 3, "{found:?}");
         assert!(found[0].starts_with("names:2: "), "{found:?}");
         assert!(found[1].starts_with("names:3: not UTF-8"), "{found:?}");
         assert!(found[2].starts_with("names:4: "), "{found:?}");
         assert_eq!(
-            read(b"# nothing\n", BLOCK).unwrap_err(),
+            read(b"# nothing\n").unwrap_err(),
             ["names: no name in it; expected one a line"]
         );
-        let missing = read_names(Path::new("/nonexistent/names"), &mut Patterns::new());
+        let missing = read_names(Path::new("/nonexistent/names"));
         let missing = missing.unwrap_err();
         assert!(missing[0].to_string().contains("cannot be opened"));
     }
 
     #[test]
     fn a_list_that_is_too_long_is_read_no_further() {
-        let (mut patterns, mut mistakes) = (Patterns::new(), Mistakes::new("names"));
-        let mut list = List::new(&mut patterns, &mut mistakes);
-        list.bytes = LARGEST - 4;
+        let mut list = List::new(Mistakes::new("names"), LARGEST as u64 - 4);
         assert!(list.take(b"a.b\n"));
         assert!(!list.take(b"c.d\n"));
-        assert_eq!(patterns.len(), 1);
-        let found = mistakes.or(()).unwrap_err();
+        assert_eq!(list.patterns.len(), 1);
+        let found = list.mistakes.or(()).unwrap_err();
         assert_eq!(
             found[0].to_string(),
             "names:2: the list is larger than 1073741824 bytes"
@@ -347,6 +429,7 @@ mod tests {
             after in 0..400_usize,
             is_ended in any::<bool>(),
             at_once in prop_oneof![1..40_usize, Just(5_000), Just(BLOCK)],
+            shared in prop_oneof![Just(0_u64), Just(SHARED)],
         ) {
             let plain = |count| vec![b"Some.Name.example".to_vec(); count];
             let lines = [plain(before), lines, plain(after)].concat();
@@ -354,7 +437,7 @@ mod tests {
             if is_ended {
                 text.push(b'\n');
             }
-            prop_assert_eq!(read(&text, at_once), naive(&text));
+            prop_assert_eq!(read_shared(&text, at_once, shared), naive(&text));
         }
     }
 }

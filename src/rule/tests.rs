@@ -5,7 +5,6 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use proptest::prelude::*;
 
-use super::pattern::Patterns;
 use super::*;
 use crate::event::{Outcome, Role, Seen};
 use crate::frame::Transport;
@@ -957,7 +956,7 @@ fn a_million_names_are_looked_up_by_their_ends() {
     let names: Vec<String> = (0..100_000)
         .map(|number| format!("d{number}.list{}.example", number % 7))
         .collect();
-    let rules = Rules::new(vec![Rule::hunt(&names, Patterns::new()).unwrap()]).unwrap();
+    let rules = Rules::new(vec![Rule::hunt(&names, Vec::new()).unwrap()]).unwrap();
     assert!(wants(&rules, b"www.d99999.list4.example") && wants(&rules, b"d3.list3.example"));
     assert!(
         !wants(&rules, b"d3.list4.example")
@@ -972,7 +971,7 @@ fn too_many_patterns_of_one_end_are_wanted_unseen_and_matched_exactly() {
     let names: Vec<String> = (0..200)
         .map(|number| format!("a{number}*b.example"))
         .collect();
-    let rules = Rules::new(vec![Rule::hunt(&names, Patterns::new()).unwrap()]).unwrap();
+    let rules = Rules::new(vec![Rule::hunt(&names, Vec::new()).unwrap()]).unwrap();
     assert!(wants(&rules, b"x.example"));
     assert!(!wants(&rules, b"x.test"));
     assert_eq!(matches(&rules, &event("x.example")), []);
@@ -981,7 +980,7 @@ fn too_many_patterns_of_one_end_are_wanted_unseen_and_matched_exactly() {
     let names: Vec<String> = (0..200)
         .map(|number| format!("*long{number:03}*x*"))
         .collect();
-    let rules = Rules::new(vec![Rule::hunt(&names, Patterns::new()).unwrap()]).unwrap();
+    let rules = Rules::new(vec![Rule::hunt(&names, Vec::new()).unwrap()]).unwrap();
     assert!(
         !wants(&rules, b"x.test")
             && !wants(&rules, b"long.test")
@@ -989,13 +988,13 @@ fn too_many_patterns_of_one_end_are_wanted_unseen_and_matched_exactly() {
     );
     assert!(wants(&rules, b"long007.xtest"));
     let names: Vec<String> = (0..200).map(|number| format!("long*{number}*")).collect();
-    let rules = Rules::new(vec![Rule::hunt(&names, Patterns::new()).unwrap()]).unwrap();
+    let rules = Rules::new(vec![Rule::hunt(&names, Vec::new()).unwrap()]).unwrap();
     assert!(wants(&rules, b"long.test"), "too many share a literal");
     assert_eq!(matches(&rules, &event("long.test")), []);
     assert_eq!(matches(&rules, &event("long-7.test")).len(), 1);
     let deep = format!("{}x", "a.".repeat(100));
     let rules = Rules::new(vec![
-        Rule::hunt(std::slice::from_ref(&deep), Patterns::new()).unwrap(),
+        Rule::hunt(std::slice::from_ref(&deep), Vec::new()).unwrap(),
     ])
     .unwrap();
     assert!(
@@ -1173,8 +1172,8 @@ proptest! {
         let mut kept = Vec::new();
         let mut rules = Vec::new();
         for (number, list) in lists.iter().enumerate() {
-            let good: Vec<String> = list.iter().filter(|name| Rule::hunt(std::slice::from_ref(name), Patterns::new()).is_ok()).cloned().collect();
-            if let Ok(mut rule) = Rule::hunt(&good, Patterns::new()) {
+            let good: Vec<String> = list.iter().filter(|name| Rule::hunt(std::slice::from_ref(name), Vec::new()).is_ok()).cloned().collect();
+            if let Ok(mut rule) = Rule::hunt(&good, Vec::new()) {
                 rule.name = number.to_string();
                 rules.push(rule);
                 // A final dot of a domain is taken off.
