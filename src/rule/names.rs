@@ -424,9 +424,9 @@ mod tests {
         /// Whether a piece is taken as it stands or line by line, and wherever it is cut, nobody can tell.
         #[test]
         fn a_list_is_what_its_lines_are(
-            before in 0..400_usize,
+            before in prop_oneof![Just(0), 0..400_usize],
             lines in prop::collection::vec(line(), 0..12),
-            after in 0..400_usize,
+            after in prop_oneof![Just(0), 0..400_usize],
             is_ended in any::<bool>(),
             at_once in prop_oneof![1..40_usize, Just(5_000), Just(BLOCK)],
             shared in prop_oneof![Just(0_u64), Just(SHARED)],

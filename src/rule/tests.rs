@@ -957,7 +957,8 @@ fn a_million_names_are_looked_up_by_their_ends() {
         .map(|number| format!("d{number}.list{}.example", number % 7))
         .collect();
     let rules = Rules::new(vec![Rule::hunt(&names, Vec::new()).unwrap()]).unwrap();
-    assert!(wants(&rules, b"www.d99999.list4.example") && wants(&rules, b"d3.list3.example"));
+    assert!(names.iter().all(|name| wants(&rules, name.as_bytes())));
+    assert!(wants(&rules, b"www.d99999.list4.example"));
     assert!(
         !wants(&rules, b"d3.list4.example")
             && !wants(&rules, b"www.example.com")
