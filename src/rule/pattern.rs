@@ -160,9 +160,11 @@ impl Patterns {
     /// # Errors
     /// When the texts exceed 4 GiB together.
     pub fn add(&mut self, shape: Shape, text: &str) -> Result<(), String> {
-        let end = self.fits(text.len())?;
-        self.text
-            .extend(text.bytes().map(|byte| byte.to_ascii_lowercase()));
+        let (before, end) = (self.text.len(), self.fits(text.len())?);
+        self.text.extend_from_slice(text.as_bytes());
+        if let Some(added) = self.text.get_mut(before..) {
+            added.make_ascii_lowercase();
+        }
         self.text.push(b'\n');
         self.ends.push(end);
         self.shapes.push(shape);
