@@ -27,6 +27,14 @@ impl Bits {
         }
     }
 
+    /// About how many numbers there are in it: fewer than were added where some are the same.
+    pub(super) fn count(&self) -> usize {
+        let bits = self.words.iter().map(|word| word.count_ones());
+        bits.fold(0, |sum, bits| {
+            sum.saturating_add(usize::try_from(bits).unwrap_or(0))
+        })
+    }
+
     /// Whether a number may be in the set: 0 in the lowest bit where it is not, the other bits say nothing.
     #[inline(always)]
     pub(super) fn may_have(&self, number: u64) -> u64 {

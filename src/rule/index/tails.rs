@@ -13,7 +13,7 @@ pub(super) struct Tails {
 }
 
 impl Tails {
-    /// Bits for each end.
+    /// Bits for each way to end.
     const BITS: usize = 16;
     /// And for all together.
     const BITS_AT_LEAST: usize = 1 << 14;
@@ -32,17 +32,23 @@ impl Tails {
         if shortest < Self::SHORTEST || ends.iter().any(|ends| ends.with_escape) {
             return Self::default();
         }
-        let count: usize = ends.iter().map(|ends| ends.count).sum();
         let length = shortest.min(8);
-        let mut tails = Self {
-            length,
-            mask: u64::MAX >> (64 - 8 * length),
-            bits: Bits::new(count.saturating_mul(Self::BITS).max(Self::BITS_AT_LEAST)),
+        let mask = u64::MAX >> (64 - 8 * length);
+        let lasts = ends.iter().flat_map(|ends| &ends.lasts);
+        let bits_of = |count: usize| {
+            let bits = count.saturating_mul(Self::BITS).max(Self::BITS_AT_LEAST);
+            let mut bits = Bits::new(bits);
+            lasts.clone().for_each(|last| bits.add(last & mask));
+            bits
         };
-        for last in ends.iter().flat_map(|ends| &ends.lasts) {
-            tails.bits.add(last & tails.mask);
+        let count = lasts.clone().count();
+        let mut bits = bits_of(count);
+        // A million names may well end in a few ways, and what is small stays near the processor.
+        let distinct = bits.count();
+        if distinct <= count / 2 {
+            bits = bits_of(distinct);
         }
-        tails
+        Self { length, mask, bits }
     }
 
     /// Whether the name with this wire form may have one of the ends.
@@ -61,7 +67,6 @@ impl Tails {
 /// What is kept of ends until all of them are known.
 #[derive(Debug, Default)]
 pub(super) struct Lasts {
-    count: usize,
     /// How long the shortest is.
     shortest: Option<usize>,
     with_escape: bool,
@@ -74,7 +79,6 @@ pub(super) struct Lasts {
 impl Lasts {
     /// Adds an end, in presentation form.
     pub(super) fn add(&mut self, end: &[u8], has_escape: bool) {
-        self.count = self.count.saturating_add(1);
         self.shortest = Some(self.shortest.map_or(end.len(), |it| it.min(end.len())));
         self.with_escape |= has_escape;
         let last = end.last_chunk::<8>().copied();
