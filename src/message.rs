@@ -23,6 +23,7 @@ pub use mnemonic::{
     record_type as record_type_name, record_type_number,
 };
 pub use question::Question;
+pub(crate) use rdata::{write_ipv4, write_ipv6};
 
 /// The length of the header in bytes (RFC 1035, 4.1.1).
 pub const HEADER_LEN: usize = 12;
@@ -91,7 +92,7 @@ impl<'a, A> Envelope<'a, A> {
 }
 
 /// The header of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Header {
     /// The message ID.
     pub id: u16,
@@ -245,7 +246,7 @@ impl Cut {
 }
 
 /// A message decoded as far as it could be.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Message {
     /// The header.
     pub header: Header,
@@ -280,6 +281,8 @@ pub struct Message {
     pub cut: Vec<Cut>,
     /// The opcode's mnemonic.
     pub opcode: Cow<'static, str>,
+    /// Memory for the next message that is read into this one's place.
+    spare: walk::Spare,
 }
 
 impl Message {

@@ -27,6 +27,112 @@ pub(crate) fn read_name(
     spelling: Spelling,
     out: &mut Vec<u8>,
 ) -> Option<usize> {
+    let begin = out.len();
+    read_plain_name(message, start, spelling, out).or_else(|| {
+        out.truncate(begin);
+        read_any_name(message, start, spelling, out)
+    })
+}
+
+/// How many bytes of a name are looked at together.
+const AT_ONCE: usize = 16;
+
+/// The same for a name that prints as it is, as nearly every one does: labels that stand behind one another are copied together,
+/// and looked at together. `None` for every other name.
+fn read_plain_name(
+    message: &[u8],
+    start: usize,
+    spelling: Spelling,
+    out: &mut Vec<u8>,
+) -> Option<usize> {
+    let begin = out.len();
+    let mut after = None;
+    let mut at = start;
+    let mut pointers = 0;
+    let mut dots = 0_u8;
+    let after = loop {
+        let first = at;
+        let length = loop {
+            let length = *message.get(at)?;
+            if !(1..=63).contains(&length) {
+                break length;
+            }
+            at = at.checked_add(usize::from(length) + 1)?;
+            if at - first > WIRE_MAX {
+                return None;
+            }
+        };
+        // The lengths become the dots between the labels.
+        let mut dot = out.len();
+        match message.get(first..at)? {
+            [] => {}
+            [length, labels @ ..] if dot == begin => {
+                out.extend_from_slice(labels);
+                dot = dot.checked_add(usize::from(*length))?;
+            }
+            labels => out.extend_from_slice(labels),
+        }
+        while let Some(byte) = out.get_mut(dot) {
+            dot = dot.checked_add(usize::from(*byte) + 1)?;
+            *byte = b'.';
+            dots = dots.wrapping_add(1);
+        }
+        // On the wire it has a length more, and the root's.
+        if out.len() - begin > WIRE_MAX - 2 {
+            return None;
+        }
+        match length {
+            0 => break after.or(at.checked_add(1)),
+            0xC0.. => {
+                let low = *message.get(at.checked_add(1)?)?;
+                after = after.or(at.checked_add(2));
+                pointers += 1;
+                if pointers > POINTERS_MAX {
+                    return None;
+                }
+                at = usize::from(u16::from_be_bytes([length & 0x3F, low]));
+            }
+            _ => return None,
+        }
+    };
+    let length = out.len() - begin;
+    if length == 0 {
+        out.push(b'.');
+        return after;
+    }
+    // Whole chunks are looked at, so that the compiler takes many bytes at a time; there are at most 16.
+    out.extend_from_slice(&[b'a'; AT_ONCE - 1]);
+    let fold = if spelling == Spelling::Folded {
+        0x20
+    } else {
+        0
+    };
+    let mut odd = [0_u8; AT_ONCE];
+    let mut found = [0_u8; AT_ONCE];
+    let (chunks, _) = out.get_mut(begin..)?.as_chunks_mut::<AT_ONCE>();
+    for chunk in chunks {
+        for ((byte, odd), found) in chunk.iter_mut().zip(&mut odd).zip(&mut found) {
+            *odd |= u8::from(byte.wrapping_sub(0x21) > 0x5D) | u8::from(*byte == b'\\');
+            *found += u8::from(*byte == b'.');
+            *byte |= u8::from(byte.is_ascii_uppercase()) * fold;
+        }
+    }
+    out.truncate(begin.checked_add(length)?);
+    let is_plain = odd.iter().fold(0, |all, odd| all | odd) == 0
+        && found
+            .iter()
+            .fold(0_u8, |all, found| all.wrapping_add(*found))
+            == dots;
+    after.filter(|_| is_plain)
+}
+
+/// The same for any name, label by label.
+fn read_any_name(
+    message: &[u8],
+    start: usize,
+    spelling: Spelling,
+    out: &mut Vec<u8>,
+) -> Option<usize> {
     let mut at = start;
     let mut after = None;
     let mut wire_len = 1;
@@ -157,7 +263,39 @@ const CLASS: [Class; 256] = {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// Reading many labels together gives what reading them one by one gives.
+        #[test]
+        fn plain_names_are_read_as_any_name_is(
+            labels in prop::collection::vec(("[a-zA-Z0-9_-]{1,12}", prop::option::weighted(0.1, "[ -~]{1,63}")), 0..30),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), prop_oneof![any::<u8>(), 0..64_u8, Just(0xC0)]), 0..3),
+            tail in prop_oneof![Just(vec![0]), Just(vec![0xC0, 0]), prop::collection::vec(any::<u8>(), 0..4)],
+            start in 0..40_usize,
+            before in "[.a]{0,3}",
+        ) {
+            let mut message = Vec::new();
+            for (plain, odd) in labels {
+                let label = odd.unwrap_or(plain);
+                message.push(u8::try_from(label.len()).unwrap());
+                message.extend(label.bytes());
+            }
+            message.extend(tail);
+            for (place, byte) in changes.iter().filter(|_| !message.is_empty()).collect::<Vec<_>>() {
+                let place = place.index(message.len());
+                message[place] = *byte;
+            }
+            for spelling in [Spelling::Folded, Spelling::Kept] {
+                let [mut together, mut one_by_one] = [before.clone().into_bytes(), before.clone().into_bytes()];
+                let after = read_name(&message, start, spelling, &mut together);
+                prop_assert_eq!(after, read_any_name(&message, start, spelling, &mut one_by_one));
+                prop_assert_eq!(together, one_by_one);
+            }
+        }
+    }
 
     fn read(message: &[u8], start: usize) -> (Option<usize>, String) {
         let mut out = Vec::new();

@@ -3,6 +3,7 @@
 //! Nearly every record type is a row of fields ([`layout`]), each written by one small writer. hickory-proto reads the
 //! bytes and the structures that have one of their own; what is printed is ours, since an event shows every byte.
 
+mod address;
 mod field;
 mod irregular;
 mod text;
@@ -10,6 +11,7 @@ mod text;
 use hickory_proto::serialize::binary::{BinDecoder, Restrict};
 
 use super::name::{Spelling, read_name};
+pub(crate) use address::{write_ipv4, write_ipv6};
 pub(crate) use text::{decimal, escaped, hexadecimal};
 
 /// The most bytes that one record's presentation form has: four for each byte of the longest RDATA, which is enough for
@@ -35,6 +37,48 @@ pub(crate) fn present(
         unknown(message.get(start..).unwrap_or_default(), out);
         return false;
     };
+    if present_plain(message, record_type, start, data, out).is_some() {
+        return true;
+    }
+    out.truncate(begin);
+    present_fields(message, record_type, start, end, out)
+}
+
+/// The presentation form of what nearly all answers are: one address, or one name. These are read where they stand; `None` for
+/// everything else, also for an RDATA that is no such thing.
+#[inline]
+fn present_plain(
+    message: &[u8],
+    record_type: u16,
+    start: usize,
+    data: &[u8],
+    out: &mut Vec<u8>,
+) -> Option<()> {
+    match record_type {
+        // A
+        1 => write_ipv4(data.try_into().ok()?, out),
+        // AAAA
+        28 => write_ipv6(<[u8; 16]>::try_from(data).ok()?.into(), out),
+        // NS, CNAME, PTR
+        2 | 5 | 12 => {
+            let after = read_name(message, start, Spelling::Folded, out)?;
+            (after.checked_sub(start)? == data.len()).then_some(())?;
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+/// The presentation form of any RDATA, field after field.
+fn present_fields(
+    message: &[u8],
+    record_type: u16,
+    start: usize,
+    end: usize,
+    out: &mut Vec<u8>,
+) -> bool {
+    let begin = out.len();
+    let data = message.get(start..end).unwrap_or_default();
     let fields = layout(record_type);
     // APL may have no items; a form without a character would look like a mistake.
     if fields.is_empty() || (data.is_empty() && fields == [Field::AddressPrefixes]) {

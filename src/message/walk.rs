@@ -12,7 +12,7 @@ use super::{Cut, Edns, HEADER_LEN, Header, Message, Record, Section, UPDATE, mne
 pub(super) const TEXT_MAX: usize = 1 << 19;
 
 /// Most names and most RDATA take fewer bytes as text.
-const USUAL: usize = 128;
+const USUAL: usize = 32;
 
 /// NS (RFC 1035, 3.3.11).
 const NS: u16 = 2;
@@ -30,52 +30,78 @@ impl Message {
     /// Decodes what can be decoded. `None` where there is not even a header.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let header = Header::read(bytes)?;
+        let mut message = Self::default();
+        message.read(bytes).then_some(message)
+    }
+
+    /// The same in the place, and in the memory, of another message; `false`, and leaves it alone, where there is not even a
+    /// header.
+    pub fn read(&mut self, bytes: &[u8]) -> bool {
+        let Some(header) = Header::read(bytes) else {
+            return false;
+        };
+        self.clear(header);
         let mut walk = Walk {
             bytes,
-            message: Self {
-                header,
-                name: None,
-                name_spelled: String::new(),
-                record_type: Cow::Borrowed("unknown"),
-                class: None,
-                other_questions: Vec::new(),
-                answers: Vec::new(),
-                sound_answers: 0,
-                is_referral: false,
-                edns: None,
-                edns_options: Vec::new(),
-                rcode: u16::from(header.rcode()),
-                malformed: Vec::new(),
-                cut: Vec::new(),
-                opcode: mnemonic::opcode(header.opcode()),
-            },
+            message: self,
             name_servers: false,
             start_of_authority: false,
-            owner: Vec::with_capacity(USUAL),
-            data: Vec::with_capacity(USUAL),
             text_left: TEXT_MAX,
         };
         if let Err(section) = walk.sections() {
             walk.note(section);
         }
-        walk.message.is_referral = walk.name_servers && !walk.start_of_authority;
-        Some(walk.message)
+        let is_referral = walk.name_servers && !walk.start_of_authority;
+        self.is_referral = is_referral;
+        true
+    }
+
+    /// Begins anew: nothing is left of what was read before, but the memory that it was in.
+    fn clear(&mut self, of: Header) {
+        let Self {
+            header,
+            name,
+            name_spelled,
+            record_type,
+            class,
+            other_questions,
+            answers,
+            sound_answers,
+            is_referral,
+            edns,
+            edns_options,
+            rcode,
+            malformed,
+            cut,
+            opcode,
+            spare,
+        } = self;
+        *header = of;
+        spare.name = name.take().unwrap_or_default();
+        name_spelled.clear();
+        *record_type = Cow::Borrowed("unknown");
+        *class = None;
+        other_questions.clear();
+        spare.keep(answers);
+        *sound_answers = 0;
+        *is_referral = false;
+        *edns = None;
+        edns_options.clear();
+        *rcode = u16::from(of.rcode());
+        malformed.clear();
+        cut.clear();
+        *opcode = mnemonic::opcode(of.opcode());
     }
 }
 
 /// A message that is being read.
 struct Walk<'a> {
     bytes: &'a [u8],
-    message: Message,
+    message: &'a mut Message,
     /// The authority section holds an NS record.
     name_servers: bool,
     /// The authority section holds a SOA record.
     start_of_authority: bool,
-    /// The name that was read last, as text.
-    owner: Vec<u8>,
-    /// The RDATA that was read last, as text.
-    data: Vec<u8>,
     /// How much text may still be made of records.
     text_left: usize,
 }
@@ -102,10 +128,13 @@ impl Walk<'_> {
 
     /// Reads the question at that offset and gives the offset after it.
     fn question(&mut self, at: usize, number: u16) -> Option<usize> {
-        self.owner.clear();
         let is_kept = usize::from(number) <= Message::QUESTIONS_MAX;
+        let mut spelled = match number {
+            0 => std::mem::take(&mut self.message.name_spelled).into_bytes(),
+            _ => Vec::new(),
+        };
         let whole = is_kept
-            .then(|| read_name(self.bytes, at, Spelling::Folded, &mut self.owner))
+            .then(|| read_name(self.bytes, at, Spelling::Kept, &mut spelled))
             .flatten();
         let end = whole.or_else(|| skip_name(self.bytes, at))?;
         let &[a, b, c, d] = self.bytes.get(end..)?.first_chunk::<4>()?;
@@ -113,14 +142,21 @@ impl Walk<'_> {
             _ if !is_kept => self.cut(Cut::Questions),
             (None, _) => self.note(Section::Question),
             (Some(_), 0) => {
-                let mut spelled = Vec::with_capacity(USUAL);
-                read_name(self.bytes, at, Spelling::Kept, &mut spelled)?;
-                self.message.name = Some(text_of(&self.owner));
-                self.message.name_spelled = text_of(&spelled);
-                self.message.record_type = mnemonic::record_type(u16::from_be_bytes([a, b]));
-                self.message.class = Some(u16::from_be_bytes([c, d]));
+                let message = &mut *self.message;
+                message.name_spelled = text_of(spelled);
+                let mut folded = std::mem::take(&mut message.spare.name);
+                folded.clear();
+                folded.push_str(&message.name_spelled);
+                folded.make_ascii_lowercase();
+                message.name = Some(folded);
+                message.record_type = mnemonic::record_type(u16::from_be_bytes([a, b]));
+                message.class = Some(u16::from_be_bytes([c, d]));
             }
-            (Some(_), _) => self.message.other_questions.push(text_of(&self.owner)),
+            (Some(_), _) => {
+                let mut folded = text_of(spelled);
+                folded.make_ascii_lowercase();
+                self.message.other_questions.push(folded);
+            }
         }
         end.checked_add(4)
     }
@@ -128,7 +164,8 @@ impl Walk<'_> {
     /// Reads the record at that offset and gives the offset after it.
     fn record(&mut self, at: usize, section: Section) -> Option<usize> {
         let with_owner = self.text_left > 0;
-        let record = RawRecord::read(self.bytes, at, with_owner, &mut self.owner)?;
+        let mut texts = self.message.spare.texts();
+        let record = RawRecord::read(self.bytes, at, with_owner, &mut texts.owner)?;
         if !record.owner_is_whole {
             self.note(section);
         }
@@ -139,14 +176,15 @@ impl Walk<'_> {
         }
         if section == Section::Additional && record.record_type == OPT {
             self.opt(&record);
+            self.message.spare.give_back(texts);
         } else {
-            self.data(section, &record);
+            self.data(section, &record, texts);
         }
         Some(record.end)
     }
 
     /// Reads a record's RDATA, and keeps the record where it is an answer.
-    fn data(&mut self, section: Section, record: &RawRecord) {
+    fn data(&mut self, section: Section, record: &RawRecord, mut texts: Texts) {
         let is_update = self.message.header.opcode() == UPDATE;
         // What an UPDATE asks to be there is no answer.
         let is_answer = section == Section::Answer && !is_update;
@@ -155,30 +193,31 @@ impl Walk<'_> {
             return;
         }
         if self.text_left > 0 {
-            self.data.clear();
             let is_sound = rdata::present(
                 self.bytes,
                 record.record_type,
                 record.data,
                 record.end,
-                &mut self.data,
+                &mut texts.data,
             );
             if !is_sound {
                 self.note(section);
             }
-            let length = self.owner.len().saturating_add(self.data.len());
+            let length = texts.owner.len().saturating_add(texts.data.len());
             let is_kept = length <= self.text_left;
             self.text_left = self.text_left.saturating_sub(length);
             if is_kept {
                 if is_answer {
                     self.message.sound_answers += usize::from(is_sound);
                     self.message.answers.push(Record {
-                        name: text_of(&self.owner),
+                        name: text_of(texts.owner),
                         record_type: mnemonic::record_type(record.record_type),
                         class: record.class,
                         ttl: record.ttl,
-                        data: text_of(&self.data),
+                        data: text_of(texts.data),
                     });
+                } else {
+                    self.message.spare.give_back(texts);
                 }
                 return;
             }
@@ -202,7 +241,7 @@ impl Walk<'_> {
         if opt.cut {
             self.cut(Cut::Options);
         }
-        let message = &mut self.message;
+        let message = &mut *self.message;
         message.rcode |= u16::from(opt.extended_rcode_high) << 4;
         message.edns_options = opt
             .options
@@ -248,7 +287,6 @@ struct RawRecord {
 impl RawRecord {
     /// Reads the record at `at`; its owner name is left in `owner`, up to where it breaks. It may be passed over.
     fn read(bytes: &[u8], at: usize, with_owner: bool, owner: &mut Vec<u8>) -> Option<Self> {
-        owner.clear();
         let whole = if with_owner {
             read_name(bytes, at, Spelling::Folded, owner)
         } else {
@@ -270,9 +308,54 @@ impl RawRecord {
 }
 
 /// What the walk writes is ASCII; should it ever not be, nothing is lost.
-fn text_of(bytes: &[u8]) -> String {
-    match str::from_utf8(bytes) {
-        Ok(text) => text.to_owned(),
-        Err(_) => String::from_utf8_lossy(bytes).into_owned(),
+fn text_of(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+/// Memory of records that were read before, for those to come: an answer is two texts, and most have as many bytes as the last.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Spare {
+    texts: Vec<Texts>,
+    /// That of the name that was asked for.
+    pub(super) name: String,
+}
+
+/// What a record becomes: the owner's name, and the RDATA. Both are empty to begin with.
+#[derive(Clone, Debug, Default)]
+struct Texts {
+    owner: Vec<u8>,
+    data: Vec<u8>,
+}
+
+impl Spare {
+    /// No more texts than these are kept, and none that takes more bytes.
+    const TEXTS: usize = 64;
+    const BYTES: usize = 512;
+
+    fn texts(&mut self) -> Texts {
+        self.texts.pop().unwrap_or_else(|| Texts {
+            owner: Vec::with_capacity(USUAL),
+            data: Vec::with_capacity(USUAL),
+        })
+    }
+
+    fn give_back(&mut self, mut texts: Texts) {
+        let bytes = texts.owner.capacity().max(texts.data.capacity());
+        if self.texts.len() < Self::TEXTS && bytes <= Self::BYTES {
+            texts.owner.clear();
+            texts.data.clear();
+            self.texts.push(texts);
+        }
+    }
+
+    /// Takes the texts of records that nobody needs any more.
+    fn keep(&mut self, records: &mut Vec<Record>) {
+        for record in records.drain(..) {
+            self.give_back(Texts {
+                owner: record.name.into_bytes(),
+                data: record.data.into_bytes(),
+            });
+        }
     }
 }

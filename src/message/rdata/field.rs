@@ -1,10 +1,10 @@
 //! The fields that many record types share.
 
 use std::io::Write;
-use std::net::Ipv6Addr;
 
 use super::super::mnemonic;
-use super::text::{base32, base64, decimal, hexadecimal, quoted};
+use super::address::{write_ipv4, write_ipv6};
+use super::text::{base32, base64, hexadecimal, quoted};
 use super::{Field, Rdata};
 
 impl Rdata<'_> {
@@ -145,13 +145,14 @@ impl Rdata<'_> {
 
     pub(super) fn ipv4(&mut self) -> Option<()> {
         let octets = self.array::<4>()?;
-        dotted(octets, self.word()?);
+        write_ipv4(octets, self.word()?);
         Some(())
     }
 
     pub(super) fn ipv6(&mut self) -> Option<()> {
-        let address = Ipv6Addr::from(self.array::<16>()?);
-        write!(self.word()?, "{address}").ok()
+        let address = self.array::<16>()?.into();
+        write_ipv6(address, self.word()?);
+        Some(())
     }
 
     fn locator(&mut self) -> Option<()> {
@@ -203,14 +204,4 @@ pub(super) fn set_bits(bitmap: &[u8]) -> impl Iterator<Item = u16> {
             .filter(move |bit| byte & (0x80 >> bit) != 0)
             .map(move |bit| place * 8 + bit)
     })
-}
-
-/// Appends an IPv4 address.
-pub(super) fn dotted(octets: [u8; 4], out: &mut Vec<u8>) {
-    for (place, octet) in octets.into_iter().enumerate() {
-        if place > 0 {
-            out.push(b'.');
-        }
-        decimal(u64::from(octet), out);
-    }
 }

@@ -1,7 +1,6 @@
 //! The fields with rules of their own: lengths that depend on other fields, bits, lists of pairs.
 
 use std::io::Write;
-use std::net::Ipv6Addr;
 
 use hickory_proto::rr::rdata::svcb::{EchConfigList, IpHint, Mandatory, SvcParamKey};
 use hickory_proto::rr::rdata::{A, AAAA};
@@ -9,7 +8,8 @@ use hickory_proto::rr::{RData, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, Restrict};
 
 use super::super::name::escape;
-use super::field::{dotted, set_bits};
+use super::address::{write_ipv4, write_ipv6};
+use super::field::set_bits;
 use super::text::{base64, decimal, hexadecimal, quoted};
 use super::{Field, Rdata};
 
@@ -57,7 +57,7 @@ impl Rdata<'_> {
             octets
                 .get_mut(usize::from(prefix / 8)..)?
                 .copy_from_slice(suffix);
-            write!(self.word()?, "{}", Ipv6Addr::from(octets)).ok()?;
+            write_ipv6(octets.into(), self.word()?);
         }
         if prefix > 0 {
             self.name()?;
@@ -81,12 +81,12 @@ impl Rdata<'_> {
             1 if prefix <= 32 => {
                 let mut octets = [0; 4];
                 octets.get_mut(..part.len())?.copy_from_slice(part);
-                dotted(octets, out);
+                write_ipv4(octets, out);
             }
             2 if prefix <= 128 => {
                 let mut octets = [0; 16];
                 octets.get_mut(..part.len())?.copy_from_slice(part);
-                write!(out, "{}", Ipv6Addr::from(octets)).ok()?;
+                write_ipv6(octets.into(), out);
             }
             _ => return None,
         }
@@ -268,7 +268,9 @@ fn service_parameter(key: u16, value: &[u8], out: &mut Vec<u8>) -> Option<()> {
         }
         SvcParamKey::Ipv4Hint => {
             let IpHint(hints) = IpHint::<A>::read(&mut decoder).ok()?;
-            list(hints, out, |A(address), out| dotted(address.octets(), out))?;
+            list(hints, out, |A(address), out| {
+                write_ipv4(address.octets(), out)
+            })?;
         }
         SvcParamKey::EchConfigList => {
             let EchConfigList(configurations) = EchConfigList::read(&mut decoder).ok()?;

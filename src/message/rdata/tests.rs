@@ -395,6 +395,26 @@ proptest! {
         hold(&message, record_type, start, message.len());
     }
 
+    /// The ways that most answers go by are no other ways.
+    #[test]
+    fn what_is_read_where_it_stands_is_what_its_fields_say(
+        message in prop::collection::vec(prop_oneof![any::<u8>(), 0..8_u8, b'a'..b'z', Just(0xC0), Just(0)], 0..96),
+        record_type in prop::sample::select(&[1, 2, 5, 12, 28]),
+        start in 0..40_usize,
+        length in prop_oneof![Just(4), Just(16), 0..100_usize],
+    ) {
+        let after = super::super::name::skip_name(&message, start).unwrap_or(message.len());
+        for end in [start + length, after, message.len()] {
+            let mut out = b"before".to_vec();
+            let sound = end <= message.len() && present_fields(&message, record_type, start, end, &mut out);
+            if sound || (start..=message.len()).contains(&end) {
+                let mut ours = b"before".to_vec();
+                prop_assert_eq!(present(&message, record_type, start, end, &mut ours), sound);
+                prop_assert_eq!(ours, out);
+            }
+        }
+    }
+
     #[test]
     fn changed_rdata_gives_bounded_printable_text((record_type, data) in nearly_golden()) {
         hold(&data, record_type, 0, data.len());
