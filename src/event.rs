@@ -12,7 +12,7 @@ mod wire;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -20,7 +20,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 pub use added::{Added, Name};
 pub use assets::{Asset, AssetMistake, Assets};
 pub use field::{Field, Kind, Type, Value, Values, billionths, network};
-pub use make::Maker;
+pub use make::{Decoded, Maker};
 pub use networks::Networks;
 pub use wire::{Wire, WireMessage};
 
@@ -269,6 +269,55 @@ pub struct Event {
     pub wire: Option<Arc<Wire>>,
 }
 
+/// Of nothing: a place for an event to be made in.
+impl Default for Event {
+    fn default() -> Self {
+        Self {
+            time: Timestamp::MIN,
+            sensor: Arc::from(""),
+            source: Arc::from(""),
+            zone: None,
+            seen: Seen::QueryOnly,
+            src: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            src_port: 0,
+            src_mac: None,
+            dest: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            dest_port: 0,
+            dest_mac: None,
+            src_asset: None,
+            dest_asset: None,
+            transport: Transport::Udp,
+            transaction_id: 0,
+            opcode: Cow::Borrowed(""),
+            header_flags: 0,
+            query: String::new(),
+            query_spelled: String::new(),
+            other_questions: Vec::new(),
+            record_type: Cow::Borrowed(""),
+            query_class: Cow::Borrowed(""),
+            query_count: 0,
+            answer_count: 0,
+            authority_answer_count: 0,
+            additional_answer_count: 0,
+            reply_code: None,
+            answers: Vec::new(),
+            duration: None,
+            edns: None,
+            edns_options: Vec::new(),
+            outcome: Outcome::Unanswered,
+            anomalies: Vec::new(),
+            src_role: Role::Client,
+            vlan: Vec::new(),
+            tunnel: Vec::new(),
+            packet: 0,
+            response_packet: None,
+            event_id: [0; 16],
+            added: Vec::new(),
+            wire: None,
+        }
+    }
+}
+
 impl Event {
     /// Whether recursion was asked for: the RD bit (RFC 1035, section 4.1.1), which a response repeats.
     #[must_use]
@@ -289,7 +338,7 @@ impl Event {
             Field::Time => take(Value::Time(self.time)),
             Field::Host => take(text(&self.sensor)),
             Field::Source => take(text(&self.source)),
-            Field::Sourcetype => take(text("dnsterrier:dns")),
+            Field::Sourcetype => take(text(SOURCETYPE)),
             Field::CimEntityZone => {
                 if let Some(zone) = &self.zone {
                     take(text(zone));
@@ -360,11 +409,7 @@ impl Event {
                 .other_questions
                 .iter()
                 .for_each(|name| take(text(name))),
-            Field::QueryType => take(text(if self.opcode == "QUERY" {
-                &self.record_type
-            } else {
-                &self.opcode
-            })),
+            Field::QueryType => take(text(self.query_type())),
             Field::RecordType => take(text(&self.record_type)),
             Field::QueryClass => take(text(&self.query_class)),
             Field::ReplyCode => take(text(reply_code_phrase(self.reply_code))),
@@ -372,17 +417,15 @@ impl Event {
                 Some(code) => Value::Text(Cow::Owned(code.to_string())),
                 None => text("unknown"),
             }),
-            Field::Tag => ["network", "resolution", "dns"]
-                .into_iter()
-                .for_each(|tag| take(text(tag))),
+            Field::Tag => TAGS.into_iter().for_each(|tag| take(text(tag))),
             Field::TransactionId => take(number(self.transaction_id)),
             Field::Transport => take(text(self.transport.name())),
             Field::Ttl => {
-                if let Some(ttl) = self.answers.iter().map(|record| record.ttl).min() {
+                if let Some(ttl) = self.ttl() {
                     take(Value::Number(u64::from(ttl)));
                 }
             }
-            Field::VendorProduct => take(text("dnsterrier")),
+            Field::VendorProduct => take(text(VENDOR_PRODUCT)),
             Field::EventId => take(Value::Id(self.event_id)),
             Field::Outcome => take(text(self.outcome.name())),
             Field::Anomalies => {
@@ -391,13 +434,7 @@ impl Event {
                 }
             }
             Field::Opcode => take(text(&self.opcode)),
-            Field::Flags => {
-                for (bit, name) in FLAGS {
-                    if self.header_flags & bit != 0 {
-                        take(text(name));
-                    }
-                }
-            }
+            Field::Flags => self.flags().for_each(|flag| take(text(flag))),
             Field::EdnsVersion => {
                 if let Some(edns) = &self.edns {
                     take(number(u16::from(edns.version)));
@@ -445,6 +482,28 @@ impl Event {
         }
     }
 
+    /// What was asked for: the QTYPE's mnemonic where the opcode is QUERY, else the opcode's.
+    fn query_type(&self) -> &str {
+        if self.opcode == "QUERY" {
+            &self.record_type
+        } else {
+            &self.opcode
+        }
+    }
+
+    /// The smallest TTL of the answer section.
+    fn ttl(&self) -> Option<u32> {
+        self.answers.iter().map(|record| record.ttl).min()
+    }
+
+    /// The header's flags that are set.
+    fn flags(&self) -> impl Iterator<Item = &'static str> {
+        let set = FLAGS
+            .into_iter()
+            .filter(|(bit, _)| self.header_flags & bit != 0);
+        set.map(|(_, name)| name)
+    }
+
     /// Whether a client subnet speaks of somebody else than the source. One of no bits asks that nothing be said (RFC 7871,
     /// section 7.1.2); a client may name its own network.
     fn hints(&self, subnet: &str) -> bool {
@@ -460,6 +519,13 @@ impl Event {
             .and_then(|edns| edns.client_subnet.as_deref())
     }
 }
+
+/// What `sourcetype` is.
+const SOURCETYPE: &str = "dnsterrier:dns";
+/// What `vendor_product` is.
+const VENDOR_PRODUCT: &str = "dnsterrier";
+/// What `tag` is: by these the CIM finds the event.
+const TAGS: [&str; 3] = ["network", "resolution", "dns"];
 
 /// What `query` and `record_type` are where there is no question.
 pub const NO_QUESTION: &str = "unknown";

@@ -63,7 +63,7 @@ macro_rules! fields {
             }
 
             /// Appends what a member of an object begins with that is not its first: a comma, the name, a colon.
-            #[inline]
+            #[inline(always)]
             pub(super) fn begin_member(self, out: &mut Vec<u8>) {
                 match self {
                     $(Self::$variant => out.extend_from_slice(concat!(",\"", $name, "\":").as_bytes()),)+
