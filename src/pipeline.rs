@@ -17,6 +17,7 @@
 //! travel with the batches. A stage that ends drops its ends of the channels, which ends the others in turn.
 
 mod decoding;
+mod events;
 mod gathering;
 mod matching;
 mod reading;
@@ -40,7 +41,7 @@ use crate::capture::{CaptureError, Source};
 use crate::delivery::clickhouse::Stored;
 use crate::delivery::{Deliveries, DeliveryError};
 use crate::encrypted::Sighting;
-use crate::event::{Assets, Event, Maker};
+use crate::event::{Assets, Maker};
 use crate::frame::{Joining, Ports};
 use crate::message::Question;
 use crate::metrics::{Server, Watch};
@@ -52,6 +53,7 @@ use crate::stats::Stats;
 use crate::time::Timestamp;
 use crate::transaction::{Arrival, Interest, Limits, NamedRoles, Pairing, Reader as MessageReader};
 use decoding::Decoding;
+use events::Events;
 use gathering::Gathering;
 use matching::Matching;
 use reading::{Keeping, Reading};
@@ -360,8 +362,8 @@ struct EventBatch {
     /// Which decoder filled it, and in which round; what was before it is all here.
     decoder: usize,
     round: u64,
-    /// Each with the time at which its transaction was over.
-    events: Vec<(Timestamp, Event)>,
+    /// What became of the transactions.
+    events: Events,
     /// At which place of their round they were made.
     ordinals: Vec<u32>,
     /// Addresses that were seen to answer for the first time.

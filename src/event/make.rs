@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Anomaly, Assets, Event, Outcome, Seen, Wire};
-use crate::frame::{Layers, Mac, Ports};
+use super::{Anomaly, Assets, Event, NO_QUESTION, Outcome, Seen, Wire};
+use crate::frame::{Mac, Ports};
 use crate::message::{Cut, Message, Record, Section};
 use crate::time::Timestamp;
 use crate::transaction::{Multicast, Side, Transaction};
@@ -28,98 +28,174 @@ pub struct Maker {
     pub keeps_bytes: bool,
 }
 
+/// The messages of the transaction that was made an event of last, for the memory that they are in.
+#[derive(Debug, Default)]
+pub struct Decoded {
+    query: Message,
+    response: Message,
+    /// What its identity was made of.
+    identity: Vec<u8>,
+}
+
 impl Maker {
     /// The event of a transaction. `None` where it has no message at all.
     #[must_use]
     pub fn event(&self, transaction: &Transaction<'_>) -> Option<Event> {
-        let query = transaction.query.as_ref().and_then(decode);
-        let response = transaction.response.as_ref().and_then(decode);
+        let mut event = Event::default();
+        let is_one = self.fill(transaction, &mut Decoded::default(), &mut event);
+        is_one.then_some(event)
+    }
+
+    /// The same in the place of another event, which gives its memory to the next one. `false`, and leaves it alone, where the
+    /// transaction has no message at all.
+    pub fn fill(
+        &self,
+        transaction: &Transaction<'_>,
+        decoded: &mut Decoded,
+        event: &mut Event,
+    ) -> bool {
+        let query = transaction.query.as_ref();
+        let query = query.filter(|side| decoded.query.read(side.bytes));
+        let query = query.map(|side| (&decoded.query, side));
+        let response = transaction.response.as_ref();
+        let response = response.filter(|side| decoded.response.read(side.bytes));
+        let response = response.map(|side| (&decoded.response, side));
         // What the response repeats, it may repeat wrongly: who asked, and for what, the query knows best.
-        let (asked, asked_side) = query
-            .as_ref()
-            .filter(|(message, _)| message.name.is_some())
-            .or(response
-                .as_ref()
-                .filter(|(message, _)| message.name.is_some()))
-            .or(query.as_ref())
-            .or(response.as_ref())?;
-        let (said, _) = response.as_ref().or(query.as_ref())?;
-        let (_, first_side) = query.as_ref().or(response.as_ref())?;
-        let seen = match (&query, &response) {
+        let has_name = |side: Option<(&Message, _)>| side.is_some_and(|it| it.0.name.is_some());
+        let query_asks = has_name(query) || (query.is_some() && !has_name(response));
+        let asks = if query_asks { query } else { response };
+        let (Some((asked, asked_side)), Some((said, _)), Some((_, first_side))) =
+            (asks, response.or(query), query.or(response))
+        else {
+            return false;
+        };
+        let reply = response.map(|(message, _)| message);
+        // Every field is named, so that none stays as it was in the event before.
+        let Event {
+            time,
+            sensor,
+            source,
+            zone,
+            seen,
+            src,
+            src_port,
+            src_mac,
+            dest,
+            dest_port,
+            dest_mac,
+            src_asset,
+            dest_asset,
+            transport,
+            transaction_id,
+            opcode,
+            header_flags,
+            query: query_name,
+            query_spelled,
+            other_questions,
+            record_type,
+            query_class,
+            query_count,
+            answer_count,
+            authority_answer_count,
+            additional_answer_count,
+            reply_code,
+            answers,
+            duration,
+            edns,
+            edns_options,
+            outcome,
+            anomalies,
+            src_role,
+            vlan,
+            tunnel,
+            packet,
+            response_packet,
+            event_id,
+            added,
+            wire,
+        } = event;
+        *time = first_side.time;
+        share(sensor, &self.sensor);
+        match self.sources.get(usize::from(first_side.input)) {
+            Some(name) => share(source, name),
+            None => *source = Arc::from(""),
+        }
+        zone.clone_from(&self.zone);
+        *seen = match (query, response) {
             (Some(_), Some(_)) => Seen::Both,
             (Some(_), None) => Seen::QueryOnly,
             (None, _) => Seen::ResponseOnly,
         };
-        let edns = match (&query, &response) {
-            (Some((query, _)), Some((response, _))) => {
-                query.edns.as_ref().or(response.edns.as_ref())
-            }
-            _ => said.edns.as_ref(),
+        *src = transaction.client;
+        *src_port = transaction.client_port;
+        *dest = transaction.resolver;
+        *dest_port = transaction.resolver_port;
+        (*src_mac, *dest_mac) = macs(transaction);
+        *src_asset = self.assets.find(transaction.client).cloned();
+        *dest_asset = self.assets.find(transaction.resolver).cloned();
+        *transport = transaction.transport;
+        *transaction_id = transaction.id;
+        opcode.clone_from(&said.opcode);
+        *header_flags = said.header.flags;
+        record_type.clone_from(&asked.record_type);
+        *query_class = asked.class_name(transaction.multicast == Some(Multicast::Mdns));
+        *query_count = asked.header.questions;
+        *answer_count = reply.map_or(0, |message| message.header.answers);
+        *authority_answer_count = said.header.authorities;
+        *additional_answer_count = said.header.additionals;
+        *reply_code = reply.map(|message| message.rcode);
+        *duration = query
+            .zip(response)
+            .map(|((_, query), (_, response))| response.time.nanos_since(query.time));
+        let edns_of = |side: Option<(&'_ Message, _)>| side.and_then(|it| it.0.edns.clone());
+        *edns = edns_of(query).or_else(|| edns_of(response));
+        edns_options.clear();
+        add_options("query", query, edns_options);
+        add_options("response", response, edns_options);
+        *outcome = response.map_or(Outcome::Unanswered, |(message, side)| {
+            self.outcome(message, side, asked.name.is_some())
+        });
+        anomalies.clear();
+        add_anomalies(transaction, query, response, &self.ports, anomalies);
+        *src_role = transaction.role;
+        vlan.clear();
+        vlan.extend_from_slice(&first_side.layers.vlan);
+        tunnel.clear();
+        tunnel.extend(first_side.layers.tunnel.iter().map(|tunnel| tunnel.name()));
+        *packet = first_side.number;
+        *response_packet = response.map(|(_, side)| side.number);
+        *event_id = self.event_id(
+            transaction,
+            first_side.time,
+            asked,
+            asked_side,
+            &mut decoded.identity,
+        );
+        added.clear();
+        *wire = Wire::of(transaction, self.keeps_bytes);
+        // The texts change places, so that nobody copies them, and the next message has memory for its own.
+        let is_answered = reply.is_some();
+        let asked = match query_asks {
+            true => &mut decoded.query,
+            false => &mut decoded.response,
         };
-        let reply = response.as_ref().map(|(message, _)| message);
-        let (src_mac, dest_mac) = macs(transaction);
-        let Layers { vlan, tunnel, .. } = first_side.layers;
-        let time = first_side.time;
-        Some(Event {
-            time,
-            sensor: Arc::clone(&self.sensor),
-            source: self
-                .sources
-                .get(usize::from(first_side.input))
-                .map_or_else(|| Arc::from(""), Arc::clone),
-            zone: self.zone.clone(),
-            seen,
-            src: transaction.client,
-            src_port: transaction.client_port,
-            src_mac,
-            dest: transaction.resolver,
-            dest_port: transaction.resolver_port,
-            dest_mac,
-            src_asset: self.assets.find(transaction.client).cloned(),
-            dest_asset: self.assets.find(transaction.resolver).cloned(),
-            transport: transaction.transport,
-            transaction_id: transaction.id,
-            opcode: said.opcode.clone(),
-            header_flags: said.header.flags,
-            query: asked.name.clone().unwrap_or_else(|| "unknown".to_owned()),
-            query_spelled: asked
-                .name
-                .as_ref()
-                .map_or_else(|| "unknown".to_owned(), |_| asked.name_spelled.clone()),
-            other_questions: asked.other_questions.clone(),
-            record_type: asked.record_type.clone(),
-            query_class: asked.class_name(transaction.multicast == Some(Multicast::Mdns)),
-            query_count: asked.header.questions,
-            answer_count: reply.map_or(0, |message| message.header.answers),
-            authority_answer_count: said.header.authorities,
-            additional_answer_count: said.header.additionals,
-            reply_code: reply.map(|message| message.rcode),
-            answers: reply
-                .map(|message| message.answers.clone())
-                .unwrap_or_default(),
-            duration: match (&query, &response) {
-                (Some((_, query)), Some((_, response))) => {
-                    Some(response.time.nanos_since(query.time))
+        match &mut asked.name {
+            Some(name) => {
+                std::mem::swap(query_name, name);
+                std::mem::swap(query_spelled, &mut asked.name_spelled);
+            }
+            None => {
+                for name in [query_name, query_spelled] {
+                    NO_QUESTION.clone_into(name);
                 }
-                _ => None,
-            },
-            edns: edns.cloned(),
-            edns_options: edns_options(query.as_ref(), response.as_ref()),
-            outcome: response
-                .as_ref()
-                .map_or(Outcome::Unanswered, |(message, side)| {
-                    self.outcome(message, side, asked.name.is_some())
-                }),
-            anomalies: anomalies(transaction, query.as_ref(), response.as_ref(), &self.ports),
-            src_role: transaction.role,
-            vlan: vlan.to_vec(),
-            tunnel: tunnel.iter().map(|tunnel| tunnel.name()).collect(),
-            packet: first_side.number,
-            response_packet: response.as_ref().map(|(_, side)| side.number),
-            event_id: self.event_id(transaction, time, asked, asked_side),
-            added: Vec::new(),
-            wire: Wire::of(transaction, self.keeps_bytes),
-        })
+            }
+        }
+        std::mem::swap(other_questions, &mut asked.other_questions);
+        match is_answered {
+            true => std::mem::swap(answers, &mut decoded.response.answers),
+            false => answers.clear(),
+        }
+        true
     }
 
     /// Adds to an event that was stored what this run knows beyond what its sensor knew.
@@ -138,9 +214,13 @@ impl Maker {
 
     /// Whether an answer leads nowhere.
     fn is_blocked(&self, answers: &[Record]) -> bool {
+        // Where no other address was named, few texts can be one that stands for it.
+        let may_be_sinkhole =
+            |text: &str| !self.sinkholes.is_empty() || text.starts_with(['0', ':']);
         answers
             .iter()
             .filter(|record| matches!(record.record_type.as_ref(), "A" | "AAAA"))
+            .filter(|record| may_be_sinkhole(&record.data))
             .filter_map(|record| record.data.parse::<IpAddr>().ok())
             .any(|address| self.is_sinkhole(address))
     }
@@ -194,18 +274,20 @@ impl Maker {
     }
 
     /// A hash of what the same transaction has in common wherever and whenever it is replayed. Parts are fixed in length
-    /// or preceded by it, so that no two differ only in where one part ends.
+    /// or preceded by it, so that no two differ only in where one part ends. All of it comes together in `identity` first:
+    /// to hash many parts costs more than to hash one.
     fn event_id(
         &self,
         transaction: &Transaction<'_>,
         time: Timestamp,
         asked: &Message,
         side: &Side<'_>,
+        identity: &mut Vec<u8>,
     ) -> [u8; 16] {
-        let mut hasher = blake3::Hasher::new();
+        identity.clear();
         let mut part = |bytes: &[u8]| {
-            hasher.update(&(bytes.len() as u64).to_be_bytes());
-            hasher.update(bytes);
+            identity.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
+            identity.extend_from_slice(bytes);
         };
         part(self.sensor.as_bytes());
         part(&time.as_nanos().to_be_bytes());
@@ -228,14 +310,16 @@ impl Maker {
             None => part(side.bytes),
         }
         part(&transaction.occurrence.to_be_bytes());
-        let mut id = [0; 16];
-        hasher.finalize_xof().fill(&mut id);
-        id
+        let hash = *blake3::hash(identity).as_bytes();
+        hash.first_chunk().copied().unwrap_or_default()
     }
 }
 
-fn decode<'a, 'b>(side: &'b Side<'a>) -> Option<(Message, &'b Side<'a>)> {
-    Message::decode(side.bytes).map(|message| (message, side))
+/// Makes `to` the one that `from` is; mostly it is already, and nothing is counted.
+fn share(to: &mut Arc<str>, from: &Arc<str>) {
+    if !Arc::ptr_eq(to, from) {
+        *to = Arc::clone(from);
+    }
 }
 
 /// Whether all of the message was seen.
@@ -255,31 +339,22 @@ fn macs(transaction: &Transaction<'_>) -> (Option<Mac>, Option<Mac>) {
     }
 }
 
-/// The options of both sides' OPT records, each with the side that it comes from.
-fn edns_options(
-    query: Option<&(Message, &Side<'_>)>,
-    response: Option<&(Message, &Side<'_>)>,
-) -> Vec<String> {
-    let of = |side: &'static str, message: Option<&(Message, &Side<'_>)>| {
-        message
-            .into_iter()
-            .flat_map(|(message, _)| &message.edns_options)
-            .map(|option| format!("{side}:{option}"))
-            .collect::<Vec<_>>()
-    };
-    let mut options = of("query", query);
-    options.append(&mut of("response", response));
-    options
+/// Adds the options of a side's OPT record, each with the side that it comes from.
+fn add_options(side: &str, message: Option<(&Message, &Side<'_>)>, options: &mut Vec<String>) {
+    if let Some((message, _)) = message {
+        let options_of = message.edns_options.iter();
+        options.extend(options_of.map(|option| [side, ":", option].concat()));
+    }
 }
 
-/// What was odd, in a fixed order.
-fn anomalies(
+/// Adds what was odd, in a fixed order.
+fn add_anomalies(
     transaction: &Transaction<'_>,
-    query: Option<&(Message, &Side<'_>)>,
-    response: Option<&(Message, &Side<'_>)>,
+    query: Option<(&Message, &Side<'_>)>,
+    response: Option<(&Message, &Side<'_>)>,
     named: &Ports,
-) -> Vec<Anomaly> {
-    let mut list = Vec::new();
+    list: &mut Vec<Anomaly>,
+) {
     let mut add = |condition: bool, anomaly: Anomaly| {
         if condition {
             list.push(anomaly);
@@ -330,6 +405,9 @@ fn anomalies(
     let is_missing = addresses.iter().any(IpAddr::is_unspecified) || ports.contains(&0);
     add(tapped && is_missing, Anomaly::AddressMissing);
     let messages = || [query, response].into_iter().flatten();
+    if messages().all(|(message, _)| message.malformed.is_empty() && message.cut.is_empty()) {
+        return;
+    }
     for section in Section::ALL {
         for (message, side) in messages() {
             let anomaly = Anomaly::Malformed(section.name(message.header.opcode()));
@@ -346,5 +424,7 @@ fn anomalies(
             list.push(Anomaly::Cut(what.name()));
         }
     }
-    list
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 
 use super::splitting::{Mark, Says};
 use super::{ArrivalBatch, EventBatch};
-use crate::event::{Event, Maker};
+use crate::event::{Decoded, Event, Maker};
 use crate::stats::{Events, Stats};
 use crate::time::Timestamp;
 use crate::transaction::{Limits, NamedRoles, Pairing, Transaction};
@@ -23,15 +23,17 @@ pub(super) struct Decoding {
 /// Makes the events.
 struct Making {
     maker: Maker,
+    decoded: Decoded,
     made: u64,
 }
 
 impl Making {
     /// The event of a transaction, at that place of its round.
     fn take(&mut self, transaction: &Transaction<'_>, ordinal: u32, out: &mut EventBatch) {
-        if let Some(event) = self.maker.event(transaction) {
+        let Self { maker, decoded, .. } = self;
+        let fill = |event: &mut _| maker.fill(transaction, decoded, event);
+        if out.events.make(transaction.over, fill) {
             self.made += 1;
-            out.events.push((transaction.over, event));
             out.ordinals.push(ordinal);
         }
     }
@@ -64,7 +66,11 @@ impl Decoding {
         Self {
             decoder,
             pairing: Pairing::new(limits, roles),
-            making: Making { maker, made: 0 },
+            making: Making {
+                maker,
+                decoded: Decoded::default(),
+                made: 0,
+            },
             captures: vec![captured; captures],
             round: 0,
         }
@@ -198,9 +204,7 @@ fn all_come_to(captures: &[Captured]) -> Timestamp {
 /// What is over at the same mark comes in the order in which it was over, whoever made it; of what was over together that of the
 /// packets.
 fn put_in_order(out: &mut EventBatch, from: usize) {
-    if let Some(events) = out.events.get_mut(from..) {
-        events.sort_by_key(in_order);
-    }
+    out.events.sort_from(from, in_order);
 }
 
 /// What the order of events at the same place goes by.

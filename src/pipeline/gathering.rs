@@ -125,12 +125,6 @@ impl EventBatch {
 
     /// As one decoder would have made it.
     fn put_in_order(&mut self) {
-        let events = self.ordinals.drain(..).zip(self.events.drain(..));
-        let mut events: Vec<_> = events.collect();
-        events.sort_by_key(|(ordinal, event)| (*ordinal, in_order(event)));
-        for (ordinal, event) in events {
-            self.ordinals.push(ordinal);
-            self.events.push(event);
-        }
+        self.events.sort_by(&self.ordinals, in_order);
     }
 }

@@ -148,7 +148,7 @@ impl Matching {
         }
         batch.packets.clear();
         let before = self.aggregator.stats.rows;
-        for (over, event) in &batch.events {
+        for (over, event) in batch.events.iter() {
             // What is late does not depend on how events come together.
             self.advance(*over);
             if self.span.holds(event.time) {

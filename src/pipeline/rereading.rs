@@ -125,7 +125,7 @@ impl TakeStored for Rereading {
         self.maker.renew(&mut event);
         event.src_role = self.roles.of(event.src).unwrap_or(event.src_role);
         self.batch.now = event.time;
-        self.batch.events.push((event.time, event));
+        self.batch.events.push(event.time, event);
         if self.batch.events.len() >= EVENTS {
             self.send()
         } else {
