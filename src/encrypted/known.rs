@@ -31,6 +31,10 @@ pub struct ListMistake {
 pub struct KnownResolvers {
     operators: Vec<Arc<str>>,
     names: hashbrown::HashMap<Box<str>, Operator, ahash::RandomState>,
+    /// The last bytes of each of them; nearly every other name ends with others.
+    ends: hashbrown::HashSet<[u8; END], ahash::RandomState>,
+    /// Some name is shorter than that.
+    has_short: bool,
     /// First and last address of each network, in order; they do not overlap.
     ipv4: Vec<(Ipv4Addr, Ipv4Addr, Operator)>,
     ipv6: Vec<(Ipv6Addr, Ipv6Addr, Operator)>,
@@ -73,12 +77,17 @@ fn net_of_ipv6([a, b, c, d, e, f, ..]: [u8; 16]) -> u64 {
     u64::from_be_bytes([1, 0, a, b, c, d, e, f])
 }
 
+/// How many bytes of a name's end are looked at before the name is looked up.
+const END: usize = 8;
+
 impl Default for KnownResolvers {
     /// None.
     fn default() -> Self {
         Self {
             operators: Vec::new(),
             names: hashbrown::HashMap::default(),
+            ends: hashbrown::HashSet::default(),
+            has_short: false,
             ipv4: Vec::new(),
             ipv6: Vec::new(),
             near: Near(Box::new([0; 1024])),
@@ -185,6 +194,12 @@ impl KnownResolvers {
                 "'{word}' is neither a name such as dns.example.com, nor an address or network such as 192.0.2.0/24"
             ));
         }
+        match name.as_bytes().last_chunk() {
+            Some(end) => {
+                self.ends.insert(*end);
+            }
+            None => self.has_short = true,
+        }
         if let Some(other) = self.names.insert(name.into(), operator) {
             return Err(format!(
                 "'{word}' is {}'s already",
@@ -241,6 +256,10 @@ impl KnownResolvers {
     /// Who runs the resolver of that name (lower case, without a final dot).
     #[must_use]
     pub fn by_name(&self, name: &str) -> Option<Operator> {
+        let end = name.as_bytes().last_chunk();
+        if !self.has_short && !end.is_some_and(|end| self.ends.contains(end)) {
+            return None;
+        }
         let mut rest = name;
         loop {
             if let Some(operator) = self.names.get(rest) {
@@ -382,6 +401,17 @@ mod tests {
         assert_eq!(operator("example.com"), None);
         assert_eq!(operator("dns.example"), Some("B b"));
         assert_eq!(operator(""), None);
+        let short = read("[C]\nq.to");
+        let operator = |name| short.by_name(name).map(|found| short.operator_name(found));
+        assert_eq!(
+            (
+                operator("q.to"),
+                operator("x.q.to"),
+                operator("a-longer-name.q.to")
+            ),
+            (Some("C"), Some("C"), Some("C"))
+        );
+        assert_eq!((operator("to"), operator("xq.to")), (None, None));
         let mut names: Vec<&str> = known.names().collect();
         names.sort_unstable();
         assert_eq!(names, ["dns.example", "dns.example.com"]);
