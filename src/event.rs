@@ -483,7 +483,7 @@ impl Event {
     }
 
     /// What was asked for: the QTYPE's mnemonic where the opcode is QUERY, else the opcode's.
-    fn query_type(&self) -> &str {
+    fn query_type(&self) -> &Cow<'static, str> {
         if self.opcode == "QUERY" {
             &self.record_type
         } else {

@@ -161,10 +161,10 @@ impl Timestamp {
         ))
     }
 
-    /// Appends what it prints as, digit by digit: every event has a time, and a formatter costs much more.
-    pub fn append_to(self, out: &mut Vec<u8>) {
+    /// Gives what it prints as to `put`, digit by digit: every event has a time, and a formatter costs much more.
+    pub fn write(self, mut put: impl FnMut(&[u8])) {
         let Some(time) = self.calendar() else {
-            out.extend_from_slice(self.to_string().as_bytes());
+            put(self.to_string().as_bytes());
             return;
         };
         let time = jiff::tz::Offset::UTC.to_datetime(time);
@@ -179,16 +179,16 @@ impl Timestamp {
         let [o, p] = two_digits(nanos / 10_000_000);
         let [q, r] = two_digits(nanos / 100_000);
         let [s, t] = two_digits(nanos / 1_000);
-        out.extend_from_slice(&[
+        put(&[
             a, b, c, d, b'-', e, f, b'-', g, h, b'T', i, j, b':', k, l, b':', m, n, b'.', o, p, q,
             r, s, t,
         ]);
         if nanos % 1_000 != 0 {
             let [u, v] = two_digits(nanos / 10);
             let [_, w] = two_digits(nanos);
-            out.extend_from_slice(&[u, v, w]);
+            put(&[u, v, w]);
         }
-        out.push(b'Z');
+        put(b"Z");
     }
 
     fn from_calendar(time: jiff::Timestamp) -> Self {
@@ -294,7 +294,7 @@ mod tests {
         ) {
             let time = Timestamp::from_nanos(nanos / unit * unit);
             let mut text = Vec::new();
-            time.append_to(&mut text);
+            time.write(|digits| text.extend_from_slice(digits));
             prop_assert_eq!(String::from_utf8(text).unwrap(), time.to_string());
         }
     }

@@ -9,6 +9,7 @@ use serde::ser::{Serialize, SerializeSeq, Serializer};
 
 use super::Event;
 use super::added::Name;
+use super::json::Line;
 use crate::frame::Mac;
 use crate::time::Timestamp;
 
@@ -64,13 +65,13 @@ macro_rules! fields {
 
             /// Appends what a member of an object begins with that is not its first: a comma, the name, a colon.
             #[inline(always)]
-            pub(super) fn begin_member(self, out: &mut Vec<u8>) {
+            pub(super) fn begin_member(self, out: &mut Line<'_>) {
                 match self {
-                    $(Self::$variant => out.extend_from_slice(concat!(",\"", $name, "\":").as_bytes()),)+
+                    $(Self::$variant => out.put(concat!(",\"", $name, "\":").as_bytes()),)+
                     other => {
-                        out.extend_from_slice(b",\"");
-                        out.extend_from_slice(other.name().as_bytes());
-                        out.extend_from_slice(b"\":");
+                        out.put(b",\"");
+                        out.put(other.name().as_bytes());
+                        out.put(b"\":");
                     }
                 }
             }

@@ -149,9 +149,6 @@ impl Maker {
             .map(|((_, query), (_, response))| response.time.nanos_since(query.time));
         let edns_of = |side: Option<(&'_ Message, _)>| side.and_then(|it| it.0.edns.clone());
         *edns = edns_of(query).or_else(|| edns_of(response));
-        edns_options.clear();
-        add_options("query", query, edns_options);
-        add_options("response", response, edns_options);
         *outcome = response.map_or(Outcome::Unanswered, |(message, side)| {
             self.outcome(message, side, asked.name.is_some())
         });
@@ -174,7 +171,14 @@ impl Maker {
         added.clear();
         *wire = Wire::of(transaction, self.keeps_bytes);
         // The texts change places, so that nobody copies them, and the next message has memory for its own.
+        edns_options.clear();
         let is_answered = reply.is_some();
+        if query.is_some() {
+            add_options("query:", &mut decoded.query, edns_options);
+        }
+        if is_answered {
+            add_options("response:", &mut decoded.response, edns_options);
+        }
         let asked = match query_asks {
             true => &mut decoded.query,
             false => &mut decoded.response,
@@ -339,12 +343,13 @@ fn macs(transaction: &Transaction<'_>) -> (Option<Mac>, Option<Mac>) {
     }
 }
 
-/// Adds the options of a side's OPT record, each with the side that it comes from.
-fn add_options(side: &str, message: Option<(&Message, &Side<'_>)>, options: &mut Vec<String>) {
-    if let Some((message, _)) = message {
-        let options_of = message.edns_options.iter();
-        options.extend(options_of.map(|option| [side, ":", option].concat()));
-    }
+/// Takes the options of a side's OPT record, and puts before each the side that it comes from.
+fn add_options(side: &str, message: &mut Message, options: &mut Vec<String>) {
+    let options_of = message.edns_options.drain(..);
+    options.extend(options_of.map(|mut option| {
+        option.insert_str(0, side);
+        option
+    }));
 }
 
 /// Adds what was odd, in a fixed order.

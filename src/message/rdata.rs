@@ -56,9 +56,12 @@ fn present_plain(
 ) -> Option<()> {
     match record_type {
         // A
-        1 => write_ipv4(data.try_into().ok()?, out),
+        1 => write_ipv4(data.try_into().ok()?, |text| out.extend_from_slice(text)),
         // AAAA
-        28 => write_ipv6(<[u8; 16]>::try_from(data).ok()?.into(), out),
+        28 => {
+            let octets: [u8; 16] = data.try_into().ok()?;
+            write_ipv6(octets.into(), |text| out.extend_from_slice(text));
+        }
         // NS, CNAME, PTR
         2 | 5 | 12 => {
             let after = read_name(message, start, Spelling::Folded, out)?;

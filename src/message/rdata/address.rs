@@ -1,9 +1,10 @@
-//! Addresses as text, digit by digit: nearly every event has some, and a formatter costs much more.
+//! Addresses as text, given to `put` piece by piece: nearly every event has some, and a formatter costs much more.
 
 use std::net::Ipv6Addr;
 
-/// Appends an IPv4 address.
-pub(crate) fn write_ipv4(octets: [u8; 4], out: &mut Vec<u8>) {
+/// Writes an IPv4 address.
+#[inline]
+pub(crate) fn write_ipv4(octets: [u8; 4], mut put: impl FnMut(&[u8])) {
     let mut text = [0; 16];
     let mut length = 0_usize;
     for octet in octets {
@@ -15,7 +16,7 @@ pub(crate) fn write_ipv4(octets: [u8; 4], out: &mut Vec<u8>) {
     }
     // Without the last point.
     let text = text.get(..length.saturating_sub(1));
-    out.extend_from_slice(text.unwrap_or_default());
+    put(text.unwrap_or_default());
 }
 
 /// Each octet in decimal with a point behind it, and how many bytes that takes.
@@ -39,11 +40,11 @@ const OCTETS: [([u8; 4], u8); 256] = {
     table
 };
 
-/// Appends an IPv6 address (RFC 5952).
-pub(crate) fn write_ipv6(address: Ipv6Addr, out: &mut Vec<u8>) {
+/// Writes an IPv6 address (RFC 5952).
+pub(crate) fn write_ipv6(address: Ipv6Addr, mut put: impl FnMut(&[u8])) {
     if let Some(mapped) = address.to_ipv4_mapped() {
-        out.extend_from_slice(b"::ffff:");
-        write_ipv4(mapped.octets(), out);
+        put(b"::ffff:");
+        write_ipv4(mapped.octets(), put);
         return;
     }
     let groups = address.segments();
@@ -51,28 +52,28 @@ pub(crate) fn write_ipv6(address: Ipv6Addr, out: &mut Vec<u8>) {
     for (place, group) in groups.into_iter().enumerate() {
         if (begin..end).contains(&place) {
             if place == begin {
-                out.extend_from_slice(b"::");
+                put(b"::");
             }
             continue;
         }
         if place > 0 && place != end {
-            out.push(b':');
+            put(b":");
         }
-        write_group(group, out);
+        write_group(group, &mut put);
     }
 }
 
-/// Appends 16 bits in hexadecimal, without leading zeros.
-fn write_group(group: u16, out: &mut Vec<u8>) {
+/// Writes 16 bits in hexadecimal, without leading zeros.
+fn write_group(group: u16, put: &mut impl FnMut(&[u8])) {
     let digit = |shift: u32| {
         let value = (group >> shift) as u8 & 0x0F;
         value + if value < 10 { b'0' } else { b'a' - 10 }
     };
     match group {
-        0..=0xF => out.push(digit(0)),
-        0x10..=0xFF => out.extend_from_slice(&[digit(4), digit(0)]),
-        0x100..=0xFFF => out.extend_from_slice(&[digit(8), digit(4), digit(0)]),
-        _ => out.extend_from_slice(&[digit(12), digit(8), digit(4), digit(0)]),
+        0..=0xF => put(&[digit(0)]),
+        0x10..=0xFF => put(&[digit(4), digit(0)]),
+        0x100..=0xFFF => put(&[digit(8), digit(4), digit(0)]),
+        _ => put(&[digit(12), digit(8), digit(4), digit(0)]),
     }
 }
 
@@ -98,9 +99,9 @@ mod tests {
 
     use super::*;
 
-    fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+    fn written(write: impl FnOnce(&mut dyn FnMut(&[u8]))) -> String {
         let mut out = Vec::new();
-        write(&mut out);
+        write(&mut |text| out.extend_from_slice(text));
         String::from_utf8(out).unwrap()
     }
 
@@ -109,7 +110,7 @@ mod tests {
         for octet in 0..=255 {
             for octets in [[octet, 0, 10, 255], [1, octet, octet, octet]] {
                 let expected = Ipv4Addr::from(octets).to_string();
-                assert_eq!(written(|out| write_ipv4(octets, out)), expected);
+                assert_eq!(written(|put| write_ipv4(octets, put)), expected);
             }
         }
     }
@@ -121,7 +122,7 @@ mod tests {
             mapped: u32,
         ) {
             for address in [Ipv6Addr::from(groups), Ipv4Addr::from(mapped).to_ipv6_mapped()] {
-                prop_assert_eq!(written(|out| write_ipv6(address, out)), address.to_string());
+                prop_assert_eq!(written(|put| write_ipv6(address, put)), address.to_string());
             }
         }
     }

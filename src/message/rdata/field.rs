@@ -145,13 +145,15 @@ impl Rdata<'_> {
 
     pub(super) fn ipv4(&mut self) -> Option<()> {
         let octets = self.array::<4>()?;
-        write_ipv4(octets, self.word()?);
+        let out = self.word()?;
+        write_ipv4(octets, |text| out.extend_from_slice(text));
         Some(())
     }
 
     pub(super) fn ipv6(&mut self) -> Option<()> {
         let address = self.array::<16>()?.into();
-        write_ipv6(address, self.word()?);
+        let out = self.word()?;
+        write_ipv6(address, |text| out.extend_from_slice(text));
         Some(())
     }
 

@@ -57,7 +57,8 @@ impl Rdata<'_> {
             octets
                 .get_mut(usize::from(prefix / 8)..)?
                 .copy_from_slice(suffix);
-            write_ipv6(octets.into(), self.word()?);
+            let out = self.word()?;
+            write_ipv6(octets.into(), |text| out.extend_from_slice(text));
         }
         if prefix > 0 {
             self.name()?;
@@ -81,12 +82,12 @@ impl Rdata<'_> {
             1 if prefix <= 32 => {
                 let mut octets = [0; 4];
                 octets.get_mut(..part.len())?.copy_from_slice(part);
-                write_ipv4(octets, out);
+                write_ipv4(octets, |text| out.extend_from_slice(text));
             }
             2 if prefix <= 128 => {
                 let mut octets = [0; 16];
                 octets.get_mut(..part.len())?.copy_from_slice(part);
-                write_ipv6(octets.into(), out);
+                write_ipv6(octets.into(), |text| out.extend_from_slice(text));
             }
             _ => return None,
         }
@@ -269,7 +270,7 @@ fn service_parameter(key: u16, value: &[u8], out: &mut Vec<u8>) -> Option<()> {
         SvcParamKey::Ipv4Hint => {
             let IpHint(hints) = IpHint::<A>::read(&mut decoder).ok()?;
             list(hints, out, |A(address), out| {
-                write_ipv4(address.octets(), out)
+                write_ipv4(address.octets(), |text| out.extend_from_slice(text))
             })?;
         }
         SvcParamKey::EchConfigList => {

@@ -4,17 +4,19 @@ use super::super::name::escape;
 
 /// Appends a number in decimal.
 pub(crate) fn decimal(mut number: u64, out: &mut Vec<u8>) {
-    let begin = out.len();
-    loop {
-        out.push(digit(number % 10));
+    // As many digits as the largest one has.
+    let mut digits = [0; 20];
+    let mut length = 0_usize;
+    for place in digits.iter_mut().rev() {
+        *place = digit(number % 10);
+        length += 1;
         number /= 10;
         if number == 0 {
             break;
         }
     }
-    if let Some(digits) = out.get_mut(begin..) {
-        digits.reverse();
-    }
+    let begin = digits.len().saturating_sub(length);
+    out.extend_from_slice(digits.get(begin..).unwrap_or_default());
 }
 
 /// The digit for a number below 16.
