@@ -6,13 +6,16 @@ use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsCode, EdnsOption};
 use hickory_proto::serialize::binary::{BinDecoder, Restrict};
 
 use super::mnemonic;
-use super::name::read_uncompressed_name;
+use super::name::{read_uncompressed_name, text_of};
 use super::rdata::{decimal, escaped, hexadecimal};
 
 /// The most options that are kept of one record. Real ones have a handful.
 const OPTIONS_MAX: usize = 64;
 /// The longest text of one option; what would be longer ends in `...` there.
 const OPTION_TEXT_MAX: usize = 1024;
+
+/// Most options take fewer bytes, with what is written before them.
+const USUAL: usize = 80;
 
 /// What an OPT record says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,7 +67,7 @@ impl Opt {
 
     /// Adds an option.
     fn push(&mut self, code: u16, value: &[u8]) {
-        let mut text = Vec::new();
+        let mut text = Vec::with_capacity(USUAL);
         if code == 8
             && self.client_subnet.is_none()
             && let Some(subnet) = client_subnet(value)
@@ -81,8 +84,7 @@ impl Opt {
             text.truncate(OPTION_TEXT_MAX);
             text.extend_from_slice(b"...");
         }
-        self.options
-            .push((name(code), String::from_utf8_lossy(&text).into_owned()));
+        self.options.push((name(code), text_of(text)));
     }
 }
 

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::edns::Opt;
-use super::name::{Spelling, read_name, skip_name};
+use super::name::{Spelling, read_name, skip_name, text_of};
 use super::{Cut, Edns, HEADER_LEN, Header, Message, Record, Section, UPDATE, mnemonic, rdata};
 
 /// The most text that the records of a message become, owner names and RDATA together, in bytes. A message of 64 KiB whose
@@ -12,7 +12,10 @@ use super::{Cut, Edns, HEADER_LEN, Header, Message, Record, Section, UPDATE, mne
 pub(super) const TEXT_MAX: usize = 1 << 19;
 
 /// Most names and most RDATA take fewer bytes as text.
-const USUAL: usize = 32;
+const USUAL: usize = 64;
+
+/// A pointer (RFC 1035, 4.1.4) to what stands behind the header: the first question's name.
+const QUESTION: [u8; 2] = [0xC0, HEADER_LEN as u8];
 
 /// NS (RFC 1035, 3.3.11).
 const NS: u16 = 2;
@@ -44,6 +47,7 @@ impl Message {
         let mut walk = Walk {
             bytes,
             message: self,
+            asks_plainly: false,
             name_servers: false,
             start_of_authority: false,
             text_left: TEXT_MAX,
@@ -98,6 +102,8 @@ impl Message {
 struct Walk<'a> {
     bytes: &'a [u8],
     message: &'a mut Message,
+    /// The first question's name, behind the header, is written out there, and prints as it is.
+    asks_plainly: bool,
     /// The authority section holds an NS record.
     name_servers: bool,
     /// The authority section holds a SOA record.
@@ -142,6 +148,8 @@ impl Walk<'_> {
             _ if !is_kept => self.cut(Cut::Questions),
             (None, _) => self.note(Section::Question),
             (Some(_), 0) => {
+                // On the wire it has a length more, and the root's.
+                self.asks_plainly = end.checked_sub(at) == spelled.len().checked_add(2);
                 let message = &mut *self.message;
                 message.name_spelled = text_of(spelled);
                 let mut folded = std::mem::take(&mut message.spare.name);
@@ -165,7 +173,8 @@ impl Walk<'_> {
     fn record(&mut self, at: usize, section: Section) -> Option<usize> {
         let with_owner = self.text_left > 0;
         let mut texts = self.message.spare.texts();
-        let record = RawRecord::read(self.bytes, at, with_owner, &mut texts.owner)?;
+        let asked = self.message.name.as_deref().filter(|_| self.asks_plainly);
+        let record = RawRecord::read(self.bytes, at, with_owner, asked, &mut texts.owner)?;
         if !record.owner_is_whole {
             self.note(section);
         }
@@ -243,14 +252,14 @@ impl Walk<'_> {
         }
         let message = &mut *self.message;
         message.rcode |= u16::from(opt.extended_rcode_high) << 4;
-        message.edns_options = opt
-            .options
-            .iter()
-            .map(|(name, value)| match value.as_str() {
-                "" => name.to_string(),
-                value => format!("{name}={value}"),
-            })
-            .collect();
+        let options = opt.options.into_iter().map(|(name, mut text)| {
+            if !text.is_empty() {
+                text.insert(0, '=');
+            }
+            text.insert_str(0, &name);
+            text
+        });
+        message.edns_options.extend(options);
         message.edns = Some(Edns {
             version: opt.version,
             udp_size: opt.udp_size,
@@ -285,12 +294,22 @@ struct RawRecord {
 }
 
 impl RawRecord {
-    /// Reads the record at `at`; its owner name is left in `owner`, up to where it breaks. It may be passed over.
-    fn read(bytes: &[u8], at: usize, with_owner: bool, owner: &mut Vec<u8>) -> Option<Self> {
-        let whole = if with_owner {
-            read_name(bytes, at, Spelling::Folded, owner)
-        } else {
-            skip_name(bytes, at)
+    /// Reads the record at `at`; its owner name is left in `owner`, up to where it breaks. It may be passed over. Most owners
+    /// point at the name that was `asked` for: where it is written out, it is not read again.
+    fn read(
+        bytes: &[u8],
+        at: usize,
+        with_owner: bool,
+        asked: Option<&str>,
+        owner: &mut Vec<u8>,
+    ) -> Option<Self> {
+        let whole = match asked {
+            _ if !with_owner => skip_name(bytes, at),
+            Some(asked) if bytes.get(at..)?.starts_with(&QUESTION) => {
+                owner.extend_from_slice(asked.as_bytes());
+                at.checked_add(QUESTION.len())
+            }
+            _ => read_name(bytes, at, Spelling::Folded, owner),
         };
         let at = whole.or_else(|| skip_name(bytes, at))?;
         let &[a, b, c, d, e, f, g, h, i, j] = bytes.get(at..)?.first_chunk::<10>()?;
@@ -305,12 +324,6 @@ impl RawRecord {
             end,
         })
     }
-}
-
-/// What the walk writes is ASCII; should it ever not be, nothing is lost.
-fn text_of(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes)
-        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 /// Memory of records that were read before, for those to come: an answer is two texts, and most have as many bytes as the last.
