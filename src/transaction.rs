@@ -10,6 +10,7 @@ mod hosts;
 mod index;
 mod recent;
 mod replaced;
+mod slot;
 mod table;
 mod truncated;
 mod waits;
@@ -23,13 +24,14 @@ use crate::message::Question;
 use crate::packet::{Carried, Further};
 use crate::stats::{self, Messages, Transactions as Counters};
 use crate::time::Timestamp;
-use arrival::held;
 pub use arrival::{Address, Arrival, Asked, Reader};
+use arrival::{Identity, KeyHash, held};
 use brought::Brought;
 use hosts::Hosts;
 pub use hosts::NamedRoles;
 use replaced::Replaced;
-use table::{Slot, State, Table};
+use slot::{Slot, State};
+use table::Table;
 use truncated::Truncated;
 use waits::Waits;
 
@@ -263,7 +265,7 @@ pub struct Pairing {
     /// What the messages kept in the table take, in bytes.
     held: usize,
     /// Wanted queries that may be open, by all but their ID.
-    open: hashbrown::HashMap<u64, u32, ahash::RandomState>,
+    open: hashbrown::HashMap<u64, KeyHash, ahash::RandomState>,
     now: Timestamp,
     /// The time of the latest message.
     latest: Timestamp,
@@ -339,7 +341,7 @@ impl Pairing {
 
     /// Learns that an address answered somebody whose messages others pair.
     pub fn answered(&mut self, address: IpAddr) {
-        self.hosts.answered(address);
+        self.hosts.answered(&address);
     }
 
     /// Learns what a client of these messages was asked by one whose messages others pair.
@@ -358,6 +360,7 @@ impl Pairing {
     }
 
     /// Takes a message, and what is kept of it; `give` gets each transaction that it completes and that somebody wants.
+    #[inline]
     pub fn push(&mut self, arrival: &mut Arrival, give: &mut dyn FnMut(&Transaction<'_>)) {
         self.latest = self.latest.max(arrival.time());
         match arrival.multicast {
@@ -373,38 +376,51 @@ impl Pairing {
     }
 
     /// Moves packet time on and closes what has waited long enough. Time that jumps back closes everything.
+    #[inline]
     pub fn advance(&mut self, now: Timestamp, give: &mut dyn FnMut(&Transaction<'_>)) {
         if now < self.now {
-            if self.now.since(now) > JUMP_BACK {
-                self.close(give);
-                self.now = now;
-            }
+            self.go_back(now, give);
             return;
         }
         self.now = now;
-        if now < self.next_sweep {
-            return;
+        if now >= self.next_sweep {
+            self.sweep(give);
         }
-        self.next_sweep = now.plus(SWEEP_EVERY);
-        while let Some(index) = self.table.next_due(now, &self.waits) {
-            self.expire(index, give);
+    }
+
+    #[cold]
+    fn go_back(&mut self, now: Timestamp, give: &mut dyn FnMut(&Transaction<'_>)) {
+        if self.now.since(now) > JUMP_BACK {
+            self.close(give);
+            self.now = now;
+        }
+    }
+
+    #[inline(never)]
+    fn sweep(&mut self, give: &mut dyn FnMut(&Transaction<'_>)) {
+        self.next_sweep = self.now.plus(SWEEP_EVERY);
+        loop {
+            self.table.forget_lingering(self.now, &self.waits, |slot| {
+                self.brought.forget(slot);
+            });
+            let Some(number) = self.table.next_due(self.now, &self.waits) else {
+                return;
+            };
+            self.expire(number, give);
         }
     }
 
     /// Closes everything: the capture is over.
     pub fn close(&mut self, give: &mut dyn FnMut(&Transaction<'_>)) {
-        while let Some(index) = self.table.next_due(Timestamp::MAX, &self.waits) {
-            match self.table.get_mut(index).map(|slot| slot.state) {
-                Some(State::Open | State::ResponseOnly) => {
-                    if let Some(slot) = self.take_out(index) {
-                        self.end(&slot, give);
-                    }
-                }
-                // What only lingers says nothing more; the table is emptied below.
-                _ => self.table.pass_over(index),
+        while let Some(number) = self.table.next_due(Timestamp::MAX, &self.waits) {
+            // What only lingers says nothing more; the table is emptied below.
+            if let Some(State::Open | State::ResponseOnly) = self.table.state(number)
+                && let Some(slot) = self.take_out(number)
+            {
+                self.end(&slot, give);
             }
         }
-        self.table.clear();
+        self.table = Table::new();
         self.replaced.clear();
         self.truncated.clear();
         self.brought.clear();
@@ -415,174 +431,194 @@ impl Pairing {
         self.next_sweep = Timestamp::MIN;
     }
 
+    #[inline(never)]
     fn query(&mut self, arrival: &mut Arrival, give: &mut dyn FnMut(&Transaction<'_>)) {
-        let now = arrival.time();
-        let network = arrival.identity.network;
-        if let Some(asked) = arrival.asks() {
+        if arrival.is_wanted
+            && let Some(asked) = arrival.asks()
+        {
             self.hosts.asked(&asked);
         }
-        let replaced = &self.replaced;
-        if let Some(of) = replaced.holds(&arrival.identity, false, &arrival.link) {
-            self.brought.again(of, arrival);
-            self.table.seen_in(&arrival.identity);
+        if !self.replaced.is_empty() && self.is_replaced(arrival) {
             self.messages.query_copy += 1;
             return;
         }
         let found = self
             .table
             .find_for_query(&arrival.identity, &arrival.link, &self.waits);
-        if let Some(index) = found.index
-            && let Some(slot) = self.table.get_mut(index)
+        if let Some(number) = found.number
+            && self.query_again(number, arrival, give)
         {
-            let messages = self.brought.messages(index);
-            match slot.state {
-                State::Open | State::Answered => {
-                    if slot.is_query_copy(network, &arrival.link) {
-                        slot.seen_in(network);
-                        self.messages.query_copy += 1;
-                        self.brought.query_again(index, arrival);
-                        return;
-                    }
-                    let quiet = now.nanos_since(slot.latest);
-                    let is_repeated = if slot.state == State::Open {
-                        quiet <= self.waits.repeated
-                            && now.nanos_since(slot.first) <= self.waits.repeated_in_all
-                    } else {
-                        quiet <= self.waits.timeout
-                    };
-                    if is_repeated {
-                        self.messages.query_retransmitted += 1;
-                        slot.retransmitted = slot.retransmitted.saturating_add(1);
-                        let link = slot.query_link();
-                        let [message, _] = messages;
-                        self.replaced
-                            .add(&arrival.identity, false, link, now, message);
-                        self.brought.query_again(index, arrival);
-                        slot.set_query(&arrival.link);
-                        if slot.state == State::Open {
-                            slot.latest = slot.latest.max(now);
-                            self.table.touch(index);
-                        }
-                        return;
-                    }
-                    if let Some(slot) = self.take_out(index) {
-                        self.replaced
-                            .add_both(&arrival.identity, &slot, now, messages);
-                        self.end(&slot, give);
-                    }
-                }
-                State::ResponseOnly => {
-                    if slot.waits_for(&arrival.link, &self.waits) {
-                        self.response_was_first(index, arrival, give);
-                        return;
-                    }
-                    if let Some(slot) = self.take_out(index) {
-                        self.replaced
-                            .add_both(&arrival.identity, &slot, now, messages);
-                        self.end(&slot, give);
-                    }
-                }
-                State::GivenUp | State::Multicast => {
-                    if let Some(slot) = self.take_out(index) {
-                        self.replaced
-                            .add_both(&arrival.identity, &slot, now, messages);
-                    }
-                }
-            }
+            return;
         }
         self.messages.query += 1;
         self.hosts.looked_up(arrival);
         self.insert(arrival, State::Open, found.is_alone, give);
     }
 
-    fn response(&mut self, arrival: &mut Arrival, give: &mut dyn FnMut(&Transaction<'_>)) {
-        self.hosts.answered(arrival.sender);
+    /// A query whose transaction is in the table. Whether it was that one's; else it is no longer there.
+    #[inline(never)]
+    fn query_again(
+        &mut self,
+        number: u32,
+        arrival: &mut Arrival,
+        give: &mut dyn FnMut(&Transaction<'_>),
+    ) -> bool {
         let now = arrival.time();
-        let waits = self.waits;
-        let is_over = |slot: &Slot| now.nanos_since(slot.latest) > slot.wait(&waits);
-        if let Some(of) = self.replaced.holds(&arrival.identity, true, &arrival.link) {
-            self.brought.again(of, arrival);
-            self.table.seen_in(&arrival.identity);
+        let network = arrival.identity.network;
+        let Some(slot) = self.table.get_mut(number) else {
+            return false;
+        };
+        let named = slot.named();
+        let messages = self.brought.messages(named);
+        match slot.state {
+            State::Open | State::Answered => {
+                if slot.is_query_copy(network, &arrival.link) {
+                    slot.seen_in(network);
+                    self.messages.query_copy += 1;
+                    self.brought.query_again(named, arrival);
+                    return true;
+                }
+                let quiet = now.nanos_since(slot.latest);
+                let is_repeated = if slot.state == State::Open {
+                    quiet <= self.waits.repeated
+                        && now.nanos_since(slot.first) <= self.waits.repeated_in_all
+                } else {
+                    quiet <= self.waits.timeout
+                };
+                if is_repeated {
+                    self.messages.query_retransmitted += 1;
+                    slot.retransmitted = slot.retransmitted.saturating_add(1);
+                    let link = slot.query_link();
+                    let [message, _] = messages;
+                    self.replaced
+                        .add(&arrival.identity, false, link, now, message);
+                    self.brought.query_again(named, arrival);
+                    slot.set_query(&arrival.link);
+                    if slot.state == State::Open && slot.latest < now {
+                        slot.latest = now;
+                        self.table.touch(number);
+                    }
+                    return true;
+                }
+            }
+            State::ResponseOnly if slot.waits_for(&arrival.link, &self.waits) => {
+                self.response_was_first(number, arrival, give);
+                return true;
+            }
+            State::ResponseOnly | State::GivenUp | State::Multicast => {}
+        }
+        if let Some(slot) = self.take_out(number) {
+            self.replaced
+                .add_both(&arrival.identity, &slot, now, messages);
+            self.end(&slot, give);
+        }
+        false
+    }
+
+    #[inline(never)]
+    fn response(&mut self, arrival: &mut Arrival, give: &mut dyn FnMut(&Transaction<'_>)) {
+        self.hosts.answered(&arrival.sender);
+        if !self.replaced.is_empty() && self.is_replaced(arrival) {
             self.messages.response_copy += 1;
             return;
         }
         let found = self
             .table
             .find_for_response(&arrival.identity, &arrival.link);
-        let network = arrival.identity.network;
-        if let Some(index) = found
-            && let Some(slot) = self.table.get_mut(index)
-            && slot.state != State::Open
-            && slot.is_response_copy(network, &arrival.link)
-        {
-            slot.seen_in(network);
-            self.messages.response_copy += 1;
-            self.brought.response_again(index, arrival);
-            return;
-        }
-        if let Some(index) = found
-            && self
-                .table
-                .get_mut(index)
-                .is_some_and(|slot| slot.state == State::Open && is_over(slot))
-        {
-            self.expire(index, give);
-        }
-        let messages = found.map_or([None; 2], |index| self.brought.messages(index));
-        let [_, message] = messages;
-        let slot = found
-            .and_then(|index| self.table.get_mut(index))
-            .filter(|slot| !is_over(slot));
-        match slot.map(|slot| (slot.state, slot)) {
-            Some((State::Open, slot)) => {
+        let timeout = self.waits.timeout;
+        let in_time = |slot: &Slot| {
+            slot.state == State::Open && arrival.time().nanos_since(slot.latest) <= timeout
+        };
+        match found.map(|number| (number, self.table.get_mut(number))) {
+            Some((number, Some(slot))) if in_time(slot) => {
                 self.messages.response += 1;
                 self.transactions.answered += 1;
-                slot.state = State::Answered;
-                slot.set_response(&arrival.link);
-                slot.seen_in(network);
-                slot.latest = now;
-                self.brought.response(found, arrival);
-                let query = slot.wanted.take();
-                self.held -= held(&query);
-                match (query, &arrival.kept) {
-                    (Some(query), Some(response)) => {
-                        let (truncated, question) = (&mut self.truncated, slot.question);
-                        truncated.note(question, response);
-                        give(&Transaction {
-                            query: Some(query.side()),
-                            response: Some(response.side()),
-                            is_tcp_retry: truncated.asks_again(
-                                question,
-                                &query,
-                                self.limits.timeout,
-                            ),
-                            answered_from: response.key.answered_for(&query.key),
-                            ..slot.transaction(
-                                &query.key,
-                                self.hosts.role_by_lookup(&query, slot.question),
-                                now,
-                            )
-                        });
-                        slot.events = slot.events.saturating_add(1);
-                    }
-                    _ => self.not_looked_into += 1,
+                slot.answer(&arrival.link, arrival.identity.network);
+                let is_late = slot.is_answered_late(&self.waits);
+                if slot.wanted.is_none() && arrival.kept.is_none() {
+                    self.not_looked_into += 1;
+                } else {
+                    self.answer(number, arrival, give);
+                }
+                if is_late {
+                    self.table.touch(number);
                 }
             }
-            Some((State::Answered | State::ResponseOnly | State::GivenUp, slot))
-                if slot.says_the_same(&arrival.link) =>
-            {
+            _ => self.response_again(found, arrival, give),
+        }
+    }
+
+    /// A query and its response of which one is kept at least.
+    #[inline(never)]
+    fn answer(&mut self, number: u32, arrival: &Arrival, give: &mut dyn FnMut(&Transaction<'_>)) {
+        let Some(slot) = self.table.get_mut(number) else {
+            return;
+        };
+        self.brought.response(slot.named(), arrival);
+        let query = slot.wanted.take();
+        self.held -= held(&query);
+        match (query, &arrival.kept) {
+            (Some(query), Some(response)) => {
+                let (truncated, question) = (&mut self.truncated, slot.question);
+                truncated.note(question, response);
+                give(&Transaction {
+                    query: Some(query.side()),
+                    response: Some(response.side()),
+                    is_tcp_retry: truncated.asks_again(question, &query, self.limits.timeout),
+                    answered_from: response.key.answered_for(&query.key),
+                    ..slot.transaction(
+                        &query.key,
+                        self.hosts.role_by_lookup(&query, slot.question),
+                        arrival.time(),
+                    )
+                });
+                slot.events = slot.events.saturating_add(1);
+            }
+            _ => self.not_looked_into += 1,
+        }
+    }
+
+    /// A response that no query waits for.
+    #[inline(never)]
+    fn response_again(
+        &mut self,
+        found: Option<u32>,
+        arrival: &mut Arrival,
+        give: &mut dyn FnMut(&Transaction<'_>),
+    ) {
+        let now = arrival.time();
+        let waits = self.waits;
+        let is_over = |slot: &Slot| now.nanos_since(slot.latest) > slot.wait(&waits);
+        let mut found = found;
+        if let Some(number) = found
+            && let Some(slot) = self.table.get_mut(number)
+        {
+            if slot.state == State::Open && is_over(slot) {
+                found = self.expire(number, give);
+            } else if slot.is_response_copy(arrival.identity.network, &arrival.link) {
+                slot.seen_in(arrival.identity.network);
+                self.messages.response_copy += 1;
+                self.brought.response_again(slot.named(), arrival);
+                return;
+            }
+        }
+        let mut slot = found.and_then(|number| self.table.get_mut(number));
+        let messages = slot
+            .as_ref()
+            .map_or([None; 2], |slot| self.brought.messages(slot.named()));
+        let [_, message] = messages;
+        match slot.as_mut().filter(|slot| !is_over(slot)) {
+            Some(slot) if slot.state != State::Multicast && slot.says_the_same(&arrival.link) => {
                 self.messages.response_repeated += 1;
                 let link = slot.response_link();
                 self.replaced
                     .add(&arrival.identity, true, link, now, message);
                 slot.set_response(&arrival.link);
-                if let Some(index) = found {
-                    self.brought.response_again(index, arrival);
-                }
+                self.brought.response_again(slot.named(), arrival);
             }
-            Some((state @ (State::Answered | State::GivenUp), slot)) => {
+            Some(slot) if matches!(slot.state, State::Answered | State::GivenUp) => {
                 // A response too many, or too late: an event of its own.
-                let is_late = state == State::GivenUp;
+                let is_late = slot.state == State::GivenUp;
                 if is_late {
                     self.messages.response_unmatched += 1;
                 } else {
@@ -593,7 +629,7 @@ impl Pairing {
                 self.replaced
                     .add(&arrival.identity, true, link, now, message);
                 slot.set_response(&arrival.link);
-                self.brought.response(found, arrival);
+                self.brought.response(slot.named(), arrival);
                 match &arrival.kept {
                     Some(response) if slot.was_wanted || arrival.is_wanted => {
                         give(&Transaction {
@@ -613,7 +649,7 @@ impl Pairing {
                 }
             }
             _ => {
-                if let Some(slot) = found.and_then(|index| self.take_out(index)) {
+                if let Some(slot) = found.and_then(|number| self.take_out(number)) {
                     self.replaced
                         .add_both(&arrival.identity, &slot, now, messages);
                     self.end(&slot, give);
@@ -631,11 +667,11 @@ impl Pairing {
     /// A query that was captured after its response.
     fn response_was_first(
         &mut self,
-        index: u32,
+        number: u32,
         arrival: &Arrival,
         give: &mut dyn FnMut(&Transaction<'_>),
     ) {
-        let Some(slot) = self.table.get_mut(index) else {
+        let Some(slot) = self.table.get_mut(number) else {
             return;
         };
         self.messages.query += 1;
@@ -646,7 +682,7 @@ impl Pairing {
         slot.state = State::Answered;
         slot.set_query(&arrival.link);
         slot.seen_in(arrival.identity.network);
-        self.brought.query(index, arrival);
+        self.brought.query(slot.named(), arrival);
         let response = slot.wanted.take();
         self.held -= held(&response);
         match (&arrival.kept, response) {
@@ -665,10 +701,11 @@ impl Pairing {
             }
             _ => self.not_looked_into += 1,
         }
-        self.table.touch(index);
+        self.table.touch(number);
     }
 
     /// A multicast message is an event of its own; only its copies are not.
+    #[inline(never)]
     fn multicast(
         &mut self,
         arrival: &mut Arrival,
@@ -689,20 +726,21 @@ impl Pairing {
         let found = self
             .table
             .find_for_query(&arrival.identity, &arrival.link, &self.waits);
-        if let Some(index) = found.index
-            && let Some(slot) = self.table.get_mut(index)
+        if let Some(number) = found.number
+            && let Some(slot) = self.table.get_mut(number)
         {
+            let named = slot.named();
             if slot.is_query_copy(arrival.identity.network, &arrival.link) {
                 slot.seen_in(arrival.identity.network);
                 self.transactions.multicast_copy += 1;
-                self.brought.query_again(index, arrival);
+                self.brought.query_again(named, arrival);
                 return;
             }
             if slot.first == arrival.time() {
                 occurrence = slot.events;
             }
-            let messages = self.brought.messages(index);
-            if let Some(slot) = self.take_out(index) {
+            let messages = self.brought.messages(named);
+            if let Some(slot) = self.take_out(number) {
                 self.replaced
                     .add_both(&arrival.identity, &slot, arrival.time(), messages);
             }
@@ -726,57 +764,99 @@ impl Pairing {
             }
             _ => self.not_looked_into += 1,
         }
-        if let Some(index) = self.insert(arrival, State::Multicast, found.is_alone, give)
-            && let Some(slot) = self.table.get_mut(index)
-        {
+        let number = self.insert(arrival, State::Multicast, found.is_alone, give);
+        if let Some(slot) = self.table.get_mut(number) {
             slot.events = occurrence.saturating_add(1);
         }
     }
 
+    /// Whether it is a copy of a packet that another one took the place of.
+    #[inline(never)]
+    fn is_replaced(&mut self, arrival: &Arrival) -> bool {
+        let Arrival {
+            identity,
+            is_response,
+            link,
+            ..
+        } = arrival;
+        let Some(of) = self.replaced.holds(identity, *is_response, link) else {
+            return false;
+        };
+        self.brought.again(of, arrival);
+        self.table.seen_in(identity);
+        true
+    }
+
     /// Puts a new transaction into the table; makes room where there is none. `is_alone` where no other is known to have
     /// its addresses, ports and ID.
+    #[inline(always)]
     fn insert(
         &mut self,
         arrival: &mut Arrival,
         state: State,
         is_alone: bool,
         give: &mut dyn FnMut(&Transaction<'_>),
-    ) -> Option<u32> {
-        if !is_alone && let Some(index) = self.table.crowded(&arrival.identity, SAME_ID_MAX) {
-            self.evict(index, give);
+    ) -> u32 {
+        if !is_alone || self.is_full() {
+            self.make_room(&arrival.identity, give);
         }
-        while (self.held > self.limits.bytes || self.table.len() >= self.limits.entries)
-            && let Some(index) = self.table.next_due(Timestamp::MAX, &self.waits)
+        let slot = Slot::new(arrival.identity, &arrival.link, state);
+        let number = self.table.insert(slot);
+        if arrival.kept.is_some() {
+            self.keep(number, arrival);
+        }
+        number
+    }
+
+    fn is_full(&self) -> bool {
+        self.held > self.limits.bytes || self.table.len() >= self.limits.entries
+    }
+
+    #[inline(never)]
+    fn make_room(&mut self, identity: &Identity, give: &mut dyn FnMut(&Transaction<'_>)) {
+        if let Some(number) = self.table.crowded(identity, SAME_ID_MAX) {
+            self.evict(number, give);
+        }
+        while self.is_full()
+            && let Some(number) = self.table.next_due(Timestamp::MAX, &self.waits)
         {
-            self.evict(index, give);
+            self.evict(number, give);
         }
-        let mut slot = Slot::new(arrival.identity, &arrival.link, state);
-        let asked = (state == State::Open && arrival.is_wanted)
-            .then(|| self.asked_but_for_id(arrival))
-            .flatten();
-        let message = arrival.message();
-        if matches!(state, State::Open | State::ResponseOnly) && arrival.is_wanted {
-            slot.was_wanted = true;
-            slot.wanted = arrival.kept.take();
-            if state == State::Open
-                && let Some(query) = &mut slot.wanted
-            {
-                query.is_passed_on = self.hosts.passes_on(query, slot.question);
-            }
-            self.held += held(&slot.wanted);
+    }
+
+    /// Has a new transaction keep its message, where it is wanted.
+    #[inline(never)]
+    fn keep(&mut self, number: u32, arrival: &mut Arrival) {
+        let Some(slot) = self.table.get_mut(number) else {
+            return;
+        };
+        let is_open = slot.state == State::Open;
+        self.brought.begin(
+            slot.named(),
+            arrival.message(),
+            slot.state == State::ResponseOnly,
+        );
+        if !arrival.is_wanted || slot.state == State::Multicast {
+            return;
         }
-        let index = self.table.insert(slot)?;
-        self.brought
-            .begin(index, message, state == State::ResponseOnly);
+        let asked = asked_but_for_id(self.open.hasher(), arrival).filter(|_| is_open);
+        slot.was_wanted = true;
+        slot.wanted = arrival.kept.take();
+        if let Some(query) = &mut slot.wanted
+            && is_open
+        {
+            query.is_passed_on = self.hosts.passes_on(query, slot.question);
+        }
+        self.held += held(&slot.wanted);
         if let Some(asked) = asked {
-            self.remember(asked, index);
+            self.remember(asked, arrival.identity.key);
         }
-        Some(index)
     }
 
     /// Makes room: gives on what a transaction still holds, before its time.
-    fn evict(&mut self, index: u32, give: &mut dyn FnMut(&Transaction<'_>)) {
-        if let Some(slot) = self.take_out(index) {
+    #[cold]
+    fn evict(&mut self, number: u32, give: &mut dyn FnMut(&Transaction<'_>)) {
+        if let Some(slot) = self.take_out(number) {
             if matches!(slot.state, State::Open | State::ResponseOnly) {
                 self.evicted += 1;
             }
@@ -785,68 +865,54 @@ impl Pairing {
     }
 
     /// Takes a transaction out of the table, with the message that it keeps.
-    fn take_out(&mut self, index: u32) -> Option<Slot> {
-        let slot = self.table.remove(index)?;
-        self.brought.forget(index);
+    fn take_out(&mut self, number: u32) -> Option<Slot> {
+        let slot = self.table.remove(number)?;
+        self.brought.forget(&slot);
         self.held -= held(&slot.wanted);
         Some(slot)
     }
 
-    /// A hash of what a message has in common with its other half but for the ID: who asked whom, from where, for what.
-    fn asked_but_for_id(&self, arrival: &Arrival) -> Option<u64> {
-        let question = arrival.identity.question?;
-        let key = &arrival.kept.as_ref()?.key;
-        let hasher = self.open.hasher();
-        Some(hasher.hash_one((key.client, key.resolver, key.transport, question)))
-    }
-
     /// Remembers which query is open. What is no longer open is forgotten where there is too much of it.
-    fn remember(&mut self, asked: u64, index: u32) {
+    fn remember(&mut self, asked: u64, key: KeyHash) {
         let table = &self.table;
         if self.open.len() > 4096 && self.open.len() / 4 > table.len() {
-            self.open.retain(|_, index| table.is_open(*index));
+            self.open.retain(|_, key| table.is_open(*key));
         }
-        self.open.insert(asked, index);
+        self.open.insert(asked, key);
     }
 
     /// Whether a query is open that this response would answer if it had another ID.
     fn is_id_mismatch(&self, arrival: &Arrival) -> bool {
-        let index = self
-            .asked_but_for_id(arrival)
-            .and_then(|asked| self.open.get(&asked));
-        match (index, &arrival.kept) {
-            (Some(&index), Some(response)) => {
+        let asked = asked_but_for_id(self.open.hasher(), arrival);
+        let key = asked.and_then(|asked| self.open.get(&asked));
+        match (key, &arrival.kept) {
+            (Some(key), Some(response)) => {
                 self.table
-                    .asks(index, &response.key, arrival.identity.question)
+                    .asks(*key, &response.key, arrival.identity.question)
             }
             _ => false,
         }
     }
 
-    /// A slot whose time has come: what is open becomes an event and lingers, what lingers is forgotten.
-    fn expire(&mut self, index: u32, give: &mut dyn FnMut(&Transaction<'_>)) {
-        let Some(slot) = self.table.get_mut(index) else {
-            return;
-        };
+    /// A slot whose time has come: what is open becomes an event and lingers, what lingers is forgotten. Gives where it
+    /// lingers.
+    fn expire(&mut self, number: u32, give: &mut dyn FnMut(&Transaction<'_>)) -> Option<u32> {
+        let slot = self.table.get_mut(number)?;
         match slot.state {
-            State::Open => {}
-            State::ResponseOnly => {
-                if let Some(slot) = self.take_out(index) {
-                    self.end(&slot, give);
-                }
-                return;
+            State::Open => {
+                let given_up = slot.given_up(&self.waits);
+                let open = std::mem::replace(slot, given_up);
+                self.held -= held(&open.wanted);
+                let lingers = self.table.touch(number);
+                self.end(&open, give);
+                lingers
             }
-            State::Answered | State::GivenUp | State::Multicast => {
-                self.table.forget(index);
-                self.brought.forget(index);
-                return;
+            _ => {
+                let slot = self.take_out(number)?;
+                self.end(&slot, give);
+                None
             }
         }
-        let given_up = slot.given_up(&self.waits);
-        let open = std::mem::replace(slot, given_up);
-        self.held -= held(&open.wanted);
-        self.table.touch(index);
-        self.end(&open, give);
     }
 
     /// Gives on what a slot still holds.
@@ -890,6 +956,13 @@ impl Pairing {
             )
         });
     }
+}
+
+/// A hash of what a message has in common with its other half but for the ID: who asked whom, from where, for what.
+fn asked_but_for_id(hasher: &ahash::RandomState, arrival: &Arrival) -> Option<u64> {
+    let question = arrival.identity.question?;
+    let key = &arrival.kept.as_ref()?.key;
+    Some(hasher.hash_one((key.client, key.resolver, key.transport, question)))
 }
 
 #[cfg(test)]

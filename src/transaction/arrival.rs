@@ -28,7 +28,7 @@ pub(super) struct Key {
 
 /// A key and its question as the table holds them: hashes of three times 32 bits, keyed anew in each run so that nobody can
 /// choose two that meet. One in 2^96 pairs of transactions that are open together would be taken for one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Identity {
     pub(super) key: KeyHash,
     /// A response without one finds its query all the same.

@@ -4,6 +4,7 @@
 use crate::packet::{Further, MessageId};
 
 use super::Arrival;
+use super::slot::{Named, Slot};
 
 /// The messages of a transaction whose packets are kept: its query, and its latest response.
 type Messages = [Option<MessageId>; 2];
@@ -11,8 +12,7 @@ type Messages = [Option<MessageId>; 2];
 /// The messages of the transactions that are in the table; as bounded as that. Empty where no packets are kept.
 #[derive(Debug, Default)]
 pub(super) struct Brought {
-    /// By the transaction's place in the table.
-    messages: hashbrown::HashMap<u32, Messages, ahash::RandomState>,
+    messages: hashbrown::HashMap<Named, Messages, ahash::RandomState>,
     /// Packets of copies and repeats, to be handed on.
     pub(super) further: Vec<Further>,
 }
@@ -20,50 +20,50 @@ pub(super) struct Brought {
 impl Brought {
     /// The messages of a transaction.
     #[inline]
-    pub(super) fn messages(&self, index: u32) -> Messages {
+    pub(super) fn messages(&self, of: Named) -> Messages {
         if self.messages.is_empty() {
             return [None; 2];
         }
-        self.messages.get(&index).copied().unwrap_or_default()
+        self.messages.get(&of).copied().unwrap_or_default()
     }
 
     /// A transaction begins with that message.
-    pub(super) fn begin(&mut self, index: u32, message: Option<MessageId>, is_response: bool) {
+    pub(super) fn begin(&mut self, of: Named, message: Option<MessageId>, is_response: bool) {
         if message.is_some() {
             let messages = if is_response {
                 [None, message]
             } else {
                 [message, None]
             };
-            self.messages.insert(index, messages);
+            self.messages.insert(of, messages);
         }
     }
 
     /// Its query came after its response.
-    pub(super) fn query(&mut self, index: u32, arrival: &Arrival) {
+    pub(super) fn query(&mut self, of: Named, arrival: &Arrival) {
         if let Some(message) = arrival.message() {
-            let [query, _] = self.messages.entry(index).or_default();
+            let [query, _] = self.messages.entry(of).or_default();
             *query = Some(message);
         }
     }
 
     /// A response came that it is given on with.
-    pub(super) fn response(&mut self, index: Option<u32>, arrival: &Arrival) {
-        if let (Some(index), Some(message)) = (index, arrival.message()) {
-            let [_, response] = self.messages.entry(index).or_default();
+    pub(super) fn response(&mut self, of: Named, arrival: &Arrival) {
+        if let Some(message) = arrival.message() {
+            let [_, response] = self.messages.entry(of).or_default();
             *response = Some(message);
         }
     }
 
     /// Its query came once more: a copy, or a repeat.
-    pub(super) fn query_again(&mut self, index: u32, arrival: &Arrival) {
-        let [query, response] = self.messages(index);
+    pub(super) fn query_again(&mut self, of: Named, arrival: &Arrival) {
+        let [query, response] = self.messages(of);
         self.again(query.or(response), arrival);
     }
 
     /// Its latest response came once more.
-    pub(super) fn response_again(&mut self, index: u32, arrival: &Arrival) {
-        let [query, response] = self.messages(index);
+    pub(super) fn response_again(&mut self, of: Named, arrival: &Arrival) {
+        let [query, response] = self.messages(of);
         self.again(response.or(query), arrival);
     }
 
@@ -79,9 +79,9 @@ impl Brought {
 
     /// The transaction is no longer in the table.
     #[inline]
-    pub(super) fn forget(&mut self, index: u32) {
+    pub(super) fn forget(&mut self, slot: &Slot) {
         if !self.messages.is_empty() {
-            self.messages.remove(&index);
+            self.messages.remove(&slot.named());
         }
     }
 

@@ -42,8 +42,8 @@ impl NamedRoles {
         Self { networks }
     }
 
-    fn has(&self, address: IpAddr) -> bool {
-        !self.networks.is_empty() && self.of(address).is_some()
+    fn has(&self, address: &IpAddr) -> bool {
+        !self.networks.is_empty() && self.of(*address).is_some()
     }
 
     /// The role that was given to an address.
@@ -90,7 +90,7 @@ pub(super) struct Hosts {
     timeout: Duration,
     did: hashbrown::HashMap<IpAddr, Did, ahash::RandomState>,
     /// A quick place before the map: marks of hosts that were just seen, with what they did.
-    recent: Vec<u64>,
+    recent: Box<[u64; RECENT]>,
     named: NamedRoles,
     /// Addresses that answered for the first time, for whoever asks for them.
     learnt: Vec<IpAddr>,
@@ -113,16 +113,16 @@ impl Hosts {
             hiding: hashbrown::HashMap::default(),
             questions: Recent::new(QUESTIONS),
             did: hashbrown::HashMap::default(),
-            recent: vec![0; RECENT],
+            recent: Box::new([0; RECENT]),
             stats: stats::Hosts::default(),
         }
     }
 
     /// Takes note of a lookup: a query that repeats no other.
-    #[inline]
+    #[inline(always)]
     pub(super) fn looked_up(&mut self, query: &Arrival) {
-        self.remember(query.sender, Did::ASKED);
-        if query.is_iterative || self.named.has(query.sender) {
+        self.remember(&query.sender, Did::ASKED);
+        if query.is_iterative || self.named.has(&query.sender) {
             self.count_hiding(query.sender);
         }
     }
@@ -146,12 +146,12 @@ impl Hosts {
 
     /// A host answered.
     #[inline]
-    pub(super) fn answered(&mut self, address: IpAddr) {
+    pub(super) fn answered(&mut self, address: &IpAddr) {
         self.remember(address, Did::ANSWERED);
     }
 
-    #[inline]
-    fn remember(&mut self, address: IpAddr, did: Did) {
+    #[inline(always)]
+    fn remember(&mut self, address: &IpAddr, did: Did) {
         // An IPv4 address is its own mark; an IPv6 one has a keyed hash for it. The last bit tells them apart.
         let mark = match address {
             IpAddr::V4(address) => u64::from(address.to_bits()) << 3 | 1,
@@ -164,7 +164,7 @@ impl Hosts {
             Some(recent) if *recent == mark => {}
             Some(recent) => {
                 *recent = mark;
-                self.remember_for_long(address, did);
+                self.remember_for_long(*address, did);
             }
             None => {}
         }

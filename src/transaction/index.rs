@@ -1,31 +1,55 @@
-//! Which slots have a key: chains of slots, by some bits of the key.
+//! Where the transactions with a key stand in the table: chains of them, by some bits of the key.
 //!
 //! A slot is far from the processor, and most keys that are looked up have none. So the first of each chain stands in an
 //! array that is near, each link with some more bits of its slot's key: only a slot that has them is looked at.
+//!
+//! The table numbers its slots in the order in which they are put in, and what is swept away is the oldest. So what comes first
+//! in a chain is the newest, and a chain ends where a number is older than all that are left: nobody takes them out.
 
-/// A slot and eleven bits of its key; 0 is the end of a chain.
+/// The numbers of the slots that there are; they begin anew after the last.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Numbers {
+    /// The oldest of them.
+    pub(super) first: u32,
+    /// The next one to be given.
+    pub(super) end: u32,
+}
+
+impl Numbers {
+    /// How many there are.
+    pub(super) const fn len(self) -> u32 {
+        self.end.wrapping_sub(self.first)
+    }
+
+    /// Whether it is one of them.
+    pub(super) const fn has(self, number: u32) -> bool {
+        number.wrapping_sub(self.first) < self.len()
+    }
+
+    /// All of them, the oldest first.
+    pub(super) fn each(self) -> impl Iterator<Item = u32> {
+        (0..self.len()).map(move |at| self.first.wrapping_add(at))
+    }
+}
+
+/// The last bits of a number, and eleven bits of its slot's key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Link(u32);
 
 impl Link {
-    const END: Self = Self(0);
-    /// The slot's number takes so many bits, counted from 1.
+    /// So many bits are the number's.
     const NUMBER: u32 = 21;
 
-    /// `None` where the number is too large.
-    fn new(slot: u32, key: u32) -> Option<Self> {
-        let number = slot
-            .checked_add(1)
-            .filter(|number| number >> Self::NUMBER == 0)?;
-        Some(Self(key & !0 << Self::NUMBER | number))
+    const fn new(number: u32, key: u32) -> Self {
+        Self(key & !0 << Self::NUMBER | number & !(!0 << Self::NUMBER))
     }
 
-    /// The slot; `None` at the end of the chain.
-    fn slot(self) -> Option<u32> {
-        (self.0 & !(!0 << Self::NUMBER)).checked_sub(1)
+    /// How far it is back from a later number, by the bits that it has.
+    const fn back_from(self, number: u32) -> u32 {
+        number.wrapping_sub(self.0) & !(!0 << Self::NUMBER)
     }
 
-    fn may_have(self, key: u32) -> bool {
+    const fn may_have(self, key: u32) -> bool {
         (self.0 ^ key) >> Self::NUMBER == 0
     }
 }
@@ -35,193 +59,208 @@ impl Link {
 pub(super) struct Index {
     /// The first of each chain; as many as a power of two.
     heads: Vec<Link>,
-    /// What comes after each slot in its chain.
-    next: Vec<Link>,
-    len: usize,
+    /// What comes after each slot in its chain, by the last bits of the number; as many.
+    after: Vec<Link>,
 }
 
 impl Index {
-    /// The most slots that can be told apart.
-    pub(super) const MOST: usize = (1 << Link::NUMBER) - 1;
+    /// The most slots, those gone in between included, that can be told apart.
+    pub(super) const MOST: u32 = (1 << Link::NUMBER) - 1;
 
-    /// An empty index, quick for so many slots, a power of two.
-    pub(super) fn with_capacity(slots: usize) -> Self {
+    /// An empty index for so many slots, a power of two. What its links say does not matter: a slot is looked at before it is
+    /// taken for what somebody looks for.
+    pub(super) fn new(slots: usize) -> Self {
         Self {
-            heads: vec![Link::END; slots.next_power_of_two()],
-            next: Vec::with_capacity(slots),
-            len: 0,
+            heads: vec![Link::default(); slots],
+            after: vec![Link::default(); slots],
         }
     }
 
-    /// How many slots are in it.
-    pub(super) const fn len(&self) -> usize {
-        self.len
-    }
-
     fn place(&self, key: u32) -> usize {
-        key as usize & (self.heads.len().wrapping_sub(1))
+        key as usize & self.heads.len().wrapping_sub(1)
     }
 
-    fn after(&self, slot: u32) -> Link {
-        self.next.get(slot as usize).copied().unwrap_or_default()
+    fn place_after(&self, number: u32) -> usize {
+        number as usize & self.after.len().wrapping_sub(1)
     }
 
     /// The slots that may have a key, the newest first: few others among them.
-    #[inline]
-    pub(super) fn with(&self, key: u32) -> impl Iterator<Item = u32> {
+    #[inline(always)]
+    pub(super) fn with(&self, key: u32, numbers: Numbers) -> impl Iterator<Item = u32> {
         let mut link = self.heads.get(self.place(key)).copied().unwrap_or_default();
+        let mut walk = Walk::new(numbers);
         std::iter::from_fn(move || {
             loop {
                 let here = link;
-                let slot = here.slot()?;
-                link = self.after(slot);
+                let number = walk.step(here)?;
+                link = self
+                    .after
+                    .get(self.place_after(number))
+                    .copied()
+                    .unwrap_or_default();
                 if here.may_have(key) {
-                    return Some(slot);
+                    return Some(number);
                 }
             }
         })
     }
 
-    /// Puts a slot in that is not in it; `key_of` tells those of the others. `None` where its number is [`Self::MOST`] or
-    /// more.
-    pub(super) fn insert(
-        &mut self,
-        slot: u32,
-        key: u32,
-        key_of: impl Fn(u32) -> Option<u32>,
-    ) -> Option<()> {
-        if self.len >= self.heads.len() {
-            self.grow(key_of);
-        }
-        self.link(slot, key)?;
-        self.len += 1;
-        Some(())
-    }
-
-    fn link(&mut self, slot: u32, key: u32) -> Option<()> {
-        let link = Link::new(slot, key)?;
-        let place = self.place(key);
-        let after = std::mem::replace(self.heads.get_mut(place)?, link);
-        if self.next.len() <= slot as usize {
-            self.next.resize(slot as usize + 1, Link::END);
-        }
-        *self.next.get_mut(slot as usize)? = after;
-        Some(())
-    }
-
-    /// Twice as many chains.
-    fn grow(&mut self, key_of: impl Fn(u32) -> Option<u32>) {
-        let chains = self.heads.len() * 2;
-        let heads = std::mem::replace(&mut self.heads, vec![Link::END; chains]);
-        let mut slots = Vec::new();
-        for mut link in heads {
-            slots.clear();
-            while let Some(slot) = link.slot() {
-                slots.push(slot);
-                link = self.after(slot);
-            }
-            // The last is put in first, so that the newest stays before the others.
-            for slot in slots.iter().rev() {
-                if let Some(key) = key_of(*slot) {
-                    self.link(*slot, key);
-                }
-            }
+    /// Puts the newest slot in.
+    #[inline]
+    pub(super) fn put(&mut self, number: u32, key: u32) {
+        let (place, place_after) = (self.place(key), self.place_after(number));
+        if let (Some(head), Some(after)) =
+            (self.heads.get_mut(place), self.after.get_mut(place_after))
+        {
+            *after = std::mem::replace(head, Link::new(number, key));
         }
     }
 
-    /// Takes a slot out; whether it was in it.
-    pub(super) fn remove(&mut self, slot: u32, key: u32) -> bool {
-        let after = self.after(slot);
-        let place = self.place(key);
-        let Some(head) = self.heads.get_mut(place) else {
-            return false;
+    /// Takes a slot out that is not among the oldest.
+    pub(super) fn take(&mut self, number: u32, key: u32, numbers: Numbers) {
+        let Some(after) = self.after.get(self.place_after(number)).copied() else {
+            return;
         };
-        let mut link = head;
-        loop {
-            match link.slot() {
-                None => return false,
-                Some(here) if here == slot => {
-                    *link = after;
-                    self.len -= 1;
-                    return true;
-                }
-                Some(here) => match self.next.get_mut(here as usize) {
-                    Some(next) => link = next,
-                    None => return false,
-                },
+        let (place, of) = (self.place(key), Link::new(number, key));
+        let mut walk = Walk::new(numbers);
+        let mut link = self.heads.get_mut(place);
+        while let Some(here) = link {
+            if *here == of {
+                *here = after;
+                return;
             }
+            let Some(number) = walk.step(*here) else {
+                return;
+            };
+            let next = self.place_after(number);
+            link = self.after.get_mut(next);
+        }
+    }
+}
+
+/// A way along a chain, from each slot to an older one.
+struct Walk {
+    number: u32,
+    /// How many there are that are older.
+    older: u32,
+}
+
+impl Walk {
+    const fn new(numbers: Numbers) -> Self {
+        Self {
+            number: numbers.end,
+            older: numbers.len(),
         }
     }
 
-    /// Takes all out and keeps the memory.
-    pub(super) fn clear(&mut self) {
-        self.heads.fill(Link::END);
-        self.next.clear();
-        self.len = 0;
+    /// The slot that a link leads to; `None` where the chain is at its end: that one was swept away.
+    #[inline(always)]
+    fn step(&mut self, link: Link) -> Option<u32> {
+        let back = link.back_from(self.number);
+        if back.wrapping_sub(1) >= self.older {
+            return None;
+        }
+        self.older -= back;
+        self.number = self.number.wrapping_sub(back);
+        Some(self.number)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use proptest::prelude::*;
 
     use super::*;
 
+    /// Keys that share a chain, some of them the upper bits too.
+    fn key(number: u32) -> u32 {
+        number << 3 | number << 29
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Put(u32),
+        Take(usize),
+        /// So many of the oldest go, and nobody tells the index.
+        Sweep(u32),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            3 => (0_u32..6).prop_map(Step::Put),
+            1 => (0_usize..20).prop_map(Step::Take),
+            1 => (0_u32..8).prop_map(Step::Sweep),
+        ]
+    }
+
     proptest! {
-        /// Whatever is put in and taken out, in whatever order: what is found is what a list has.
+        /// Whatever is put in, taken out and swept away: what is found is what a list has, the newest first; also where
+        /// numbers begin anew, and where a link's bits of them do.
         #[test]
         fn it_finds_what_a_list_has(
-            steps in prop::collection::vec((0_u32..40, 0_u32..6, any::<bool>()), 0..200),
+            steps in prop::collection::vec(step(), 0..300),
+            first in prop_oneof![Just(0), Just(u32::MAX - 20), Just((1 << Link::NUMBER) - 20)],
         ) {
-            let mut index = Index::with_capacity(4);
-            let mut list: BTreeMap<u32, u32> = BTreeMap::new();
-            for (slot, key, puts) in steps {
-                // Keys that share a chain, some of them the upper bits too.
-                let key = key << 3 | key << 29;
-                match (puts, list.get(&slot)) {
-                    (true, None) => {
-                        index.insert(slot, key, |slot| list.get(&slot).copied()).unwrap();
-                        list.insert(slot, key);
+            const ROOM: u32 = 32;
+            let mut index = Index::new(ROOM as usize);
+            let mut numbers = Numbers { first, end: first };
+            let mut list: Vec<(u32, u32)> = Vec::new();
+            for step in steps {
+                match step {
+                    Step::Put(of) if numbers.len() < ROOM => {
+                        index.put(numbers.end, key(of));
+                        list.push((numbers.end, of));
+                        numbers.end = numbers.end.wrapping_add(1);
                     }
-                    (true, Some(_)) => {}
-                    (false, before) => {
-                        prop_assert_eq!(index.remove(slot, before.copied().unwrap_or(key)), before.is_some());
-                        list.remove(&slot);
+                    Step::Put(_) => {}
+                    Step::Take(at) => {
+                        if at < list.len() {
+                            let (number, of) = list.remove(at);
+                            index.take(number, key(of), numbers);
+                        }
+                    }
+                    Step::Sweep(many) => {
+                        let many = many.min(numbers.len());
+                        numbers.first = numbers.first.wrapping_add(many);
+                        list.retain(|(number, _)| numbers.has(*number));
                     }
                 }
-                prop_assert_eq!(index.len(), list.len());
-                for key in (0..6).map(|key| key << 3 | key << 29) {
-                    let mut found: Vec<u32> = index.with(key).filter(|slot| list[slot] == key).collect();
-                    found.sort_unstable();
-                    let has: Vec<u32> = list.iter().filter(|(_, of)| **of == key).map(|(slot, _)| *slot).collect();
+                let of_list = |number| list.iter().find(|(it, _)| *it == number).map(|(_, of)| *of);
+                for of in 0..6 {
+                    let found: Vec<u32> =
+                        index.with(key(of), numbers).filter(|number| of_list(*number) == Some(of)).collect();
+                    let has: Vec<u32> =
+                        list.iter().rev().filter(|(_, it)| *it == of).map(|(number, _)| *number).collect();
                     prop_assert_eq!(found, has);
                 }
             }
         }
     }
 
+    /// As many as can be told apart, and all bits of a link in use.
     #[test]
-    fn the_newest_comes_first_and_after_growing_too() {
-        let mut index = Index::with_capacity(2);
-        for slot in 0..9 {
-            index.insert(slot, 5, |_| Some(5)).unwrap();
+    fn it_holds_the_most() {
+        let mut index = Index::new(1 << Link::NUMBER);
+        let mut numbers = Numbers::default();
+        for number in 0..Index::MOST {
+            index.put(number, 0);
+            numbers.end += 1;
         }
-        assert_eq!(
-            index.with(5).collect::<Vec<_>>(),
-            (0..9).rev().collect::<Vec<_>>()
-        );
-        index.clear();
-        assert_eq!((index.with(5).next(), index.len()), (None, 0));
+        assert!(index.with(0, numbers).eq((0..Index::MOST).rev()));
+        assert_eq!(index.with(1 << 31, numbers).next(), None);
     }
 
     #[test]
-    fn a_number_too_large_is_refused() {
-        let mut index = Index::with_capacity(1);
-        let most = u32::try_from(Index::MOST).unwrap();
-        assert_eq!(index.insert(most, 1, |_| None), None);
-        assert_eq!(index.insert(most - 1, 1, |_| None), Some(()));
-        assert_eq!(index.with(1).collect::<Vec<_>>(), [most - 1]);
+    fn numbers_begin_anew() {
+        let numbers = Numbers {
+            first: u32::MAX - 1,
+            end: 2,
+        };
+        assert_eq!(
+            numbers.each().collect::<Vec<_>>(),
+            [u32::MAX - 1, u32::MAX, 0, 1]
+        );
+        assert!(numbers.has(u32::MAX) && numbers.has(1));
+        assert!(!numbers.has(2) && !numbers.has(u32::MAX - 2));
     }
 }

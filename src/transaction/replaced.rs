@@ -3,7 +3,7 @@
 use super::COPY;
 use super::arrival::{Identity, KeyHash, Link, Network, QuestionHash};
 use super::recent::Recent;
-use super::table::Slot;
+use super::slot::Slot;
 use crate::packet::MessageId;
 use crate::time::Timestamp;
 
@@ -75,6 +75,11 @@ impl Replaced {
         self.add(identity, true, slot.response_link(), now, response);
     }
 
+    /// Whether there are none, as nearly always.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether this is one of them, delivered again; and the message that it is of then, where packets are kept.
     pub(super) fn holds(
         &self,
@@ -82,9 +87,6 @@ impl Replaced {
         is_response: bool,
         link: &Link,
     ) -> Option<Option<MessageId>> {
-        if self.0.is_empty() {
-            return None;
-        }
         let (time, (network, message)) = self.0.get(&Packet::new(identity, is_response, link))?;
         let apart = time.since(link.time).max(link.time.since(time));
         // A stream gives no message twice.

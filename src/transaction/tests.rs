@@ -1,5 +1,7 @@
 //! Pairing: in time, late, response first, without a question, repeated, copied, flushed; and a naive model.
 
+mod model;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -879,6 +881,74 @@ proptest! {
         pairs.sort_unstable();
         prop_assert_eq!(pairs, model(&messages));
     }
+}
+
+/// Nothing stays in the table for longer than it has to, in whatever order its times came.
+#[test]
+fn everything_is_swept_away() {
+    let messages = [
+        // Repeated, and answered so late that the time of its first query was over.
+        Sent::query(0, "a"),
+        Sent::query(5_000, "a"),
+        Sent {
+            port: 2,
+            ..Sent::query(6_600, "b")
+        },
+        Sent::response(8_000, "a"),
+        // Nobody answers, somebody answers too late, nobody asked.
+        Sent {
+            port: 3,
+            ..Sent::query(8_000, "c")
+        },
+        Sent {
+            port: 4,
+            ..Sent::response(8_000, "d")
+        },
+        Sent {
+            port: 2,
+            ..Sent::response(12_000, "b")
+        },
+        // Multicast, and a response before its query.
+        Sent {
+            port: 5353,
+            ..Sent::query(12_000, "e")
+        },
+        Sent {
+            port: 5,
+            ..Sent::response(12_000, "f")
+        },
+        Sent {
+            port: 5,
+            ..Sent::query(12_100, "f")
+        },
+    ];
+    let mut pairing = Pairing::new(Limits::default(), NamedRoles::default());
+    let mut list = Vec::new();
+    for sent in &messages {
+        push(&mut pairing, sent, &mut list);
+    }
+    assert!(!pairing.is_empty());
+    for second in 13..40 {
+        let now = Timestamp::from_parts(second, 0);
+        pairing.advance(now, &mut |transaction| list.push(got(transaction)));
+    }
+    assert_eq!((pairing.len(), list.len()), (0, 7), "{list:?}");
+}
+
+/// A query that is repeated for ever takes the place of one, whatever the table remembers of it.
+#[test]
+fn repetitions_take_no_room() {
+    let mut pairing = Pairing::new(Limits::default(), NamedRoles::default());
+    let mut list = Vec::new();
+    for number in 0..20_000_u16 {
+        let sent = Sent {
+            ip_id: number,
+            ..Sent::query(i64::from(number) / 4, "a")
+        };
+        push(&mut pairing, &sent, &mut list);
+    }
+    assert_eq!((pairing.len(), pairing.table.room()), (1, Table::LEAST));
+    assert_eq!(pairing.messages.query_retransmitted, 19_999);
 }
 
 #[test]

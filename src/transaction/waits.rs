@@ -25,8 +25,8 @@ pub(super) struct Waits {
     /// and what waits for a moment after so long. Multicast messages wait as long as lone responses: one queue has one
     /// length.
     pub(super) short_swept: i64,
-    /// No answered transaction is swept away before it lingered for so long.
-    pub(super) lingers: i64,
+    /// An answered transaction lingers for a timeout: where its answer took longer than this, it waits from there on.
+    pub(super) answered_soon: i64,
 }
 
 impl Waits {
@@ -40,7 +40,7 @@ impl Waits {
             copy: nanos(COPY),
             long_swept: nanos(timeout.saturating_add(SWEEP_DELAY)),
             short_swept: nanos(RESPONSE_FIRST.saturating_add(SWEEP_DELAY)),
-            lingers: nanos(timeout.saturating_add(SWEEP_DELAY_LEAST)),
+            answered_soon: nanos(SWEEP_DELAY.saturating_sub(SWEEP_DELAY_LEAST)),
         }
     }
 }
