@@ -27,7 +27,8 @@ pub(super) struct Key {
 }
 
 /// A key and its question as the table holds them: hashes of three times 32 bits, keyed anew in each run so that nobody can
-/// choose two that meet. One in 2^96 pairs of transactions that are open together would be taken for one.
+/// choose two that meet. Of transactions that are open together one pair in 2^95 would be taken for one; in 2^63 where they ask
+/// the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Identity {
     pub(super) key: KeyHash,
@@ -43,7 +44,7 @@ pub(super) struct KeyHash {
     /// All but the resolver's address, because an anycast address may be answered from another one. The last bit is set
     /// where the transport is TCP.
     pub(super) without_resolver: u32,
-    /// The resolver's address.
+    /// The resolver's address, and once more all others, because few resolvers answer all.
     pub(super) resolver: u32,
 }
 
@@ -307,9 +308,10 @@ impl Keyed {
         let is_stream = between.transport == Transport::Tcp;
         let (resolver, port) = between.resolver;
         hasher.write_u64(u64::from(port) << 1 | u64::from(between.is_multicast_response()));
-        let without_resolver = hasher.finish() as u32 & !1 | u32::from(is_stream);
+        let others = hasher.finish();
+        let without_resolver = others as u32 & !1 | u32::from(is_stream);
         let mut hasher = self.hasher();
-        resolver.hash(0, &mut hasher);
+        resolver.hash((others >> 32) as u32, &mut hasher);
         KeyHash {
             without_resolver,
             resolver: hasher.finish() as u32,
@@ -485,6 +487,8 @@ fn multicast<A>(envelope: &Envelope<'_, A>) -> Option<Multicast> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -521,6 +525,23 @@ mod tests {
             // The keys are this run's own.
             let others = Keyed::default();
             prop_assert_ne!(both(v4, ports, id).map(|between| others.key(&between)), either);
+        }
+    }
+
+    /// As many queries as wait together on a busy line, all to one resolver and for one name: no two have one key. Of a hash of
+    /// 32 bits, some of them would.
+    #[test]
+    fn keys_to_one_resolver_are_told_apart() {
+        let keyed = Keyed::default();
+        let mut keys = HashSet::new();
+        for number in 0..300_000_u32 {
+            let client = Ipv4Addr::from(0x0A00_0000 + number / 100);
+            let [query, _] = both(
+                [client, Ipv4Addr::LOCALHOST],
+                [40_000, 53],
+                (number % 100) as u16,
+            );
+            assert!(keys.insert(keyed.key(&query)), "{number}");
         }
     }
 }
