@@ -412,11 +412,14 @@ impl Pairing {
 
     /// Closes everything: the capture is over.
     pub fn close(&mut self, give: &mut dyn FnMut(&Transaction<'_>)) {
-        while let Some(number) = self.table.next_due(Timestamp::MAX, &self.waits) {
-            // What only lingers says nothing more; the table is emptied below.
-            if let Some(State::Open | State::ResponseOnly) = self.table.state(number)
-                && let Some(slot) = self.take_out(number)
-            {
+        loop {
+            // What only lingers says nothing more.
+            self.table
+                .forget_lingering(Timestamp::MAX, &self.waits, |_| {});
+            let Some(number) = self.table.next_due(Timestamp::MAX, &self.waits) else {
+                break;
+            };
+            if let Some(slot) = self.take_out(number) {
                 self.end(&slot, give);
             }
         }
@@ -533,8 +536,7 @@ impl Pairing {
             Some((number, Some(slot))) if in_time(slot) => {
                 self.messages.response += 1;
                 self.transactions.answered += 1;
-                slot.answer(&arrival.link, arrival.identity.network);
-                let is_late = slot.is_answered_late(&self.waits);
+                let is_late = slot.answer(&arrival.link, arrival.identity.network, &self.waits);
                 if slot.wanted.is_none() && arrival.kept.is_none() {
                     self.not_looked_into += 1;
                 } else {

@@ -84,13 +84,15 @@ impl Slot {
         }
     }
 
-    /// Takes the response to its query.
+    /// Takes the response to its query; whether it took its time.
     #[inline(always)]
-    pub(super) fn answer(&mut self, response: &Link, network: Network) {
+    pub(super) fn answer(&mut self, response: &Link, network: Network, waits: &Waits) -> bool {
+        self.latest = response.time;
+        let is_late = self.is_answered_late(waits);
         self.set_response(response);
         self.seen_in(network);
-        self.latest = response.time;
         self.state = State::Answered;
+        is_late
     }
 
     /// The slot of a query that nobody answered in time: lingers from its timeout on.

@@ -34,8 +34,12 @@ pub(super) struct Found {
 /// for a moment only.
 #[derive(Debug)]
 pub(super) struct Table {
-    /// By the last bits of their numbers; as many as a power of two. `None` where one was taken out.
+    /// By the last bits of their numbers. `None` where one was taken out; those that were not used yet are missing at the end.
     slots: Vec<Option<Slot>>,
+    /// For how many there is room: a power of two.
+    room: usize,
+    /// How many numbers may be in use at once.
+    most: u32,
     numbers: Numbers,
     /// All before this one were due, but for those in the queue.
     due: u32,
@@ -47,17 +51,20 @@ pub(super) struct Table {
 impl Table {
     /// The most that it takes: of all the numbers that can be told apart half may be of slots that were taken out.
     pub(super) const MOST: usize = Index::MOST.div_ceil(2) as usize;
-    /// Room to begin with.
-    pub(super) const LEAST: usize = 1 << 10;
+    /// Room to begin with: nearly as many as a busy resolver has in five seconds. Memory that is not used yet costs nothing.
+    const USUAL: usize = 1 << 16;
 
     /// An empty table.
     pub(super) fn new() -> Self {
-        Self::with_room(Self::LEAST)
+        Self::with_room(Self::USUAL)
     }
 
-    fn with_room(room: usize) -> Self {
+    /// An empty table with room for so many, a power of two.
+    pub(super) fn with_room(room: usize) -> Self {
         Self {
-            slots: vec![None; room],
+            slots: Vec::with_capacity(room),
+            room,
+            most: Index::MOST.min(u32::try_from(room).unwrap_or(u32::MAX)),
             numbers: Numbers::default(),
             due: 0,
             len: 0,
@@ -74,11 +81,11 @@ impl Table {
     /// For how many there is room.
     #[cfg(test)]
     pub(super) const fn room(&self) -> usize {
-        self.slots.len()
+        self.room
     }
 
     fn place(&self, number: u32) -> usize {
-        number as usize & self.slots.len().wrapping_sub(1)
+        number as usize & self.room.wrapping_sub(1)
     }
 
     fn slot(&self, number: u32) -> Option<&Slot> {
@@ -240,7 +247,7 @@ impl Table {
     /// Puts a transaction at the end.
     #[inline(always)]
     pub(super) fn insert(&mut self, slot: Slot) -> u32 {
-        if self.numbers.len() as usize >= self.slots.len().min(Index::MOST as usize) {
+        if self.numbers.len() >= self.most {
             self.make_room();
         }
         let waits_shortly = slot.is_short().then_some(slot.latest);
@@ -257,8 +264,9 @@ impl Table {
         let number = self.numbers.end;
         self.index.put(number, index_key(slot.key));
         let place = self.place(number);
-        if let Some(here) = self.slots.get_mut(place) {
-            *here = Some(slot);
+        match self.slots.get_mut(place) {
+            Some(here) => *here = Some(slot),
+            None => self.slots.push(Some(slot)),
         }
         self.numbers.end = number.wrapping_add(1);
         self.len += 1;
@@ -279,30 +287,27 @@ impl Table {
     /// Numbers the slots anew, without gaps; twice as many places where more than half of them are in use.
     #[cold]
     fn make_room(&mut self) {
-        let room = if self.len > self.slots.len() / 2 {
-            self.slots.len() * 2
+        let is_half_full = self.len > self.room / 2;
+        let room = if is_half_full {
+            self.room * 2
         } else {
-            self.slots.len()
+            self.room
         };
         let mut before = std::mem::replace(self, Self::with_room(room));
         let mut moved: Vec<(u32, u32)> = Vec::new();
-        for number in before.numbers.each() {
-            if number == before.due {
-                self.due = self.numbers.end;
-            }
+        for age in 0..before.numbers.len() {
+            let number = before.numbers.first.wrapping_add(age);
             let place = before.place(number);
             if let Some(slot) = before.slots.get_mut(place).and_then(Option::take) {
-                moved.push((number, self.put(slot)));
+                if slot.is_short() {
+                    moved.push((age, self.numbers.end));
+                }
+                self.put(slot);
             }
         }
-        if before.due == before.numbers.end {
-            self.due = self.numbers.end;
-        }
         for (number, time) in before.short {
-            let at = moved
-                .binary_search_by_key(&number.wrapping_sub(before.numbers.first), |(from, _)| {
-                    from.wrapping_sub(before.numbers.first)
-                });
+            let age = number.wrapping_sub(before.numbers.first);
+            let at = moved.binary_search_by_key(&age, |(age, _)| *age);
             if let Some((_, to)) = at.ok().and_then(|at| moved.get(at)) {
                 self.short.push_back((*to, time));
             }
@@ -354,11 +359,6 @@ impl Table {
     pub(super) fn touch(&mut self, number: u32) -> Option<u32> {
         let slot = self.remove(number)?;
         Some(self.insert(slot))
-    }
-
-    /// How far a transaction is.
-    pub(super) fn state(&self, number: u32) -> Option<State> {
-        Some(self.slot(number)?.state)
     }
 
     /// The transaction that is due first, where it is due by `now`. It does not come again: whoever asked removes, forgets or
