@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a benchmark may fail")]
 
+use std::io::Write;
 use std::net::Ipv4Addr;
 
 use divan::Bencher;
@@ -12,7 +13,7 @@ use divan::counter::ItemsCount;
 use dnsterrier::event::{Event, Outcome, Role, Seen};
 use dnsterrier::frame::Transport;
 use dnsterrier::message::{Header, Question};
-use dnsterrier::rule::{Rule, Rules, native};
+use dnsterrier::rule::{self, Rule, Rules, native};
 use dnsterrier::time::Timestamp;
 
 #[global_allocator]
@@ -237,8 +238,15 @@ fn event(query: &str) -> Event {
     }
 }
 
-/// How a list of a million names is taken in, with the memory that it holds then.
+/// How a list of a million names is read and filed, with the memory that it holds then.
 #[divan::bench(sample_count = 3, sample_size = 1)]
-fn a_million_names_are_read() -> Rules {
-    hunt(1_000_000)
+fn a_million_names_are_read(bencher: Bencher<'_, '_>) {
+    let names: Vec<String> = hunted(1_000_000).collect();
+    let mut list = tempfile::NamedTempFile::new().unwrap();
+    list.write_all(names.join("\n").as_bytes()).unwrap();
+    drop(names);
+    bencher.bench_local(|| {
+        let names = rule::read_names(list.path()).unwrap();
+        Rules::new(vec![Rule::hunt(&[], names).unwrap()]).unwrap()
+    });
 }
