@@ -281,6 +281,8 @@ pub struct Message {
     pub cut: Vec<Cut>,
     /// The opcode's mnemonic.
     pub opcode: Cow<'static, str>,
+    /// The offset after the first question, where its name is written out and prints as it is; else 0.
+    question_end: usize,
     /// Memory for the next message that is read into this one's place.
     spare: walk::Spare,
 }

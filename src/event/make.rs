@@ -58,7 +58,8 @@ impl Maker {
         let query = query.filter(|side| decoded.query.read(side.bytes));
         let query = query.map(|side| (&decoded.query, side));
         let response = transaction.response.as_ref();
-        let response = response.filter(|side| decoded.response.read(side.bytes));
+        let asked = query.map(|(message, side)| (message, side.bytes));
+        let response = response.filter(|side| decoded.response.read_response(side.bytes, asked));
         let response = response.map(|side| (&decoded.response, side));
         // What the response repeats, it may repeat wrongly: who asked, and for what, the query knows best.
         let has_name = |side: Option<(&Message, _)>| side.is_some_and(|it| it.0.name.is_some());

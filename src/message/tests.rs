@@ -470,6 +470,28 @@ fn nearly_sound() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
+    /// What a response repeats of its query is what it says itself.
+    #[test]
+    fn a_response_says_the_same_beside_its_query(
+        query in nearly_sound(),
+        response in prop::option::of(nearly_sound()),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..2),
+    ) {
+        let mut response = response.unwrap_or_else(|| query.clone());
+        for (place, byte) in changes.iter().filter(|_| !response.is_empty()).collect::<Vec<_>>() {
+            let place = place.index(response.len());
+            response[place] = *byte;
+        }
+        let asked = Message::decode(&query);
+        let mut beside = Message::default();
+        let is_one = beside.read_response(&response, asked.as_ref().map(|asked| (asked, query.as_slice())));
+        let alone = Message::decode(&response);
+        prop_assert_eq!(is_one, alone.is_some());
+        if let Some(alone) = alone {
+            prop_assert_eq!(format!("{beside:?}"), format!("{alone:?}"));
+        }
+    }
+
     /// Whatever comes: no panic, no more than the bounds, and nothing but printable ASCII.
     #[test]
     fn any_message_gives_bounded_printable_text(

@@ -40,6 +40,11 @@ impl Message {
     /// The same in the place, and in the memory, of another message; `false`, and leaves it alone, where there is not even a
     /// header.
     pub fn read(&mut self, bytes: &[u8]) -> bool {
+        self.read_response(bytes, None)
+    }
+
+    /// The same of what may be the response to that query, of which it mostly repeats the question byte for byte.
+    pub fn read_response(&mut self, bytes: &[u8], query: Option<(&Self, &[u8])>) -> bool {
         let Some(header) = Header::read(bytes) else {
             return false;
         };
@@ -47,7 +52,10 @@ impl Message {
         let mut walk = Walk {
             bytes,
             message: self,
-            asks_plainly: false,
+            repeats: query.and_then(|(query, bytes)| {
+                let question = bytes.get(HEADER_LEN..query.question_end)?;
+                (!question.is_empty()).then_some((query, question))
+            }),
             name_servers: false,
             start_of_authority: false,
             text_left: TEXT_MAX,
@@ -78,6 +86,7 @@ impl Message {
             malformed,
             cut,
             opcode,
+            question_end,
             spare,
         } = self;
         *header = of;
@@ -95,6 +104,7 @@ impl Message {
         malformed.clear();
         cut.clear();
         *opcode = mnemonic::opcode(of.opcode());
+        *question_end = 0;
     }
 }
 
@@ -102,8 +112,8 @@ impl Message {
 struct Walk<'a> {
     bytes: &'a [u8],
     message: &'a mut Message,
-    /// The first question's name, behind the header, is written out there, and prints as it is.
-    asks_plainly: bool,
+    /// The query, and its first question's bytes, where the response may repeat them.
+    repeats: Option<(&'a Message, &'a [u8])>,
     /// The authority section holds an NS record.
     name_servers: bool,
     /// The authority section holds a SOA record.
@@ -132,8 +142,30 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// Takes the first question from the query, where it is the same; gives the offset after it.
+    fn repeated_question(&mut self, at: usize) -> Option<usize> {
+        let (query, question) = self.repeats.take()?;
+        let name = query.name.as_deref()?;
+        self.bytes
+            .get(at..)
+            .filter(|rest| rest.starts_with(question))?;
+        let message = &mut *self.message;
+        message.name_spelled.push_str(&query.name_spelled);
+        let mut folded = std::mem::take(&mut message.spare.name);
+        folded.clear();
+        folded.push_str(name);
+        message.name = Some(folded);
+        message.record_type.clone_from(&query.record_type);
+        message.class = query.class;
+        message.question_end = at.checked_add(question.len())?;
+        Some(message.question_end)
+    }
+
     /// Reads the question at that offset and gives the offset after it.
     fn question(&mut self, at: usize, number: u16) -> Option<usize> {
+        if let Some(end) = self.repeated_question(at) {
+            return Some(end);
+        }
         let is_kept = usize::from(number) <= Message::QUESTIONS_MAX;
         let mut spelled = match number {
             0 => std::mem::take(&mut self.message.name_spelled).into_bytes(),
@@ -148,9 +180,11 @@ impl Walk<'_> {
             _ if !is_kept => self.cut(Cut::Questions),
             (None, _) => self.note(Section::Question),
             (Some(_), 0) => {
-                // On the wire it has a length more, and the root's.
-                self.asks_plainly = end.checked_sub(at) == spelled.len().checked_add(2);
                 let message = &mut *self.message;
+                // On the wire it has a length more, and the root's.
+                if end.checked_sub(at) == spelled.len().checked_add(2) {
+                    message.question_end = end.checked_add(4)?;
+                }
                 message.name_spelled = text_of(spelled);
                 let mut folded = std::mem::take(&mut message.spare.name);
                 folded.clear();
@@ -173,7 +207,8 @@ impl Walk<'_> {
     fn record(&mut self, at: usize, section: Section) -> Option<usize> {
         let with_owner = self.text_left > 0;
         let mut texts = self.message.spare.texts();
-        let asked = self.message.name.as_deref().filter(|_| self.asks_plainly);
+        let is_plain = self.message.question_end > 0;
+        let asked = self.message.name.as_deref().filter(|_| is_plain);
         let record = RawRecord::read(self.bytes, at, with_owner, asked, &mut texts.owner)?;
         if !record.owner_is_whole {
             self.note(section);
