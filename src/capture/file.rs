@@ -138,6 +138,8 @@ impl Files {
             _ => Beginning::Pcapng,
         };
         let mut filter = self.filter.as_deref().map(Filter::new);
+        // Where all have one link type, it is not refused.
+        let have_one = !matches!(beginning, Beginning::Pcapng);
         let place = u16::try_from(place).unwrap_or(u16::MAX);
         let mut numbering = Numbering {
             input: place,
@@ -147,8 +149,10 @@ impl Files {
         let give = |packets: &[Packet<'_>]| {
             match &mut filter {
                 None => {
-                    for packet in packets {
-                        links.refuse(packet.link);
+                    if !have_one {
+                        for packet in packets {
+                            links.refuse(packet.link);
+                        }
                     }
                     sink.take_all(packets)?;
                 }

@@ -112,8 +112,8 @@ pub(super) fn read<R: Read>(
                 break Ok(header.record);
             };
             let [seconds, fraction, mut len, mut wire_len] = header.order.four(head);
-            if header.old && len > wire_len {
-                (len, wire_len) = (wire_len, len);
+            if header.old {
+                (len, wire_len) = in_order(len, wire_len);
             }
             if len > MAX_PACKET {
                 let at = at + (bytes.len() - rest.len()) as u64;
@@ -139,6 +139,12 @@ pub(super) fn read<R: Read>(
         let consumed = bytes.len() - rest.len();
         blocks.consume(consumed);
     }
+}
+
+/// The lesser first, as it is meant.
+#[cold]
+fn in_order(len: u32, wire_len: u32) -> (u32, u32) {
+    (len.min(wire_len), len.max(wire_len))
 }
 
 #[cfg(test)]
