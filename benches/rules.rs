@@ -15,6 +15,7 @@ use dnsterrier::frame::Transport;
 use dnsterrier::message::{Header, Question};
 use dnsterrier::rule::{self, Rule, Rules, native};
 use dnsterrier::time::Timestamp;
+use dnsterrier::wide::Narrow;
 
 #[global_allocator]
 static ALLOCATOR: divan::AllocProfiler = divan::AllocProfiler::system();
@@ -119,7 +120,7 @@ fn look(bencher: Bencher<'_, '_>, rules: &Rules) {
         .counter(ItemsCount::new(queries.len()))
         .bench_local(|| {
             let wanted = queries.iter().filter(|query| {
-                question.read(query, &Header::read(query).unwrap());
+                question.read(query, &Header::read(query).unwrap(), Narrow);
                 rules.wants_question(&mut question)
             });
             wanted.count()
@@ -135,7 +136,7 @@ fn questions_are_read(bencher: Bencher<'_, '_>) {
         .counter(ItemsCount::new(queries.len()))
         .bench_local(|| {
             let plain = queries.iter().filter(|query| {
-                question.read(query, &Header::read(query).unwrap());
+                question.read(query, &Header::read(query).unwrap(), Narrow);
                 question.wire().is_some()
             });
             plain.count()

@@ -25,6 +25,7 @@ use dnsterrier::time::Timestamp;
 use dnsterrier::transaction::{
     Arrival, Interest, Limits, NamedRoles, Pairing, Reader, Transaction,
 };
+use dnsterrier::wide::{Lanes, Processor, Work};
 
 fn main() {
     divan::main();
@@ -95,13 +96,30 @@ fn maker() -> Maker {
 
 /// Looks at the messages of all plain packets.
 fn look(packets: &Batch, reader: &mut Reader, interest: &All) -> Vec<Arrival> {
-    let mut decoder = Decoder::new(ports());
-    let of = |packet: Packet<'_>| {
-        let plain = decoder.decode_plain(&packet)?;
-        let envelope = Envelope::of_plain(&plain, plain.addresses.either(), &packet);
-        reader.read(&envelope, plain.payload, interest)
-    };
-    packets.packets().filter_map(of).collect()
+    Processor::detect().run(Look(packets, reader, interest))
+}
+
+struct Look<'a>(&'a Batch, &'a mut Reader, &'a All);
+
+impl Work for Look<'_> {
+    type Output = Vec<Arrival>;
+
+    #[inline(always)]
+    fn run(self, lanes: impl Lanes) -> Vec<Arrival> {
+        let Self(packets, reader, interest) = self;
+        let decoder = Decoder::new(ports());
+        let mut arrivals = Vec::new();
+        for packet in packets.packets() {
+            let Some(plain) = decoder.decode_plain(&packet) else {
+                continue;
+            };
+            let is_kept = reader.read_plain(packet.time, &plain, interest, lanes, &mut arrivals);
+            if let (Some(true), Some(arrival)) = (is_kept, arrivals.last_mut()) {
+                arrival.keep(&Envelope::of_plain(&plain, &packet), plain.payload);
+            }
+        }
+        arrivals
+    }
 }
 
 /// The events of all plain packets.
@@ -139,7 +157,7 @@ fn frames_layer_by_layer(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn frames_in_one_go(bencher: Bencher<'_, '_>) {
-    let mut decoder = Decoder::new(ports());
+    let decoder = Decoder::new(ports());
     of_each(bencher, |packet| decoder.decode_plain(packet).is_some());
 }
 

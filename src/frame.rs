@@ -134,6 +134,7 @@ impl Layers {
     }
 }
 
+#[inline(never)]
 fn network(tunnel_id: u64, vlan: &[u16]) -> u64 {
     if vlan.is_empty() && tunnel_id == 0 {
         return 0;
@@ -330,13 +331,18 @@ impl Decoder {
         self.walk(packet, 0)
     }
 
-    /// The datagram inside a packet as nearly all DNS comes in; `None`, and nothing counted, where it is another packet.
+    /// The datagram inside a packet as nearly all DNS comes in; `None` where it is another packet. Nothing is counted: whoever
+    /// takes it says so to [`Self::count_plain`].
     #[inline(always)]
-    pub fn decode_plain<'a>(&mut self, packet: &Packet<'a>) -> Option<Plain<'a>> {
-        let plain = plain::read(packet, &self.ports)?;
+    #[must_use]
+    pub fn decode_plain<'a>(&self, packet: &Packet<'a>) -> Option<Plain<'a>> {
+        plain::read(packet, &self.ports)
+    }
+
+    /// So many plain packets were taken.
+    pub const fn count_plain(&mut self, packets: u64) {
         self.member = 0;
-        self.stats.udp += 1;
-        Some(plain)
+        self.stats.udp += packets;
     }
 
     /// The next datagram or segment of the packet that was decoded last, until there is none: packets that the kernel

@@ -9,7 +9,8 @@
 //! The modules stand in the order of the flow. Each imports only those above it, and [`pipeline`] alone knows threads.
 //! Read them from top to bottom and you have followed a packet:
 //!
-//! - [`time`] is packet time, [`stats`] what was counted: the two that every stage may use.
+//! - [`time`] is packet time, [`stats`] what was counted, [`wide`] how bytes are looked at many at a time: the three that every
+//!   stage may use.
 //! - [`packet`] is what a capture gives; [`dnstap`] what a resolver says of its messages, where nobody saw the packets;
 //!   [`capture`] reads files, standard input, interfaces and resolvers.
 //! - [`encrypted`] is what can be seen of DNS that nobody can read; [`shape`] tells DNS from other bytes.
@@ -25,9 +26,13 @@
 //! [`spool_command`], [`fleet_command`]), what
 //! is said at the end ([`totals`], [`navigator`]) and what can go wrong ([`error`]).
 
+#![cfg_attr(not(feature = "wide"), forbid(unsafe_code))]
+
 pub mod time;
 
 pub mod stats;
+
+pub mod wide;
 
 pub mod packet;
 

@@ -40,9 +40,9 @@ const UPDATE: u8 = 5;
 /// The top bit of QCLASS in multicast DNS: a unicast response is wanted (RFC 6762, 5.4).
 const UNICAST_RESPONSE: u16 = 0x8000;
 
-/// Who sent a message to whom, when, and in what. `A` is an address of either version, or of one where that is known.
+/// Who sent a message to whom, when, and in what.
 #[derive(Clone, Copy, Debug)]
-pub struct Envelope<'a, A = IpAddr> {
+pub struct Envelope<'a> {
     /// Capture time of the packet that completed the message.
     pub time: Timestamp,
     /// That packet's input: the index into the run's list of inputs.
@@ -50,9 +50,9 @@ pub struct Envelope<'a, A = IpAddr> {
     /// That packet's number within its input, from 1.
     pub number: u64,
     /// The sender.
-    pub src: A,
+    pub src: IpAddr,
     /// The receiver.
-    pub dst: A,
+    pub dst: IpAddr,
     /// The sender's port.
     pub src_port: u16,
     /// The receiver's port.
@@ -69,19 +69,20 @@ pub struct Envelope<'a, A = IpAddr> {
     pub fragment_missing: bool,
 }
 
-impl<'a, A> Envelope<'a, A> {
+impl<'a> Envelope<'a> {
     /// Who sent the datagram of a plain packet to whom.
-    #[inline(always)]
     #[must_use]
-    pub fn of_plain(plain: &Plain<'a>, [src, dst]: [A; 2], packet: &Packet<'_>) -> Self {
+    pub fn of_plain(plain: &Plain<'a>, packet: &Packet<'_>) -> Self {
+        let [src, dst] = plain.addresses.either();
+        let [src_port, dst_port] = plain.ports;
         Self {
             time: packet.time,
             input: packet.input,
             number: packet.number,
             src,
             dst,
-            src_port: plain.src_port,
-            dst_port: plain.dst_port,
+            src_port,
+            dst_port,
             transport: Transport::Udp,
             ip_id: plain.ip_id,
             around: plain.around,
@@ -110,6 +111,7 @@ pub struct Header {
 
 impl Header {
     /// The header of a message; `None` where there are less than twelve bytes.
+    #[inline(always)]
     #[must_use]
     pub fn read(message: &[u8]) -> Option<Self> {
         let header: &[u8; HEADER_LEN] = message.first_chunk()?;
@@ -125,6 +127,7 @@ impl Header {
     }
 
     /// The QR bit.
+    #[inline(always)]
     #[must_use]
     pub const fn is_response(&self) -> bool {
         self.flags & QR != 0
@@ -137,12 +140,14 @@ impl Header {
     }
 
     /// The RD bit.
+    #[inline(always)]
     #[must_use]
     pub const fn recursion_desired(&self) -> bool {
         self.flags & RD != 0
     }
 
     /// The opcode; 0 is QUERY.
+    #[inline(always)]
     #[must_use]
     pub const fn opcode(&self) -> u8 {
         (self.flags >> 11) as u8 & 0x0F

@@ -24,7 +24,7 @@ use crate::message::Question;
 use crate::packet::{Carried, Further};
 use crate::stats::{self, Messages, Transactions as Counters};
 use crate::time::Timestamp;
-pub use arrival::{Address, Arrival, Asked, Reader};
+pub use arrival::{Arrival, Asked, Reader};
 use arrival::{Identity, KeyHash, held};
 use brought::Brought;
 use hosts::Hosts;

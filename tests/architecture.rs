@@ -14,10 +14,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// The modules in the order of the flow; `time` and `stats` may be imported by all.
-const FLOW: [&str; 21] = [
+/// The modules in the order of the flow; `time`, `stats` and `wide` may be imported by all.
+const FLOW: [&str; 22] = [
     "time",
     "stats",
+    "wide",
     "packet",
     "dnstap",
     "capture",
@@ -282,4 +283,34 @@ fn there_is_no_drawer_for_odds_and_ends() {
             file.display()
         );
     }
+}
+
+/// The one place, and only where the feature says so.
+#[test]
+fn unsafe_code_is_in_one_place() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    let holds = |file: &Path, word: &str| {
+        let text = std::fs::read_to_string(file).unwrap();
+        let lines = text.lines().map(|line| line.split("//").next().unwrap());
+        lines
+            .flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_'))
+            .any(|it| it == word)
+    };
+    let with: Vec<_> = files
+        .iter()
+        .filter(|file| holds(file, "unsafe") || holds(file, "unsafe_code"))
+        .map(|file| file.strip_prefix(&root).unwrap().to_str().unwrap())
+        .collect();
+    assert_eq!(with.len(), 2, "{with:?}");
+    assert!(
+        with.contains(&"wide/avx2.rs") && with.contains(&"lib.rs"),
+        "{with:?}"
+    );
+    let lib = std::fs::read_to_string(root.join("lib.rs")).unwrap();
+    assert!(lib.contains("#![cfg_attr(not(feature = \"wide\"), forbid(unsafe_code))]"));
+    assert!(!holds(&root.join("lib.rs"), "unsafe"));
+    let wide = std::fs::read_to_string(root.join("wide.rs")).unwrap();
+    assert!(wide.contains("#[cfg(all(feature = \"wide\", target_arch = \"x86_64\"))]\nmod avx2;"));
 }

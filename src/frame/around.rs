@@ -19,6 +19,7 @@ pub enum Around<'a> {
 
 impl Around<'_> {
     /// As [`Layers::network`].
+    #[inline(always)]
     #[must_use]
     pub fn network(&self) -> u64 {
         match self {
@@ -29,6 +30,7 @@ impl Around<'_> {
     }
 
     /// As [`Layers::are_tapped`].
+    #[inline(always)]
     #[must_use]
     pub fn is_tapped(&self) -> bool {
         matches!(self, Self::Layers(layers) if layers.are_tapped())

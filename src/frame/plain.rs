@@ -1,24 +1,25 @@
 //! The packets that nearly all DNS comes in, taken apart in one go: Ethernet with at most one VLAN tag, IP without options,
 //! UDP, whole. What [`super::Decoder`] does layer by layer gives the same; a test says so.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use super::{Around, Ports};
 use crate::packet::{LinkType, Packet};
 
 const ETHERNET: LinkType = LinkType(1);
-const UDP: u8 = 17;
+const UDP: u32 = 17;
 const UDP_HEADER: usize = 8;
+/// What is shorter has not even a DNS header, and is looked at in the other way.
+const LEAST: u32 = 8 + 12;
 
-/// A plain packet: what a [`Frame`](super::Frame) holds that another may not have, without the rest.
+/// A plain packet: what a [`Frame`](super::Frame) holds that another may not have, without the rest. The addresses stay
+/// where they are, for whoever needs them the other way round.
 #[derive(Clone, Copy, Debug)]
 pub struct Plain<'a> {
     /// Source and destination address.
-    pub addresses: Addresses,
-    /// Source port.
-    pub src_port: u16,
-    /// Destination port.
-    pub dst_port: u16,
+    pub addresses: Addresses<'a>,
+    /// Source and destination port.
+    pub ports: [u16; 2],
     /// The IPv4 identification; `None` for IPv6.
     pub ip_id: Option<u16>,
     /// The bytes after the UDP header.
@@ -29,20 +30,20 @@ pub struct Plain<'a> {
 
 /// Source and destination address of one packet: of one version, so that whoever takes many need not look again and again.
 #[derive(Clone, Copy, Debug)]
-pub enum Addresses {
+pub enum Addresses<'a> {
     /// IPv4.
-    V4([Ipv4Addr; 2]),
+    V4(&'a [[u8; 4]; 2]),
     /// IPv6.
-    V6([Ipv6Addr; 2]),
+    V6(&'a [[u8; 16]; 2]),
 }
 
-impl Addresses {
+impl Addresses<'_> {
     /// The same, of either version.
     #[must_use]
     pub fn either(self) -> [IpAddr; 2] {
         match self {
-            Self::V4(addresses) => addresses.map(IpAddr::V4),
-            Self::V6(addresses) => addresses.map(IpAddr::V6),
+            Self::V4(addresses) => addresses.map(IpAddr::from),
+            Self::V6(addresses) => addresses.map(IpAddr::from),
         }
     }
 }
@@ -53,99 +54,85 @@ pub(super) fn read<'a>(packet: &Packet<'a>, ports: &Ports) -> Option<Plain<'a>> 
     if packet.link != ETHERNET {
         return None;
     }
-    let (macs, rest) = packet.bytes.split_first_chunk::<12>()?;
-    let (&[type_high, type_low], rest) = rest.split_first_chunk::<2>()?;
-    let (vlan, ethertype, rest) = match u16::from_be_bytes([type_high, type_low]) {
-        0x8100 => {
-            let (&[tag_high, tag_low, high, low], rest) = rest.split_first_chunk::<4>()?;
-            let vlan = u16::from_be_bytes([tag_high, tag_low]) & 0x0FFF;
-            (vlan, u16::from_be_bytes([high, low]), rest)
-        }
-        ethertype => (0, ethertype, rest),
+    // There is none in fewer bytes.
+    let (front, _) = packet.bytes.split_first_chunk::<{ 12 + 30 }>()?;
+    let (macs, rest) = front.split_first_chunk::<12>()?;
+    let (vlan, start) = match rest.first_chunk()? {
+        &[0x81, 0x00, high, low] => (u16::from_be_bytes([high, low]) & 0x0FFF, 16),
+        _ => (0, 12),
     };
-    let (addresses, ip_id, datagram) = match ethertype {
-        0x0800 => {
-            let (header, _) = rest.split_first_chunk::<20>()?;
-            let &[
-                0x45,
-                _,
-                len_high,
-                len_low,
-                id_high,
-                id_low,
-                flags,
-                offset,
-                _,
-                UDP,
-                _,
-                _,
-                source @ ..,
-                a,
-                b,
-                c,
-                d,
-            ] = header
-            else {
-                return None;
-            };
-            // Neither more fragments nor an offset.
-            if flags & 0x3F != 0 || offset != 0 {
-                return None;
-            }
-            let total = usize::from(u16::from_be_bytes([len_high, len_low]));
-            let datagram = Datagram::read(rest.get(20..total)?, ports)?;
-            let source: &[u8; 4] = source.first_chunk()?;
-            let addresses = [Ipv4Addr::from(*source), Ipv4Addr::new(a, b, c, d)];
-            let id = u16::from_be_bytes([id_high, id_low]);
-            (Addresses::V4(addresses), Some(id), datagram)
+    let rest = packet.bytes.get(start..)?;
+    let &[a, b, c, d, length_high, length_low, last_high, last_low] = rest.first_chunk()?;
+    let first = u32::from_be_bytes([a, b, c, d]);
+    // What both have there is the length of what follows, or the IPv4 identification.
+    let last = u16::from_be_bytes([last_high, last_low]);
+    let (addresses, ip_id, datagram) = if first & 0xFFFF_FF00 == 0x0800_4500 {
+        let (header, after) = rest.split_first_chunk::<30>()?;
+        // Neither more fragments nor an offset.
+        if u32::from_be_bytes(*part::<8, 4>(header)?) & 0x3FFF_00FF != UDP {
+            return None;
         }
-        0x86DD => {
-            let (header, after) = rest.split_first_chunk::<40>()?;
-            let (&[version, _, _, _, len_high, len_low, UDP, _], addresses) =
-                header.split_first_chunk::<8>()?
-            else {
-                return None;
-            };
-            if version >> 4 != 6 {
-                return None;
-            }
-            let length = usize::from(u16::from_be_bytes([len_high, len_low]));
-            let datagram = Datagram::read(after.get(..length)?, ports)?;
-            let (source, destination) = addresses.split_first_chunk::<16>()?;
-            let destination = destination.first_chunk::<16>()?;
-            let addresses = [*source, *destination].map(Ipv6Addr::from);
-            (Addresses::V6(addresses), None, datagram)
+        let length = u32::from(u16::from_be_bytes([length_high, length_low]));
+        let datagram = Datagram::read(part::<22, 8>(header)?, (length, 20), after, ports)?;
+        let (addresses, _) = part::<14, 8>(header)?.as_chunks();
+        (
+            Addresses::V4(addresses.first_chunk()?),
+            Some(last),
+            datagram,
+        )
+    } else if first & 0xFFFF_F000 == 0x86DD_6000 {
+        let (header, after) = rest.split_first_chunk::<50>()?;
+        if u32::from(*header.get(8)?) != UDP {
+            return None;
         }
-        _ => return None,
+        let length = u32::from(last);
+        let datagram = Datagram::read(part::<42, 8>(header)?, (length, 0), after, ports)?;
+        let (addresses, _) = part::<10, 32>(header)?.as_chunks();
+        (Addresses::V6(addresses.first_chunk()?), None, datagram)
+    } else {
+        return None;
     };
     Some(Plain {
         addresses,
-        src_port: datagram.src_port,
-        dst_port: datagram.dst_port,
+        ports: datagram.ports,
         ip_id,
         payload: datagram.payload,
         around: Around::Ethernet { macs, vlan },
     })
 }
 
+/// The `N` bytes at a place that was found to be there.
+#[inline(always)]
+fn part<const AT: usize, const N: usize>(header: &[u8]) -> Option<&[u8; N]> {
+    header.get(AT..)?.first_chunk()
+}
+
 /// A whole UDP datagram with a DNS port.
 struct Datagram<'a> {
-    src_port: u16,
-    dst_port: u16,
+    ports: [u16; 2],
     payload: &'a [u8],
 }
 
 impl<'a> Datagram<'a> {
+    /// Reads what has so many bytes, as IP says, with so many of IP's own.
     #[inline(always)]
-    fn read(bytes: &'a [u8], ports: &Ports) -> Option<Self> {
-        let (&[a, b, c, d, len_high, len_low, _, _], payload) =
-            bytes.split_first_chunk::<UDP_HEADER>()?;
-        let (src_port, dst_port) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
-        let is_whole = usize::from(u16::from_be_bytes([len_high, len_low])) == bytes.len();
-        (is_whole && ports.contain_one_of([src_port, dst_port])).then_some(Self {
-            src_port,
-            dst_port,
-            payload,
+    fn read(
+        header: &'a [u8; UDP_HEADER],
+        (length, of_ip): (u32, u32),
+        after: &'a [u8],
+        ports: &Ports,
+    ) -> Option<Self> {
+        let &[src_high, src_low, dst_high, dst_low, high, low, _, _] = header;
+        let both = u32::from_be_bytes([src_high, src_low, dst_high, dst_low]);
+        let stated = u32::from(u16::from_be_bytes([high, low]));
+        let is_whole = stated + of_ip == length && stated >= LEAST;
+        let own = [(both >> 16) as u16, both as u16];
+        if !is_whole || !ports.contain_one_of(own) {
+            return None;
+        }
+        Some(Self {
+            ports: own,
+            payload: after.get(..stated as usize - UDP_HEADER)?,
         })
     }
 }

@@ -10,6 +10,8 @@ use crate::encrypted::{DNS_PORT, HTTPS_PORT, KnownResolvers};
 #[derive(Clone, Debug)]
 pub struct Ports {
     dns: PortSet,
+    /// Whether the usual port is among them.
+    usual: bool,
     tunnels: PortSet,
     /// Both together, and that of DNS over TLS and QUIC, so that the look before the copy asks one set.
     looked_into: PortSet,
@@ -19,6 +21,9 @@ pub struct Ports {
 }
 
 impl Ports {
+    /// That of nearly all.
+    const USUAL: u16 = 53;
+
     /// The ports of DNS, mDNS and LLMNR.
     pub const DEFAULT: [u16; 3] = [53, 5353, 5355];
 
@@ -27,6 +32,7 @@ impl Ports {
     pub fn new(ports: &[u16]) -> Self {
         let mut set = Self {
             dns: PortSet::default(),
+            usual: ports.contains(&Self::USUAL),
             tunnels: PortSet::default(),
             looked_into: PortSet::default(),
             known: Arc::default(),
@@ -92,15 +98,20 @@ impl Ports {
     }
 
     /// Whether the port is one of them.
+    #[inline(always)]
     #[must_use]
     pub fn contains(&self, port: u16) -> bool {
         self.dns.contains(port)
     }
 
     /// Whether DNS is looked for between these ports whatever its shape.
+    #[inline(always)]
     #[must_use]
     pub fn contain_one_of(&self, [src, dst]: [u16; 2]) -> bool {
-        self.contains(src) || self.contains(dst)
+        // Both at once: either may be the one, so that no branch could be foreseen. A half that is zero lends from above.
+        let both = (u32::from(src) << 16 | u32::from(dst)) ^ u32::from(Self::USUAL) * 0x0001_0001;
+        let has_usual = both.wrapping_sub(0x0001_0001) & !both & 0x8000_8000 != 0;
+        has_usual && self.usual || self.contains(src) || self.contains(dst)
     }
 
     /// Whether the UDP port is that of a tunnel.
@@ -146,7 +157,7 @@ impl PortSet {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn contains(&self, port: u16) -> bool {
         self.0
             .get(usize::from(port >> 6))

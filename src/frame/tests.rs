@@ -547,11 +547,12 @@ proptest! {
         let packet = packet(1, &bytes);
         let quick = plain::read(&packet, &decoder.ports).map(|plain| {
             let [src, dst] = plain.addresses.either();
+            let [src_port, dst_port] = plain.ports;
             let frame = Frame {
                 src,
                 dst,
-                src_port: plain.src_port,
-                dst_port: plain.dst_port,
+                src_port,
+                dst_port,
                 ip_id: plain.ip_id,
                 payload: plain.payload,
                 layers: plain.around.to_layers(),

@@ -219,6 +219,7 @@ fn write_label(label: &[u8], spelling: Spelling, out: &mut Vec<u8>) {
 }
 
 /// Whether a byte of a label needs an escape.
+#[inline(always)]
 pub(super) const fn is_odd(byte: u8) -> bool {
     byte.wrapping_sub(0x21) > 0x5D || byte == b'\\' || byte == b'.'
 }

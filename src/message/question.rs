@@ -5,9 +5,8 @@
 
 use super::name::{Spelling, WIRE_MAX, is_odd, read_name};
 use super::{HEADER_LEN, Header};
+use crate::wide::{BLOCK, Lanes};
 
-/// How many bytes of a name are looked at together.
-const BLOCK: usize = 16;
 /// Room for the longest name in whole blocks.
 const ROOM: usize = WIRE_MAX.next_multiple_of(BLOCK);
 
@@ -19,19 +18,6 @@ const WITHIN: [u8; 2 * BLOCK] = {
     within
 };
 
-/// Which bytes of a label need an escape.
-const ODD: [u32; 256] = {
-    let mut odd = [0; 256];
-    let mut rest: &mut [u32] = &mut odd;
-    let mut byte = 0;
-    while let Some((place, after)) = rest.split_first_mut() {
-        *place = is_odd(byte) as u32;
-        byte = byte.wrapping_add(1);
-        rest = after;
-    }
-    odd
-};
-
 /// The first question, as the look in place finds it.
 #[derive(Clone, Debug)]
 pub struct Question {
@@ -39,11 +25,11 @@ pub struct Question {
     /// follow, behind which is no meaning.
     wire: [u8; ROOM],
     /// 0 where the name is not a plain one.
-    wire_len: usize,
+    wire_len: u8,
     /// The name in presentation form and lower case, once it is written.
     name: Vec<u8>,
-    record_type: u16,
-    class: u16,
+    /// QTYPE above QCLASS.
+    type_and_class: u32,
     present: bool,
 }
 
@@ -53,8 +39,7 @@ impl Default for Question {
             wire: [0; ROOM],
             wire_len: 0,
             name: Vec::new(),
-            record_type: 0,
-            class: 0,
+            type_and_class: 0,
             present: false,
         }
     }
@@ -63,96 +48,85 @@ impl Default for Question {
 impl Question {
     /// Reads the question of a message, using this value's memory again. Without a whole question the name is empty.
     #[inline(always)]
-    pub fn read(&mut self, message: &[u8], header: &Header) {
+    pub fn read(&mut self, message: &[u8], header: &Header, lanes: impl Lanes) {
+        let has_one = header.questions != 0;
+        if !has_one || self.read_plain(message, lanes).is_none() {
+            self.read_other(message, has_one);
+        }
+    }
+
+    /// Reads a question with a plain name. `None` where the name is another.
+    #[inline(always)]
+    fn read_plain(&mut self, message: &[u8], lanes: impl Lanes) -> Option<()> {
+        let rest = message.get(HEADER_LEN..)?;
+        let mut blocks = self.wire.as_chunks_mut::<BLOCK>().0.iter_mut();
+        let filled_up;
+        let bytes = match rest.first_chunk() {
+            Some(bytes) => bytes,
+            None => {
+                filled_up = fill_up(message, rest)?;
+                &filled_up
+            }
+        };
+        let block = Block::read(bytes, 0, lanes)?;
+        *blocks.next()? = block.folded;
+        let mut len = block.end;
+        if block.end == BLOCK {
+            let mut ahead = rest;
+            let mut next = block.goes_on(bytes, lanes)?;
+            loop {
+                ahead = ahead.get(BLOCK..)?;
+                let filled_up;
+                let bytes = match ahead.first_chunk() {
+                    Some(bytes) => bytes,
+                    None => {
+                        filled_up = fill_up(message, ahead)?;
+                        &filled_up
+                    }
+                };
+                let block = Block::read(bytes, next, lanes)?;
+                *blocks.next()? = block.folded;
+                len += block.end;
+                if block.end < BLOCK {
+                    break;
+                }
+                next = block.goes_on(bytes, lanes)?;
+            }
+        }
+        if len == 0 || len >= WIRE_MAX {
+            return None;
+        }
+        let after = rest.get(len + 1..len + 5)?.first_chunk::<4>()?;
+        self.wire_len = len as u8;
+        self.set(*after);
+        self.name.clear();
+        Some(())
+    }
+
+    /// Sets type and class, which follow the name.
+    #[inline(always)]
+    fn set(&mut self, type_and_class: [u8; 4]) {
+        self.type_and_class = u32::from_be_bytes(type_and_class);
+        self.present = true;
+    }
+
+    /// Reads a question whose name is not a plain one, or finds none.
+    #[cold]
+    fn read_other(&mut self, message: &[u8], has_one: bool) {
         self.name.clear();
         self.wire_len = 0;
         self.present = false;
-        if header.questions == 0 {
+        if !has_one {
             return;
         }
-        let after = match self.read_plain(message) {
-            Some(after) => Some(after),
-            None => self.read_other(message),
-        };
-        match after.and_then(|at| message.get(at..)?.first_chunk::<4>()) {
-            Some(&[a, b, c, d]) => {
-                self.record_type = u16::from_be_bytes([a, b]);
-                self.class = u16::from_be_bytes([c, d]);
-                self.present = true;
-            }
-            None => {
-                self.name.clear();
-                self.wire_len = 0;
-            }
-        }
-    }
-
-    /// Reads a plain name. `None` where the name is another.
-    #[inline(always)]
-    fn read_plain(&mut self, message: &[u8]) -> Option<usize> {
-        let rest = message.get(HEADER_LEN..)?;
-        let mut end = 0;
-        // Lengths that would be odd as characters.
-        let mut odd_lengths = 0;
-        loop {
-            let length = *rest.get(end)?;
-            if length == 0 {
-                break;
-            }
-            if length > 63 {
-                return None;
-            }
-            odd_lengths += ODD.get(usize::from(length)).copied().unwrap_or_default();
-            end += usize::from(length) + 1;
-            if end >= WIRE_MAX {
-                return None;
-            }
-        }
-        if end == 0 {
-            return None;
-        }
-        let mut odd = [0_u8; BLOCK];
-        let mut left = end;
-        let mut ahead = rest;
-        for folded in self.wire.as_chunks_mut::<BLOCK>().0 {
-            let mut block = match ahead.split_first_chunk::<BLOCK>() {
-                Some((block, after)) => {
-                    ahead = after;
-                    *block
-                }
-                None => last_block(message, ahead.len())?,
-            };
-            if let Some(beyond @ 1..) = BLOCK.checked_sub(left) {
-                // Zeros are odd too.
-                odd_lengths += beyond as u32;
-                let within = WITHIN.get(beyond..)?.first_chunk::<BLOCK>()?;
-                for (byte, within) in block.iter_mut().zip(within) {
-                    *byte &= within;
-                }
-            }
-            for ((to, byte), odd) in folded.iter_mut().zip(block).zip(&mut odd) {
-                *odd += u8::from(is_odd(byte));
-                *to = byte | u8::from(byte.wrapping_sub(b'A') < 26) << 5;
-            }
-            if left <= BLOCK {
-                break;
-            }
-            left -= BLOCK;
-        }
-        let odd: u32 = odd.iter().map(|&odd| u32::from(odd)).sum();
-        if odd != odd_lengths {
-            return None;
-        }
-        self.wire_len = end;
-        HEADER_LEN.checked_add(end)?.checked_add(1)
-    }
-
-    /// Reads a name that is not a plain one.
-    #[cold]
-    fn read_other(&mut self, message: &[u8]) -> Option<usize> {
         let after = read_name(message, HEADER_LEN, Spelling::Folded, &mut self.name);
-        self.unspell();
-        after
+        match after.and_then(|at| message.get(at..)?.first_chunk()) {
+            Some(after) => {
+                self.unspell();
+                self.set(*after);
+            }
+            None => self.name.clear(),
+        }
     }
 
     /// The wire form of a name in presentation form, where that is one without escapes: however it was written in the
@@ -169,8 +143,9 @@ impl Question {
                 *to = *byte;
             }
         }
-        self.wire_len = ROOM - places.len();
-        let in_block = self.wire_len % BLOCK;
+        let wire_len = ROOM - places.len();
+        self.wire_len = u8::try_from(wire_len).unwrap_or(0);
+        let in_block = wire_len % BLOCK;
         for (_, to) in (in_block..BLOCK).zip(places).filter(|_| in_block > 0) {
             *to = 0;
         }
@@ -186,7 +161,10 @@ impl Question {
     }
 
     fn spell(&mut self) {
-        let mut rest = self.wire.get(..self.wire_len).unwrap_or_default();
+        let mut rest = self
+            .wire
+            .get(..usize::from(self.wire_len))
+            .unwrap_or_default();
         while let Some((&length, after)) = rest.split_first() {
             let Some((label, after)) = after.split_at_checked(usize::from(length)) else {
                 return;
@@ -214,49 +192,120 @@ impl Question {
     #[must_use]
     #[inline(always)]
     pub fn name_bytes(&self) -> &[u8] {
-        if self.wire_len == 0 {
-            &self.name
-        } else {
-            self.wire.get(..self.wire_len).unwrap_or_default()
-        }
+        self.wire().unwrap_or(&self.name)
     }
 
-    /// What [`wire`](Self::wire) gives in blocks of 16 bytes, of which the last is filled up with zeros. The length of its
-    /// labels tells where a name ends, so that no two names have the same blocks.
+    /// What [`wire`](Self::wire) gives in whole blocks, of which the last is filled up with zeros. The length of its labels
+    /// tells where a name ends, so that no two names have the same blocks.
     #[must_use]
     #[inline(always)]
     pub fn blocks(&self) -> Option<&[[u8; BLOCK]]> {
         let (blocks, _) = self.wire.as_chunks::<BLOCK>();
-        (self.wire_len > 0).then_some(blocks.get(..self.wire_len.div_ceil(BLOCK))?)
+        let count = usize::from(self.wire_len).div_ceil(BLOCK);
+        blocks.get(..count).filter(|_| count > 0)
     }
 
     /// The name in wire form and lower case, without the root's empty label; `None` where there is no whole question or its
     /// name needs escapes or is the root.
     #[must_use]
+    #[inline(always)]
     pub fn wire(&self) -> Option<&[u8]> {
-        (self.wire_len > 0).then(|| self.name_bytes())
+        let wire = self.wire.get(..usize::from(self.wire_len))?;
+        (!wire.is_empty()).then_some(wire)
     }
 
     /// Whether there is a whole question.
+    #[inline(always)]
     #[must_use]
     pub const fn is_present(&self) -> bool {
         self.present
     }
 
     /// QTYPE and QCLASS.
+    #[inline(always)]
     #[must_use]
     pub const fn type_and_class(&self) -> (u16, u16) {
-        (self.record_type, self.class)
+        (
+            (self.type_and_class >> 16) as u16,
+            self.type_and_class as u16,
+        )
     }
 }
 
-/// The block that begins with the last `left` bytes of a message, filled up with zeros. `None` where the message is shorter
-/// than a block.
+/// A block of the rest of a message, which is shorter, and zeros. `None` where it is not the rest.
 #[inline(always)]
-fn last_block(message: &[u8], left: usize) -> Option<[u8; BLOCK]> {
-    let last = u128::from_le_bytes(*message.last_chunk::<BLOCK>()?);
-    let before = (BLOCK - left.min(BLOCK)) as u32;
-    Some(last.checked_shr(8 * before).unwrap_or(0).to_le_bytes())
+fn fill_up(message: &[u8], rest: &[u8]) -> Option<[u8; BLOCK]> {
+    let mut filled_up = [0; 2 * BLOCK];
+    match message.last_chunk::<BLOCK>() {
+        Some(last) => {
+            *filled_up.first_chunk_mut()? = *last;
+            let from = BLOCK.checked_sub(rest.len())?;
+            filled_up.get(from..)?.first_chunk().copied()
+        }
+        None => {
+            for (to, byte) in filled_up.iter_mut().zip(rest) {
+                *to = *byte;
+            }
+            filled_up.first_chunk().copied()
+        }
+    }
+}
+
+/// A block of a plain name.
+struct Block {
+    /// In lower case, and with zeros behind the name.
+    folded: [u8; BLOCK],
+    /// Where in it the name ends; [`BLOCK`] where it goes on.
+    end: usize,
+    /// Where in it lengths of labels are.
+    lengths: u32,
+    /// Where the next one is, from its beginning.
+    next: usize,
+}
+
+impl Block {
+    /// Looks at a block whose first length is at `next`. `None` where it is not one of a plain name.
+    ///
+    /// The first zero ends a plain name: no label has one. So it is one where the lengths lead to that zero, and nothing else
+    /// before it needs an escape.
+    #[inline(always)]
+    fn read(bytes: &[u8; BLOCK], mut next: usize, lanes: impl Lanes) -> Option<Self> {
+        let zeros = lanes.top_bits(&bytes.map(|byte| u8::from(byte == 0) << 7));
+        let odd = lanes.top_bits(&bytes.map(|byte| u8::from(is_odd(byte)) << 7));
+        let end = zeros.trailing_zeros();
+        let before_end = ((1_u64 << end) - 1) as u32;
+        let end = end as usize;
+        let mut lengths = 0;
+        while next < end {
+            lengths |= 1 << next;
+            next += usize::from(*bytes.get(next)?) + 1;
+        }
+        let is_plain = odd & before_end & !lengths == 0 && (next == end || end == BLOCK);
+        let within = WITHIN
+            .get(BLOCK - end.min(BLOCK)..)?
+            .first_chunk::<BLOCK>()?;
+        let mut folded = *bytes;
+        for (byte, within) in folded.iter_mut().zip(within) {
+            *byte = (*byte | u8::from(byte.wrapping_sub(b'A') < 26) << 5) & within;
+        }
+        is_plain.then_some(Self {
+            folded,
+            end,
+            lengths,
+            next,
+        })
+    }
+
+    /// Where the next length is in the block that follows. `None` where a label is longer than can be: within one block it
+    /// leads too far.
+    #[inline(always)]
+    fn goes_on(&self, bytes: &[u8; BLOCK], lanes: impl Lanes) -> Option<usize> {
+        let too_long = lanes.top_bits(&bytes.map(|byte| u8::from(byte > 63) << 7));
+        if too_long & self.lengths != 0 {
+            return None;
+        }
+        self.next.checked_sub(BLOCK)
+    }
 }
 
 #[cfg(test)]
@@ -264,15 +313,29 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::wide::{Processor, Work};
 
     /// A message with one question of these bytes.
     fn message(question: &[u8]) -> Vec<u8> {
         [&[0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0], question].concat()
     }
 
-    fn read(question: &mut Question, message: &[u8]) {
-        let header = Header::read(message).unwrap();
-        question.read(message, &header);
+    struct Read<'a>(&'a mut Question, &'a [u8]);
+
+    impl Work for Read<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run(self, lanes: impl Lanes) {
+            let Self(question, message) = self;
+            let header = Header::read(message).unwrap();
+            question.read(message, &header, lanes);
+        }
+    }
+
+    /// Without wide registers and, where there are some, with them.
+    fn processors() -> [Processor; 2] {
+        [Processor::ANY, Processor::detect()]
     }
 
     /// What the look at the wire form says, the walk label by label says too.
@@ -281,13 +344,32 @@ mod tests {
         let after = read_name(message, HEADER_LEN, Spelling::Folded, &mut walked)
             .filter(|after| message.len() >= after + 4);
         let mut question = Question::default();
-        read(&mut question, message);
-        assert_eq!(question.is_present(), after.is_some(), "{message:?}");
-        if after.is_some() {
+        for processor in processors() {
+            processor.run(Read(&mut question, message));
+            assert_eq!(question.is_present(), after.is_some(), "{message:?}");
+            let Some(after) = after else {
+                assert_eq!(question.name(), b"");
+                assert_eq!(question.name_or_unknown(), b"unknown");
+                continue;
+            };
             assert_eq!(question.name(), walked, "{message:?}");
-        } else {
-            assert_eq!(question.name(), b"");
-            assert_eq!(question.name_or_unknown(), b"unknown");
+            let number = |at| u16::from_be_bytes([message[at], message[at + 1]]);
+            let type_and_class = (number(after), number(after + 2));
+            assert_eq!(question.type_and_class(), type_and_class, "{message:?}");
+            let is_plain = walked != b"." && !walked.contains(&b'\\');
+            let wire = is_plain.then(|| {
+                let labels = walked.split(|byte| *byte == b'.');
+                labels.fold(Vec::new(), |wire, label| {
+                    [&wire[..], &[label.len() as u8], label].concat()
+                })
+            });
+            assert_eq!(question.wire(), wire.as_deref(), "{message:?}");
+            let blocks = wire.map(|mut wire| {
+                wire.resize(wire.len().next_multiple_of(BLOCK), 0);
+                wire
+            });
+            let own = question.blocks().map(<[_]>::as_flattened);
+            assert_eq!(own, blocks.as_deref(), "{message:?}");
         }
     }
 
@@ -303,6 +385,26 @@ mod tests {
                 for after in [&[0, 1, 0, 1][..], &[0, 1, 0, 1, 0xFF, 0xFF], &[0, 1]] {
                     as_walked(&message(&[&name[..], after].concat()));
                 }
+            }
+        }
+        // The longest name, and longer ones.
+        for last in 59..=63_u8 {
+            let name = [63, 63, 63, last].map(|length| {
+                let mut label = vec![b'Q'; usize::from(length)];
+                label.insert(0, length);
+                label
+            });
+            as_walked(&message(&[&name.concat()[..], &[0, 0, 1, 0, 1]].concat()));
+        }
+        // A length that is none, wherever it is in a block, with a zero where it leads.
+        for length in [0, 1, 63, 64, 0x80, 0xBF, 0xC0, 0xFF] {
+            for before in 1..63_u8 {
+                let mut name = vec![b'b'; 400];
+                name[0] = before;
+                name[usize::from(before) + 1] = length;
+                let led_to = usize::from(before) + 2 + usize::from(length);
+                name[led_to..led_to + 5].copy_from_slice(&[0, 0, 1, 0, 1]);
+                as_walked(&message(&name));
             }
         }
         for length in 1..=63_u8 {
@@ -326,21 +428,24 @@ mod tests {
             message(b"\x03www\x05ngrok\x02io\0\0\x01\0\x01trailing"),
         ];
         let mut question = Question::default();
-        for form in &forms {
-            read(&mut question, form);
+        for (form, processor) in forms
+            .iter()
+            .flat_map(|form| processors().map(|it| (form, it)))
+        {
+            processor.run(Read(&mut question, form));
             assert_eq!(question.name_bytes(), b"\x03www\x05ngrok\x02io");
             assert_eq!(question.wire(), Some(&b"\x03www\x05ngrok\x02io"[..]));
             assert_eq!(
                 question.blocks(),
-                Some(&[*b"\x03www\x05ngrok\x02io\0\0\0"][..])
+                Some(&[*b"\x03www\x05ngrok\x02io\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"][..])
             );
             assert_eq!(question.name(), b"www.ngrok.io");
             assert_eq!(question.type_and_class(), (1, 1));
         }
-        read(&mut question, &message(b"\x02io\0\0\x01\0\x01"));
+        Processor::detect().run(Read(&mut question, &message(b"\x02io\0\0\x01\0\x01")));
         assert_eq!(question.wire(), Some(&b"\x02io"[..]));
         for odd in [&b"\0\0\x01\0\x01"[..], b"\x03a.b\0\0\x01\0\x01"] {
-            read(&mut question, &message(odd));
+            Processor::detect().run(Read(&mut question, &message(odd)));
             assert!(question.is_present());
             assert_eq!(question.wire(), None);
             assert!(!question.name_bytes().is_empty());
@@ -353,6 +458,7 @@ mod tests {
             labels in prop::collection::vec(prop::collection::vec(prop_oneof![9 => 0x21_u8..0x7F, 1 => any::<u8>()], 1..64), 0..6),
             end in prop::collection::vec(any::<u8>(), 0..20),
             cut in any::<prop::sample::Index>(),
+            change: u8,
         ) {
             let mut name: Vec<u8> = labels.iter().flat_map(|label| {
                 [&[label.len() as u8], &label[..]].concat()
@@ -362,6 +468,10 @@ mod tests {
             let whole = message(&name);
             as_walked(&whole);
             as_walked(&whole[..HEADER_LEN + cut.index(whole.len() - HEADER_LEN)]);
+            let mut changed = whole;
+            let place = HEADER_LEN + cut.index(changed.len() - HEADER_LEN);
+            changed[place] = change;
+            as_walked(&changed);
         }
     }
 }

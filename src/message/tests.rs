@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::rdata::golden::GOLDEN;
 use super::walk::TEXT_MAX;
 use super::*;
+use crate::wide::Narrow;
 
 /// `abc.ngrok.io A`, answered by a CNAME, an A record, and an OPT record.
 const RESPONSE: &[u8] = b"\x12\x34\x85\x80\0\x01\0\x02\0\0\0\x01\
@@ -98,7 +99,7 @@ fn the_look_in_place_agrees_with_the_whole_walk() {
     for cut in HEADER_LEN..RESPONSE.len() {
         let part = RESPONSE.get(..cut).unwrap();
         let header = Header::read(part).unwrap();
-        question.read(part, &header);
+        question.read(part, &header, Narrow);
         let message = Message::decode(part).unwrap();
         assert_eq!(question.is_present(), message.name.is_some());
         assert_eq!(question.name(), message.name.unwrap_or_default().as_bytes());
@@ -358,7 +359,7 @@ fn a_broken_question_spoils_itself_alone() {
         assert_eq!(message.answers[0].data, "192.0.2.1");
         // The look in place thinks the same of it.
         let mut question = Question::default();
-        question.read(&bytes, &message.header);
+        question.read(&bytes, &message.header, Narrow);
         assert_eq!(question.is_present(), name.is_some());
     }
 }
@@ -516,7 +517,7 @@ proptest! {
         prop_assert!(message.other_questions.len() <= Message::QUESTIONS_MAX);
         // The look in place sees the same question.
         let mut question = Question::default();
-        question.read(&bytes, &message.header);
+        question.read(&bytes, &message.header, Narrow);
         prop_assert_eq!(question.is_present(), message.name.is_some());
         prop_assert_eq!(question.name(), message.name.as_deref().unwrap_or_default().as_bytes());
         // What comes behind the message takes nothing away.

@@ -12,15 +12,14 @@ use super::splitting::Splitting;
 use super::{ArrivalBatch, Asking, Span};
 use crate::capture::TakePackets;
 use crate::encrypted::Flows;
-use crate::frame::{
-    Addresses, Around, Brought, Decoder, Frame, Joining, Origin, Plain, Ports, Transport,
-};
+use crate::frame::{Around, Brought, Decoder, Frame, Joining, Origin, Plain, Ports, Transport};
 use crate::message::Envelope;
 use crate::packet::{Captured, Carried, Further, LinkType, Look, MessageId, Packet, Trail};
 use crate::stats::{Capture, Reloads, WrittenPackets};
 use crate::stream::{StreamMessage, Streams};
 use crate::time::Timestamp;
-use crate::transaction::{Address, Arrival, Reader};
+use crate::transaction::{Arrival, Reader};
+use crate::wide::{Lanes, Processor, Work};
 
 /// Streams and fragments are looked through so often for what has waited too long.
 const EXPIRE_EVERY: Duration = Duration::from_millis(20);
@@ -45,6 +44,9 @@ pub(super) struct Reading {
     /// The time of the latest packet that was taken apart.
     taken_apart: Timestamp,
     next_expiry: Timestamp,
+    /// A packet before this, and not before the last one, is nothing but the next.
+    usual_until: Timestamp,
+    processor: Processor,
     out: Splitting,
     reloaded: Receiver<Option<Reloaded>>,
     reloads: Reloads,
@@ -82,23 +84,13 @@ impl Keeping {
 }
 
 impl Messages {
-    #[inline(always)]
-    fn read_plain<A: Address>(
-        &mut self,
-        envelope: &Envelope<'_, A>,
-        bytes: &[u8],
-        out: &mut Splitting,
-    ) {
+    /// Not inlined: those that come otherwise than in a plain packet are few.
+    #[inline(never)]
+    fn read(&mut self, envelope: &Envelope<'_>, bytes: &[u8], out: &mut Splitting) {
         match self.reader.read(envelope, bytes, &self.interest) {
             Some(arrival) => push(arrival, envelope, out),
             None => self.not_dns += 1,
         }
-    }
-
-    /// Not inlined: those that come otherwise than in a plain packet are few.
-    #[inline(never)]
-    fn read(&mut self, envelope: &Envelope<'_>, bytes: &[u8], out: &mut Splitting) {
-        self.read_plain(envelope, bytes, out);
     }
 
     /// The same, with the packets that brought it, where it is wanted.
@@ -146,14 +138,13 @@ impl Messages {
 }
 
 /// Sends a message to whom its client belongs.
-#[inline(always)]
-fn push<A: Address>(arrival: Arrival, envelope: &Envelope<'_, A>, out: &mut Splitting) {
+fn push(arrival: Arrival, envelope: &Envelope<'_>, out: &mut Splitting) {
     let client = if arrival.is_response() {
         envelope.dst
     } else {
         envelope.src
     };
-    out.push(arrival, || client.into());
+    out.push(arrival, || client);
 }
 
 impl Reading {
@@ -200,6 +191,8 @@ impl Reading {
             now: Timestamp::MIN,
             taken_apart: Timestamp::MIN,
             next_expiry: Timestamp::MIN,
+            usual_until: Timestamp::MIN,
+            processor: Processor::detect(),
             out,
             reloaded,
             reloads: Reloads::default(),
@@ -296,11 +289,9 @@ impl Reading {
         out.first.sightings.extend(sightings);
     }
 
-    /// The one datagram of a plain packet, where packets are kept or written. Takes a copy, so that one that is not kept never
-    /// has to be written to memory.
-    #[cold]
-    fn keep_plain(&mut self, packet: &Packet<'_>, plain: Plain<'_>) {
-        let envelope = Envelope::of_plain(&plain, plain.addresses.either(), packet);
+    /// The one datagram of a plain packet, where packets are kept or written.
+    fn keep_plain(&mut self, packet: &Packet<'_>, plain: &Plain<'_>) {
+        let envelope = Envelope::of_plain(plain, packet);
         let (messages, out) = (&mut self.messages, &mut self.out);
         if self.keeping.evidence {
             let message = messages.name();
@@ -436,11 +427,24 @@ impl Reading {
     }
 }
 
-impl TakePackets for Reading {
-    #[inline(always)]
-    fn take(&mut self, packet: &Packet<'_>) -> ControlFlow<()> {
-        self.capture.received += 1;
-        self.capture.bytes += packet.bytes.len() as u64;
+impl Reading {
+    /// Hands out the last message, which this plain packet brought, where it is kept or goes to another decoder than the
+    /// first. The packet is taken apart once more, so that of the others nothing has to be remembered.
+    #[inline(never)]
+    fn hand_out_last(&mut self, packet: &Packet<'_>, is_kept: bool) {
+        let plain = self.frames.decode_plain(packet);
+        if let (Some(plain), Some(mut arrival)) = (plain, self.out.first.arrivals.pop()) {
+            let envelope = Envelope::of_plain(&plain, packet);
+            if is_kept {
+                arrival.keep(&envelope, plain.payload);
+            }
+            push(arrival, &envelope, &mut self.out);
+        }
+    }
+
+    /// Takes any packet.
+    #[inline(never)]
+    fn take_any(&mut self, packet: &Packet<'_>) {
         // Files may come in any order.
         self.first = self.first.min(packet.time);
         self.last = self.last.max(packet.time);
@@ -448,21 +452,13 @@ impl TakePackets for Reading {
             self.capture.outside_time += 1;
         } else if let Some(plain) = self.frames.decode_plain(packet) {
             self.capture.handed_on += 1;
+            self.frames.count_plain(1);
             self.advance(packet.time);
             if self.keeping.is_something() {
-                self.keep_plain(packet, plain);
+                self.keep_plain(packet, &plain);
             } else {
-                let (messages, out) = (&mut self.messages, &mut self.out);
-                match plain.addresses {
-                    Addresses::V4(addresses) => {
-                        let envelope = Envelope::of_plain(&plain, addresses, packet);
-                        messages.read_plain(&envelope, plain.payload, out);
-                    }
-                    Addresses::V6(addresses) => {
-                        let envelope = Envelope::of_plain(&plain, addresses, packet);
-                        messages.read_plain(&envelope, plain.payload, out);
-                    }
-                }
+                let envelope = Envelope::of_plain(&plain, packet);
+                self.messages.read(&envelope, plain.payload, &mut self.out);
             }
         } else if packet.link == LinkType::DNSTAP {
             self.decode_tapped(packet);
@@ -472,8 +468,76 @@ impl TakePackets for Reading {
         } else {
             self.decode(packet);
         }
-        if self.out.is_full() && self.send(false, false).is_break() {
-            return ControlFlow::Break(());
+        self.usual_until = if self.keeping.is_something() || !self.span.holds(self.last) {
+            Timestamp::MIN
+        } else {
+            self.next_expiry.min(self.span.until)
+        };
+    }
+}
+
+/// Packets that lie beside each other.
+struct Together<'r, 'p> {
+    reading: &'r mut Reading,
+    packets: &'p [Packet<'p>],
+}
+
+impl Work for Together<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self, lanes: impl Lanes) {
+        let Self { reading, packets } = self;
+        let mut usual = 0;
+        for packet in packets {
+            reading.capture.bytes += packet.bytes.len() as u64;
+            let is_usual = reading.last <= packet.time && packet.time < reading.usual_until;
+            if is_usual && let Some(plain) = reading.frames.decode_plain(packet) {
+                usual += 1;
+                reading.last = packet.time;
+                reading.now = packet.time;
+                reading.taken_apart = packet.time;
+                let messages = &mut reading.messages;
+                match messages.reader.read_plain(
+                    packet.time,
+                    &plain,
+                    &messages.interest,
+                    lanes,
+                    &mut reading.out.first.arrivals,
+                ) {
+                    Some(is_kept) => {
+                        if is_kept || reading.out.is_shared() {
+                            reading.hand_out_last(packet, is_kept);
+                        }
+                    }
+                    None => messages.not_dns += 1,
+                }
+            } else {
+                reading.take_any(packet);
+            }
+        }
+        reading.capture.handed_on += usual;
+        reading.frames.count_plain(usual);
+    }
+}
+
+impl TakePackets for Reading {
+    fn take(&mut self, packet: &Packet<'_>) -> ControlFlow<()> {
+        self.take_all(std::slice::from_ref(packet))
+    }
+
+    fn take_all(&mut self, packets: &[Packet<'_>]) -> ControlFlow<()> {
+        let received = self.capture.received;
+        let left = self.count.map(|count| count.saturating_sub(received));
+        let left = left.and_then(|left| packets.get(..usize::try_from(left).ok()?));
+        let packets = left.unwrap_or(packets);
+        self.capture.received += packets.len() as u64;
+        self.processor.run(Together {
+            reading: self,
+            packets,
+        });
+        if self.out.is_full() {
+            self.send(false, false)?;
         }
         if self
             .count
@@ -494,6 +558,8 @@ impl TakePackets for Reading {
 
     fn idle(&mut self, now: Timestamp) -> ControlFlow<()> {
         self.advance(now);
+        // It may be ahead of the packets.
+        self.usual_until = Timestamp::MIN;
         self.send(true, false)
     }
 

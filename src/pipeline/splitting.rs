@@ -125,6 +125,12 @@ impl Splitting {
         u16::try_from(self.capture).unwrap_or(u16::MAX)
     }
 
+    /// Whether there are more decoders than the first.
+    #[inline(always)]
+    pub(super) const fn is_shared(&self) -> bool {
+        self.others.is_some()
+    }
+
     /// Takes a message from or to that client.
     #[inline(always)]
     pub(super) fn push(&mut self, arrival: Arrival, client: impl FnOnce() -> IpAddr) {

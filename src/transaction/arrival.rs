@@ -1,19 +1,21 @@
 //! What pairing needs of a message, read in place: who asked whom, a hash of what, and whether somebody wants it.
 
-use std::hash::Hasher;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+mod between;
+mod keyed;
+
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use foldhash::SharedSeed;
-use foldhash::quality::FoldHasher;
-
 use super::hosts::is_iterative;
-use super::{Interest, LLMNR_PORT, MDNS_PORT, Multicast, Role, Side, Transaction};
-use crate::frame::{Around, Layers, Transport};
+use super::{Interest, Multicast, Role, Side, Transaction};
+use crate::frame::{Addresses, Around, Layers, Plain, Transport};
 use crate::message::{Envelope, Header, Question};
 use crate::packet::{Carried, MessageId};
 use crate::time::Timestamp;
+use crate::wide::{Lanes, Narrow};
+use between::{Address, Between};
+use keyed::Keyed;
 
 /// What makes a transaction the same one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,6 +148,21 @@ impl Arrival {
         Some(self.kept.as_ref()?.carried.as_ref()?.message)
     }
 
+    /// Whether it is to be kept whole: somebody wants it, or may want it, since there is no question to tell.
+    #[inline(always)]
+    const fn is_to_be_kept(&self) -> bool {
+        self.is_wanted || self.identity.question.is_none()
+    }
+
+    /// Keeps the message.
+    #[cold]
+    pub fn keep(&mut self, envelope: &Envelope<'_>, bytes: &[u8]) {
+        self.kept = Header::read(bytes).map(|header| {
+            let key = Between::new(envelope, &header).key();
+            Kept::new(key, envelope, bytes)
+        });
+    }
+
     /// How many bytes are kept of it beside itself.
     #[must_use]
     pub fn held(&self) -> usize {
@@ -173,191 +190,106 @@ impl Asked {
 #[derive(Clone, Debug, Default)]
 pub struct Reader {
     question: Question,
-    hasher: Keyed,
+    keyed: Keyed,
 }
 
 impl Reader {
     /// Looks at a message in place. `None` where there is not even a header.
-    #[inline(always)]
-    pub fn read<A: Address>(
+    pub fn read(
         &mut self,
-        envelope: &Envelope<'_, A>,
+        envelope: &Envelope<'_>,
         bytes: &[u8],
         interest: &impl Interest,
     ) -> Option<Arrival> {
         let header = Header::read(bytes)?;
-        self.question.read(bytes, &header);
-        let is_wanted = interest.wants(&mut self.question) || header.questions > 1;
         let between = Between::new(envelope, &header);
-        let question = self.hasher.question(&self.question);
-        let mut arrival = Arrival {
-            identity: Identity {
-                network: short(&envelope.around),
-                key: self.hasher.key(&between),
-                question,
-            },
-            link: Link {
-                time: envelope.time,
-                payload: self.hasher.payload(bytes),
-                ip_id: envelope.ip_id.unwrap_or(0),
-            },
-            sender: envelope.src.into(),
-            is_response: between.is_response,
-            is_iterative: is_iterative(&header),
-            multicast: between.multicast,
-            is_wanted,
-            kept: None,
+        let link = Link {
+            time: envelope.time,
+            payload: self.keyed.payload(bytes),
+            ip_id: envelope.ip_id.unwrap_or(0),
         };
-        if is_wanted || question.is_none() {
-            // A copy, so that the envelope of a message that nobody wants is never written to memory.
-            let envelope = *envelope;
-            arrival.kept = Some(Kept::new(between.key(), &envelope, bytes));
+        let network = short(&envelope.around);
+        let mut arrival = self.begin(&between, &header, envelope.src, network, link);
+        self.look(&mut arrival, bytes, &header, interest, Narrow);
+        if arrival.is_to_be_kept() {
+            arrival.keep(envelope, bytes);
         }
         Some(arrival)
     }
-}
 
-/// An address of either version, or of one where that is known.
-pub trait Address: Copy + Into<IpAddr> {
-    /// Adds the address, and a number that goes with it, to a hash: the same, whether its version is known or not.
-    fn hash(self, beside: u32, hasher: &mut impl Hasher);
-}
-
-impl Address for Ipv4Addr {
+    /// The same of the message of a plain packet, put behind others. Says whether it is to be [kept](Arrival::keep).
     #[inline(always)]
-    fn hash(self, beside: u32, hasher: &mut impl Hasher) {
-        hasher.write_u64(u64::from(self.to_bits()) << 32 | u64::from(beside));
-    }
-}
-
-impl Address for Ipv6Addr {
-    #[inline(always)]
-    fn hash(self, beside: u32, hasher: &mut impl Hasher) {
-        hasher.write_u128(self.to_bits());
-        hasher.write_u64(u64::from(beside));
-    }
-}
-
-impl Address for IpAddr {
-    fn hash(self, beside: u32, hasher: &mut impl Hasher) {
-        match self {
-            Self::V4(address) => address.hash(beside, hasher),
-            Self::V6(address) => address.hash(beside, hasher),
-        }
-    }
-}
-
-/// Hashes with keys of the run's own.
-#[derive(Clone, Debug)]
-struct Keyed {
-    first: u64,
-    others: SharedSeed,
-}
-
-impl Default for Keyed {
-    fn default() -> Self {
-        // Its keys come from the system's source of randomness.
-        let random = ahash::RandomState::new();
-        Self {
-            first: random.hash_one(1),
-            others: SharedSeed::from_u64(random.hash_one(2)),
-        }
-    }
-}
-
-impl Keyed {
-    #[inline(always)]
-    fn hasher(&self) -> FoldHasher<'_> {
-        FoldHasher::with_seed(self.first, &self.others)
-    }
-
-    /// The question: name, type, class.
-    #[inline(always)]
-    fn question(&self, question: &Question) -> QuestionHash {
-        if !question.is_present() {
-            return None;
-        }
-        let (record_type, class) = question.type_and_class();
-        let mut hasher = self.hasher();
-        match question.blocks() {
-            Some(blocks) => {
-                for block in blocks {
-                    hasher.write_u128(u128::from_le_bytes(*block));
-                }
+    pub fn read_plain(
+        &mut self,
+        time: Timestamp,
+        plain: &Plain<'_>,
+        interest: &impl Interest,
+        lanes: impl Lanes,
+        arrivals: &mut Vec<Arrival>,
+    ) -> Option<bool> {
+        let header = Header::read(plain.payload)?;
+        let network = short(&plain.around);
+        let link = Link {
+            time,
+            payload: self.keyed.payload(plain.payload),
+            ip_id: plain.ip_id.unwrap_or(0),
+        };
+        // Written where it stays as soon as it is known, so that nothing has to be remembered.
+        let arrival = match plain.addresses {
+            Addresses::V4(addresses) => {
+                let between = Between::of_plain(plain.ports, addresses, &header);
+                let sender = addresses[0].into();
+                arrivals.push_mut(self.begin(&between, &header, sender, network, link))
             }
-            None => hasher.write(question.name_bytes()),
-        }
-        hasher.write_u32(u32::from(record_type) << 16 | u32::from(class));
-        Some(NonZeroU32::new(hasher.finish() as u32).unwrap_or(NonZeroU32::MAX))
+            Addresses::V6(addresses) => {
+                let between = Between::of_plain(plain.ports, addresses, &header);
+                let sender = addresses[0].into();
+                arrivals.push_mut(self.begin(&between, &header, sender, network, link))
+            }
+        };
+        self.look(arrival, plain.payload, &header, interest, lanes);
+        Some(arrival.is_to_be_kept())
     }
 
-    /// A message.
+    /// An arrival whose question was not looked at yet.
     #[inline(always)]
-    fn payload(&self, bytes: &[u8]) -> u32 {
-        let mut hasher = self.hasher();
-        hasher.write(bytes);
-        hasher.finish() as u32
+    fn begin<A: Address>(
+        &self,
+        between: &Between<A>,
+        header: &Header,
+        sender: IpAddr,
+        network: Network,
+        link: Link,
+    ) -> Arrival {
+        Arrival {
+            identity: Identity {
+                network,
+                key: self.keyed.key(between),
+                question: None,
+            },
+            link,
+            sender,
+            is_response: between.is_response,
+            is_iterative: is_iterative(header),
+            multicast: between.multicast.0,
+            is_wanted: false,
+            kept: None,
+        }
     }
 
-    /// The key of what goes between two hosts.
+    /// Looks at the question.
     #[inline(always)]
-    fn key<A: Address>(&self, between: &Between<A>) -> KeyHash {
-        let mut hasher = self.hasher();
-        let (client, port) = between.client;
-        client.hash(u32::from(port) << 16 | u32::from(between.id), &mut hasher);
-        let is_stream = between.transport == Transport::Tcp;
-        let (resolver, port) = between.resolver;
-        hasher.write_u64(u64::from(port) << 1 | u64::from(between.is_multicast_response()));
-        let others = hasher.finish();
-        let without_resolver = others as u32 & !1 | u32::from(is_stream);
-        let mut hasher = self.hasher();
-        resolver.hash((others >> 32) as u32, &mut hasher);
-        KeyHash {
-            without_resolver,
-            resolver: hasher.finish() as u32,
-        }
-    }
-}
-
-/// Who asked and who was asked, read where it stands.
-struct Between<A> {
-    client: (A, u16),
-    resolver: (A, u16),
-    transport: Transport,
-    id: u16,
-    is_response: bool,
-    multicast: Option<Multicast>,
-}
-
-impl<A: Address> Between<A> {
-    #[inline(always)]
-    fn new(envelope: &Envelope<'_, A>, header: &Header) -> Self {
-        let src = (envelope.src, envelope.src_port);
-        let dst = (envelope.dst, envelope.dst_port);
-        let is_response = header.is_response();
-        let (client, resolver) = if is_response { (dst, src) } else { (src, dst) };
-        Self {
-            client,
-            resolver,
-            transport: envelope.transport,
-            id: header.id,
-            is_response,
-            multicast: multicast(envelope),
-        }
-    }
-
-    const fn is_multicast_response(&self) -> bool {
-        self.is_response && self.multicast.is_some()
-    }
-
-    fn key(&self) -> Key {
-        Key {
-            client: (self.client.0.into(), self.client.1),
-            resolver: (self.resolver.0.into(), self.resolver.1),
-            transport: self.transport,
-            id: self.id,
-            multicast_response: self.is_multicast_response(),
-        }
+    fn look(
+        &mut self,
+        arrival: &mut Arrival,
+        bytes: &[u8],
+        header: &Header,
+        interest: &impl Interest,
+        lanes: impl Lanes,
+    ) {
+        self.question.read(bytes, header, lanes);
+        arrival.identity.question = self.keyed.question(&self.question);
+        arrival.is_wanted = interest.wants(&mut self.question) || header.questions > 1;
     }
 }
 
@@ -402,8 +334,7 @@ pub(super) fn held(kept: &Option<Box<Kept>>) -> usize {
 }
 
 impl Kept {
-    #[cold]
-    fn new<A>(key: Key, envelope: &Envelope<'_, A>, bytes: &[u8]) -> Box<Self> {
+    fn new(key: Key, envelope: &Envelope<'_>, bytes: &[u8]) -> Box<Self> {
         Box::new(Self {
             key,
             bytes: bytes.into(),
@@ -466,82 +397,5 @@ impl Key {
     }
 }
 
-/// Whether a message is multicast DNS or LLMNR, by its ports. What comes over TCP, or was a server's, is between two hosts,
-/// whatever the port.
-#[inline(always)]
-fn multicast<A>(envelope: &Envelope<'_, A>) -> Option<Multicast> {
-    if envelope.transport == Transport::Tcp || envelope.around.is_tapped() {
-        return None;
-    }
-    let has = |port| envelope.src_port == port || envelope.dst_port == port;
-    if has(53) {
-        None
-    } else if has(MDNS_PORT) {
-        Some(Multicast::Mdns)
-    } else if has(LLMNR_PORT) {
-        Some(Multicast::Llmnr)
-    } else {
-        None
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// A message between two ports and its answer.
-    fn both<A: Address>([src, dst]: [A; 2], ports: [u16; 2], id: u16) -> [Between<A>; 2] {
-        let between = |client, resolver, is_response| Between {
-            client,
-            resolver,
-            transport: Transport::Udp,
-            id,
-            is_response,
-            multicast: None,
-        };
-        let [src, dst] = [(src, ports[0]), (dst, ports[1])];
-        [between(src, dst, false), between(src, dst, true)]
-    }
-
-    proptest! {
-        /// A query may come in a plain packet and its response in another, of which the addresses' version is not known before.
-        #[test]
-        fn a_key_is_one_whether_the_version_is_known_or_not(
-            v4 in any::<[Ipv4Addr; 2]>(), v6 in any::<[Ipv6Addr; 2]>(), ports in any::<[u16; 2]>(), id: u16,
-        ) {
-            let keyed = Keyed::default();
-            let known = both(v4, ports, id).map(|between| keyed.key(&between));
-            let either = both(v4.map(IpAddr::from), ports, id).map(|between| keyed.key(&between));
-            prop_assert_eq!(known, either);
-            prop_assert_eq!(known[0], known[1]);
-            let known = both(v6, ports, id).map(|between| keyed.key(&between));
-            let either = both(v6.map(IpAddr::from), ports, id).map(|between| keyed.key(&between));
-            prop_assert_eq!(known, either);
-            prop_assert_eq!(known[0], known[1]);
-            // The keys are this run's own.
-            let others = Keyed::default();
-            prop_assert_ne!(both(v4, ports, id).map(|between| others.key(&between)), either);
-        }
-    }
-
-    /// As many queries as wait together on a busy line, all to one resolver and for one name: no two have one key. Of a hash of
-    /// 32 bits, some of them would.
-    #[test]
-    fn keys_to_one_resolver_are_told_apart() {
-        let keyed = Keyed::default();
-        let mut keys = HashSet::new();
-        for number in 0..300_000_u32 {
-            let client = Ipv4Addr::from(0x0A00_0000 + number / 100);
-            let [query, _] = both(
-                [client, Ipv4Addr::LOCALHOST],
-                [40_000, 53],
-                (number % 100) as u16,
-            );
-            assert!(keys.insert(keyed.key(&query)), "{number}");
-        }
-    }
-}
+mod tests;

@@ -42,6 +42,16 @@ impl Bits {
         self.words.get(word).map_or(1, |word| word >> bit)
     }
 
+    /// The same.
+    #[inline(always)]
+    pub(super) fn may_hold(&self, number: u64) -> bool {
+        let (word, bit) = self.place(number);
+        match self.words.get(word) {
+            Some(word) => word >> bit & 1 != 0,
+            None => true,
+        }
+    }
+
     #[inline(always)]
     fn place(&self, number: u64) -> (usize, u32) {
         // A multiplication by 2^64 over the golden ratio spreads the bytes over the upper bits.

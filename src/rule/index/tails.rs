@@ -54,7 +54,7 @@ impl Tails {
     /// Whether the name with this wire form may have one of the ends.
     #[inline(always)]
     pub(super) fn may_hold(&self, wire: &[u8]) -> bool {
-        self.bits.may_have(self.last(wire)) & 1 != 0 && wire.len() > self.length
+        self.bits.may_hold(self.last(wire)) && wire.len() > self.length
     }
 
     /// As many of the last bytes as are looked at.
