@@ -233,6 +233,7 @@ fn address_of(fields: [Field; 2], value: IpAddr, out: &mut Line<'_>) -> io::Resu
 
 /// Appends a member that is a mnemonic: one of our own words, unless the number has none.
 #[inline(always)]
+#[expect(clippy::ptr_arg, reason = "a borrowed one is one of our own words")]
 fn name_of(field: Field, value: &Cow<'static, str>, out: &mut Line<'_>) {
     begin(field, out);
     match value {

@@ -398,7 +398,7 @@ proptest! {
     /// The ways that most answers go by are no other ways.
     #[test]
     fn what_is_read_where_it_stands_is_what_its_fields_say(
-        message in prop::collection::vec(prop_oneof![any::<u8>(), 0..8_u8, b'a'..b'z', Just(0xC0), Just(0)], 0..96),
+        message in prop::collection::vec(prop_oneof![any::<u8>(), 0..8_u8, b'a'..=b'z', Just(0xC0), Just(0)], 0..96),
         record_type in prop::sample::select(&[1, 2, 5, 12, 28]),
         start in 0..40_usize,
         length in prop_oneof![Just(4), Just(16), 0..100_usize],
