@@ -109,7 +109,7 @@ impl Ports {
     #[must_use]
     pub fn contain_one_of(&self, [src, dst]: [u16; 2]) -> bool {
         // Both at once: either may be the one, so that no branch could be foreseen. A half that is zero lends from above.
-        let both = (u32::from(src) << 16 | u32::from(dst)) ^ u32::from(Self::USUAL) * 0x0001_0001;
+        let both = (u32::from(src) << 16 | u32::from(dst)) ^ (u32::from(Self::USUAL) * 0x0001_0001);
         let has_usual = both.wrapping_sub(0x0001_0001) & !both & 0x8000_8000 != 0;
         has_usual && self.usual || self.contains(src) || self.contains(dst)
     }

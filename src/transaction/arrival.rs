@@ -29,7 +29,7 @@ pub(super) struct Key {
 }
 
 /// A key and its question as the table holds them: hashes of three times 32 bits, keyed anew in each run so that nobody can
-/// choose two that meet. Of transactions that are open together one pair in 2^95 would be taken for one; in 2^63 where they ask
+/// choose two that meet. Of transactions that are open together one pair in 2^94 would be taken for one; in 2^63 where they ask
 /// the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Identity {

@@ -320,7 +320,7 @@ fn decoders_that_share_them_join_what_came_to_each_of_them() {
     });
     let ip = datagram(false, 100, 1);
     assert_eq!(one.send(101, &piece(&ip, 7, 0, 48)), None);
-    assert_eq!(other.send(101, &piece(&ip, 7, 48, 60)), Some(payload(&ip)));
+    assert_eq!(other.send(101, &piece(&ip, 7, 48, 108)), Some(payload(&ip)));
     // What waits is given up when the last of them has ended, and counted once.
     assert_eq!(one.send(101, &piece(&ip, 8, 0, 48)), None);
     one.decoder.close();

@@ -1,5 +1,4 @@
 use std::collections::HashSet;
-use std::net::Ipv4Addr;
 
 use proptest::prelude::*;
 
@@ -182,9 +181,9 @@ fn keys_to_one_resolver_are_told_apart() {
     let keyed = Keyed::default();
     let mut keys = HashSet::new();
     for number in 0..300_000_u32 {
-        let client = Ipv4Addr::from(0x0A00_0000 + number / 100);
+        let client = (0x0A00_0000 + number / 100).to_be_bytes();
         let [query, _] = both(
-            [client, Ipv4Addr::LOCALHOST],
+            [client, [127, 0, 0, 1]],
             [40_000, 53],
             (number % 100) as u16,
         );
