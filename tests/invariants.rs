@@ -323,48 +323,49 @@ fn a_capture_in_parts_gives_the_rows_of_the_whole() {
     });
 }
 
-/// Every stream and every counter, byte for byte, whether one thread pairs all messages or several share them by their clients.
+/// Every stream, the packets and every counter, byte for byte, whether one thread pairs all messages or several share them by
+/// their clients.
 #[test]
 fn whoever_shares_the_work_the_records_are_the_same() {
-    let streams = ["events", "rows", "hits", "sources", "risk", "stats"];
+    let outputs = [
+        "events.jsonl",
+        "rows.jsonl",
+        "hits.jsonl",
+        "sources.jsonl",
+        "risk.jsonl",
+        "evidence.pcapng",
+        "write.pcapng",
+    ];
     for_each(|link, records| {
         let folder = tempfile::tempdir().unwrap();
         let place = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
         let capture = place("it.pcap");
         std::fs::write(&capture, pcap(link, records)).unwrap();
         let run = |workers: &str| {
-            let mut arguments: Vec<String> =
-                ["replay", &capture, "--quiet", "--any-port", "--workers"]
-                    .map(str::to_owned)
-                    .to_vec();
-            arguments.push(workers.to_owned());
-            for stream in streams {
-                arguments.push(format!("--{stream}"));
-                arguments.push(place(&format!("{stream}.jsonl")));
+            let words = format!("--quiet --any-port --name *.com --workers {workers}");
+            let mut arguments = vec!["replay".to_owned(), capture.clone()];
+            arguments.extend(words.split(' ').map(str::to_owned));
+            for output in outputs.iter().chain(&["stats.json"]) {
+                let (option, _) = output.split_once('.').unwrap();
+                arguments.extend([format!("--{option}"), place(output)]);
             }
-            let output = dnsterrier(arguments);
-            assert!(
-                output.stderr.is_empty(),
-                "{}",
-                String::from_utf8_lossy(&output.stderr)
-            );
-            streams
-                .map(|stream| std::fs::read_to_string(place(&format!("{stream}.jsonl"))).unwrap())
-        };
-        let counters = |text: &str| {
-            let mut stats: Value = serde_json::from_str(text).unwrap();
+            let said = dnsterrier(arguments).stderr;
+            assert!(said.is_empty(), "{}", String::from_utf8_lossy(&said));
+            let written = outputs.map(|output| std::fs::read(place(output)).unwrap());
+            let stats = std::fs::read_to_string(place("stats.json")).unwrap();
+            let mut stats: Value = serde_json::from_str(&stats).unwrap();
             // What is left in the tables at the end nobody needs.
             stats.as_object_mut().unwrap().remove("tables");
-            stats.to_string()
+            (written, stats.to_string())
         };
-        let [alone, shared] = ["1", "3"].map(run);
-        for ((stream, alone), shared) in streams.iter().zip(alone).zip(shared) {
-            let same = if *stream == "stats" {
-                same_rows(&counters(&shared), &counters(&alone))
-            } else {
-                same_rows(&shared, &alone)
-            };
-            same.map_err(|what| format!("{stream}: {what}"))?;
+        let [(alone, counted_alone), (shared, counted)] = ["1", "3"].map(run);
+        same_rows(&counted, &counted_alone)?;
+        for ((output, alone), shared) in outputs.iter().zip(alone).zip(shared) {
+            if shared != alone {
+                let text = String::from_utf8_lossy;
+                let what = same_rows(&text(&shared), &text(&alone)).err();
+                return Err(format!("{output}: {}", what.unwrap_or_default()));
+            }
         }
         Ok(())
     });

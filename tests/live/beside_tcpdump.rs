@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::common::{json_lines, stdout};
 use crate::lab::Lab;
-use crate::running::{Running, wait_for_last_lookup};
+use crate::running::wait_for_last_lookup;
 
 /// Real clients, dig and the C library's resolver, on one side of a real resolver; the sensor sits on a mirrored port.
 #[test]
@@ -12,23 +12,7 @@ fn the_same_rows_as_the_capture_beside_it() {
     let Some(lab) = Lab::whole() else { return };
     let capture = lab.place("beside.pcap");
     let (live_events, live_stats) = (lab.place("live.jsonl"), lab.place("live-stats.json"));
-    let tcpdump = Running::start(lab.on(
-        "mon",
-        &[
-            "tcpdump",
-            "-Z",
-            "root",
-            "-n",
-            "-U",
-            "--immediate-mode",
-            "-i",
-            "lan-in",
-            "--time-stamp-precision=nano",
-            "-w",
-            &capture,
-        ],
-    ));
-    tcpdump.wait_for_err("listening on");
+    let tcpdump = lab.tcpdump("mon", "lan-in", &capture);
     let live = lab.listen(
         "mon",
         &[

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::common::{file, json_lines, stdout};
 use crate::lab::Lab;
-use crate::running::{Running, wait_for_last_lookup, wait_until};
+use crate::running::{wait_for_last_lookup, wait_until};
 
 /// The packets of a capture in whatever format, which editcap must find whole. Without their times: of some packets the kernel
 /// gives each listener another.
@@ -74,19 +74,7 @@ fn alike(mut got: Vec<Vec<u8>>, mut expected: Vec<Vec<u8>>) {
 fn evidence_of_a_live_run_over_several_files() {
     let Some(lab) = Lab::whole() else { return };
     let beside = lab.place("beside.pcap");
-    let words = [
-        "tcpdump",
-        "-Z",
-        "root",
-        "-n",
-        "-U",
-        "--immediate-mode",
-        "-i",
-        "lan-in",
-    ];
-    let more = ["--time-stamp-precision=nano", "-w", &beside];
-    let tcpdump = Running::start(lab.on("mon", &[&words[..], &more].concat()));
-    tcpdump.wait_for_err("listening on");
+    let tcpdump = lab.tcpdump("mon", "lan-in", &beside);
     let folder = lab.folder().join("out");
     std::fs::create_dir(&folder).unwrap();
     let [evidence, written] = ["evidence.pcapng", "written.pcap"].map(|name| {

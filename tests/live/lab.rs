@@ -153,6 +153,16 @@ impl Lab {
         running
     }
 
+    /// What tcpdump writes to a file of an interface, each packet at once.
+    pub(crate) fn tcpdump(&self, host: &str, interface: &str, capture: &str) -> Running {
+        let words = "tcpdump -Z root -n -U --immediate-mode --time-stamp-precision=nano";
+        let mut command: Vec<&str> = words.split(' ').collect();
+        command.extend(["-i", interface, "-w", capture]);
+        let running = Running::start(self.on(host, &command));
+        running.wait_for_err("listening on");
+        running
+    }
+
     /// Runs the program on a host to its end.
     pub(crate) fn dnsterrier(&self, host: &str, arguments: &[&str]) -> Output {
         self.output(host, &[&[self.program()], arguments].concat())

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::common::{json_lines, stdout};
 use crate::lab::Lab;
-use crate::running::{Running, wait_for_last_lookup, wait_until};
+use crate::running::{wait_for_last_lookup, wait_until};
 
 /// Windows close by the time of packets, and where none come by the clock: a replay of the capture that tcpdump takes beside
 /// it closes them otherwise, and has the same rows.
@@ -12,23 +12,7 @@ use crate::running::{Running, wait_for_last_lookup, wait_until};
 fn a_window_that_closed_has_the_rows_of_the_capture_beside_it() {
     let Some(lab) = Lab::pair() else { return };
     let capture = lab.place("windows.pcap");
-    let tcpdump = Running::start(lab.on(
-        "c",
-        &[
-            "tcpdump",
-            "-Z",
-            "root",
-            "-n",
-            "-U",
-            "--immediate-mode",
-            "-i",
-            "eth0",
-            "--time-stamp-precision=nano",
-            "-w",
-            &capture,
-        ],
-    ));
-    tcpdump.wait_for_err("listening on");
+    let tcpdump = lab.tcpdump("c", "eth0", &capture);
     // A timeout of 100 ms has a window closed 2.2 s after its end.
     let options = [
         "--format",

@@ -40,22 +40,7 @@ fn captures_that_share_an_interface_see_each_packet_once() {
     let capture = lab.place("beside.pcap");
     let place = |what: &str| lab.place(what);
     let (events, stats) = (place("live.jsonl"), place("live.json"));
-    let tcpdump = Running::start(lab.on(
-        "mon",
-        &[
-            "tcpdump",
-            "-Z",
-            "root",
-            "-n",
-            "-U",
-            "--immediate-mode",
-            "-i",
-            "lan-in",
-            "-w",
-            &capture,
-        ],
-    ));
-    tcpdump.wait_for_err("listening on");
+    let tcpdump = lab.tcpdump("mon", "lan-in", &capture);
     let live = lab.listen(
         "mon",
         &[
