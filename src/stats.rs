@@ -902,35 +902,24 @@ impl Stats {
         }
     }
 
-    /// Adds what another thread counted of the same run, as far as threads share work.
+    /// Adds what another thread counted of the same run, as far as threads share work. A new section is here or does not compile.
     pub fn add(&mut self, other: &Self) {
         macro_rules! add {
-            ($($section:ident),+) => {{ $(self.$section.add(&other.$section);)+ }};
+            ($($shared:ident),+ $(,)? ; $($not_shared:ident),+ $(,)?) => {{
+                let Self { $($shared,)+ $($not_shared: _),+ } = other;
+                $(self.$shared.add($shared);)+
+            }};
         }
-        add!(
-            capture,
-            packets,
-            further,
-            dnstap,
-            any_port,
-            tunnels,
-            fragments,
-            segments,
-            streams,
-            messages,
-            transactions,
-            encrypted_dns,
-            hosts,
-            events,
-            written_packets,
-            reloads,
-            tables
-        );
+        add! {
+            capture, packets, further, dnstap, any_port, tunnels, fragments, segments, streams, messages, transactions,
+            encrypted_dns, hosts, hidden_clients, events, written_packets, reloads, tables
+            // What the matcher counts, or whoever reads stored events, and words.
+            ; version, sensor, inputs, mode, stored, filters, rules, rows, risk, evidence, deliveries, identities
+        }
         let times = [self.capture.first, other.capture.first];
         self.capture.first = times.into_iter().flatten().min();
         self.capture.last = self.capture.last.max(other.capture.last);
         self.hosts.more |= other.hosts.more;
-        self.hidden_clients.add(&other.hidden_clients);
     }
 
     /// How much was received of the inputs: packets, or events that were stored.

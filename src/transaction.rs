@@ -227,25 +227,44 @@ impl Default for Clock {
     }
 }
 
+/// What is due at a packet's time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    Nothing,
+    /// A sweep.
+    Sweep,
+    /// Time jumped back: it is another capture, and what is open is closed.
+    Close,
+}
+
 impl Clock {
-    /// Moves on to a packet's time; whether it is time to [`Pairing::advance`] to it, or it is another capture's.
+    /// Moves on to a packet's time; whether it is time to [`Pairing::advance`] to it.
     pub fn is_to_sweep(&mut self, time: Timestamp) -> bool {
+        let (next, due) = self.at(time);
+        *self = next;
+        due != Due::Nothing
+    }
+
+    /// The clock at a packet's time, and what is due there.
+    fn at(self, time: Timestamp) -> (Self, Due) {
         if time < self.now {
-            let jumped = self.now.since(time) > JUMP_BACK;
-            if jumped {
-                *self = Self {
-                    now: time,
-                    ..Self::default()
-                };
+            if self.now.since(time) <= JUMP_BACK {
+                return (self, Due::Nothing);
             }
-            return jumped;
+            let next = Self {
+                now: time,
+                ..Self::default()
+            };
+            return (next, Due::Close);
         }
-        self.now = time;
-        let sweeps = time >= self.next_sweep;
-        if sweeps {
-            self.next_sweep = time.plus(SWEEP_EVERY);
+        if time < self.next_sweep {
+            return (Self { now: time, ..self }, Due::Nothing);
         }
-        sweeps
+        let next = Self {
+            now: time,
+            next_sweep: time.plus(SWEEP_EVERY),
+        };
+        (next, Due::Sweep)
     }
 }
 
@@ -266,10 +285,9 @@ pub struct Pairing {
     held: usize,
     /// Wanted queries that may be open, by all but their ID.
     open: hashbrown::HashMap<u64, KeyHash, ahash::RandomState>,
-    now: Timestamp,
+    clock: Clock,
     /// The time of the latest message.
     latest: Timestamp,
-    next_sweep: Timestamp,
     /// What became of the messages.
     pub messages: Messages,
     /// What became of the transactions.
@@ -317,9 +335,8 @@ impl Pairing {
             brought: Brought::default(),
             held: 0,
             open: hashbrown::HashMap::default(),
-            now: Timestamp::MIN,
+            clock: Clock::default(),
             latest: Timestamp::MIN,
-            next_sweep: Timestamp::MIN,
             messages: Messages::default(),
             transactions: Counters::default(),
             not_looked_into: 0,
@@ -378,32 +395,23 @@ impl Pairing {
     /// Moves packet time on and closes what has waited long enough. Time that jumps back closes everything.
     #[inline]
     pub fn advance(&mut self, now: Timestamp, give: &mut dyn FnMut(&Transaction<'_>)) {
-        if now < self.now {
-            self.go_back(now, give);
-            return;
-        }
-        self.now = now;
-        if now >= self.next_sweep {
-            self.sweep(give);
-        }
-    }
-
-    #[cold]
-    fn go_back(&mut self, now: Timestamp, give: &mut dyn FnMut(&Transaction<'_>)) {
-        if self.now.since(now) > JUMP_BACK {
+        let (clock, due) = self.clock.at(now);
+        if due == Due::Close {
             self.close(give);
-            self.now = now;
+        }
+        self.clock = clock;
+        if due == Due::Sweep {
+            self.sweep(give);
         }
     }
 
     #[inline(never)]
     fn sweep(&mut self, give: &mut dyn FnMut(&Transaction<'_>)) {
-        self.next_sweep = self.now.plus(SWEEP_EVERY);
+        let now = self.clock.now;
         loop {
-            self.table.forget_lingering(self.now, &self.waits, |slot| {
-                self.brought.forget(slot);
-            });
-            let Some(number) = self.table.next_due(self.now, &self.waits) else {
+            self.table
+                .forget_lingering(now, &self.waits, |slot| self.brought.forget(slot));
+            let Some(number) = self.table.next_due(now, &self.waits) else {
                 return;
             };
             self.expire(number, give);
@@ -429,9 +437,8 @@ impl Pairing {
         self.brought.clear();
         self.held = 0;
         self.open.clear();
-        self.now = Timestamp::MIN;
+        self.clock = Clock::default();
         self.latest = Timestamp::MIN;
-        self.next_sweep = Timestamp::MIN;
     }
 
     #[inline(never)]
@@ -954,7 +961,7 @@ impl Pairing {
             ..slot.transaction(
                 &wanted.key,
                 role,
-                slot.due(&self.waits).min(self.now.max(self.latest)),
+                slot.due(&self.waits).min(self.clock.now.max(self.latest)),
             )
         });
     }

@@ -34,6 +34,26 @@ pub(crate) fn read_name(
     })
 }
 
+/// The pointers of a name (RFC 1035, section 4.1.4).
+#[derive(Default)]
+struct Pointers {
+    count: usize,
+    /// What comes after the name where it begins: behind its first pointer.
+    after: Option<usize>,
+}
+
+impl Pointers {
+    /// Where the pointer at `at` points to. `None` where it is cut off, or there were too many.
+    #[inline(always)]
+    fn follow(&mut self, message: &[u8], at: usize) -> Option<usize> {
+        let pointer = message.get(at..)?.first_chunk::<2>()?;
+        self.after = self.after.or(at.checked_add(2));
+        self.count += 1;
+        let place = usize::from(u16::from_be_bytes(*pointer) & 0x3FFF);
+        (self.count <= POINTERS_MAX).then_some(place)
+    }
+}
+
 /// How many bytes of a name are looked at together.
 const AT_ONCE: usize = 16;
 
@@ -46,9 +66,8 @@ fn read_plain_name(
     out: &mut Vec<u8>,
 ) -> Option<usize> {
     let begin = out.len();
-    let mut after = None;
     let mut at = start;
-    let mut pointers = 0;
+    let mut pointers = Pointers::default();
     let mut dots = 0_u8;
     let after = loop {
         let first = at;
@@ -82,16 +101,8 @@ fn read_plain_name(
             return None;
         }
         match length {
-            0 => break after.or(at.checked_add(1)),
-            0xC0.. => {
-                let low = *message.get(at.checked_add(1)?)?;
-                after = after.or(at.checked_add(2));
-                pointers += 1;
-                if pointers > POINTERS_MAX {
-                    return None;
-                }
-                at = usize::from(u16::from_be_bytes([length & 0x3F, low]));
-            }
+            0 => break pointers.after.or(at.checked_add(1)),
+            0xC0.. => at = pointers.follow(message, at)?,
             _ => return None,
         }
     };
@@ -134,9 +145,8 @@ fn read_any_name(
     out: &mut Vec<u8>,
 ) -> Option<usize> {
     let mut at = start;
-    let mut after = None;
     let mut wire_len = 1;
-    let mut pointers = 0;
+    let mut pointers = Pointers::default();
     let begin = out.len();
     loop {
         let length = *message.get(at)?;
@@ -145,7 +155,7 @@ fn read_any_name(
                 if out.len() == begin {
                     out.push(b'.');
                 }
-                return after.or(at.checked_add(1));
+                return pointers.after.or(at.checked_add(1));
             }
             1..=63 => {
                 let label_start = at.checked_add(1)?;
@@ -161,15 +171,7 @@ fn read_any_name(
                 write_label(label, spelling, out);
                 at = label_end;
             }
-            0xC0.. => {
-                let low = *message.get(at.checked_add(1)?)?;
-                after = after.or(at.checked_add(2));
-                pointers += 1;
-                if pointers > POINTERS_MAX {
-                    return None;
-                }
-                at = usize::from(u16::from_be_bytes([length & 0x3F, low]));
-            }
+            0xC0.. => at = pointers.follow(message, at)?,
             // 0x40 was the extended label type (RFC 6891, 5), 0x80 is not assigned.
             64..=0xBF => return None,
         }
