@@ -371,6 +371,47 @@ fn whoever_shares_the_work_the_records_are_the_same() {
     });
 }
 
+/// A capture with more messages than all batches hold that go round between the threads, so that each comes back.
+#[test]
+fn whoever_shares_the_work_batches_that_come_back_bring_nothing_along() {
+    let (records, _) = ours(&file("captures/ngrok.pcap"), None);
+    let link = records[0].link;
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    // Again and again, a few minutes later each time.
+    let again = |(number, record): (usize, &Kept)| {
+        let rounds = u32::try_from(number / records.len()).unwrap();
+        let later = Duration::from_secs(300) * rounds;
+        Kept {
+            time: record.time.plus(later),
+            ..record.clone()
+        }
+    };
+    let long: Vec<Kept> = (0..150_000)
+        .zip(records.iter().cycle())
+        .map(again)
+        .collect();
+    std::fs::write(place("long.pcap"), pcap(link, &long)).unwrap();
+    for output in ["", " --events /dev/null"] {
+        let [alone, shared] = ["1", "3"].map(|workers| {
+            let words = format!("--quiet --rows none --workers {workers}{output} --stats");
+            let mut arguments = vec!["replay".to_owned(), place("long.pcap")];
+            arguments.extend(words.split(' ').map(str::to_owned));
+            arguments.push(place("stats.json"));
+            let output = dnsterrier(arguments);
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success() && said.is_empty(), "{said}");
+            let stats = std::fs::read_to_string(place("stats.json")).unwrap();
+            let mut stats: Value = serde_json::from_str(&stats).unwrap();
+            stats.as_object_mut().unwrap().remove("tables");
+            stats
+        });
+        assert_eq!(shared, alone);
+        let received = shared["capture"]["received"].as_u64().unwrap();
+        assert_eq!(received, long.len() as u64);
+    }
+}
+
 /// The sums are made here, from the counters, and not taken from the program's own comparison.
 #[test]
 fn nothing_vanishes() {

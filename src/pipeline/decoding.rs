@@ -94,7 +94,10 @@ impl Decoding {
         // Whoever has some is sent on at once: there are none.
         std::mem::swap(&mut out.packets, &mut batch.packets);
         if let Some(capture) = self.captures.get_mut(batch.capture) {
-            std::mem::swap(&mut capture.stats, &mut batch.stats);
+            if self.decoder == 0 {
+                // The others' batches have what was counted before they went round.
+                std::mem::swap(&mut capture.stats, &mut batch.stats);
+            }
             capture.now = batch.now;
             capture.has_ended = batch.is_last;
         }
@@ -169,7 +172,7 @@ impl Decoding {
             out.resolvers.clear();
         }
         self.pairing.take_further(&mut out.further);
-        // What the capture threads counted they tell the first decoder alone.
+        // What the capture threads counted the first decoder alone hears.
         let mut stats = Stats::default();
         let mut captures = self.captures.iter().map(|capture| &capture.stats);
         if let Some(first) = captures.next() {
