@@ -62,10 +62,29 @@ pub use reload::{Load, Loaded};
 use rereading::Rereading;
 use splitting::{Clients, Mark, Splitting};
 
-/// How many batches are on their way between two stages: enough that neither waits for the other's short delays.
-const BATCHES: usize = 32;
-/// After so many batches without an event the matcher is told the time and the counters all the same.
-const EMPTY_BATCHES: u64 = 32;
+/// What is on its way between two stages.
+#[derive(Clone, Copy, Debug)]
+struct Way {
+    /// How many batches. After so many without an event the matcher is told the time and the counters all the same: with several
+    /// decoders it waits for each of them, and while it does so no other may run out of batches.
+    batches: usize,
+    /// How many arrivals make a batch.
+    arrivals: usize,
+}
+
+impl Way {
+    /// Of arrivals alone: enough that neither stage waits for the other's short delays.
+    const FEW_EVENTS: Self = Self {
+        batches: 32,
+        arrivals: 512,
+    };
+    /// With events, which take some 4 KiB each with their messages. No more than a processor has near itself: with thousands on
+    /// their way each one is fetched from far away three times, which takes as long as making it.
+    const MANY_EVENTS: Self = Self {
+        batches: 2,
+        arrivals: 128,
+    };
+}
 
 /// What the threads are told from outside, by signals for instance.
 #[derive(Clone, Debug)]
@@ -319,8 +338,7 @@ struct ArrivalBatch {
 }
 
 impl ArrivalBatch {
-    /// How many arrivals make a batch; or bytes of wanted messages among them, or sightings.
-    const ARRIVALS: usize = 512;
+    /// So many bytes of wanted messages make a batch as well; or sightings.
     const BYTES: usize = 1 << 20;
     const SIGHTINGS: usize = 512;
 
@@ -335,8 +353,8 @@ impl ArrivalBatch {
         self.packets.push(packet);
     }
 
-    fn is_full(&self) -> bool {
-        self.arrivals.len() >= Self::ARRIVALS
+    fn is_full(&self, way: Way) -> bool {
+        self.arrivals.len() >= way.arrivals
             || self.bytes >= Self::BYTES
             || self.sightings.len() >= Self::SIGHTINGS
     }
@@ -423,6 +441,11 @@ impl Run {
         } = self;
         let everything_asked_for = !writers.events.is_none();
         let everything = everything_asked_for || rules.needs_everything();
+        let way = if everything {
+            Way::MANY_EVENTS
+        } else {
+            Way::FEW_EVENTS
+        };
         let live = input.is_live();
         let stored = matches!(input, Input::Stored(_));
 
@@ -432,9 +455,9 @@ impl Run {
             Input::Packets(sources) => (sources.len(), decoders.max(1)),
             Input::Stored(_) => (1, 1),
         };
-        let (full_events, events_to_match) = bounded::<EventBatch>(BATCHES);
+        let (full_events, events_to_match) = bounded::<EventBatch>(way.batches);
         let (empty_events, events_to_fill): (Vec<_>, Vec<_>) =
-            std::iter::repeat_with(filled_with_empty::<EventBatch>)
+            std::iter::repeat_with(|| filled_with_empty::<EventBatch>(way.batches))
                 .take(decoders)
                 .unzip();
         let (ask, asked) = bounded::<()>(1);
@@ -488,7 +511,7 @@ impl Run {
                     let messages = MessageReader::default();
                     let fragments = Joining::default();
                     let (full_batches, batches_to_decode): (Vec<_>, Vec<_>) =
-                        std::iter::repeat_with(|| bounded::<ArrivalBatch>(BATCHES))
+                        std::iter::repeat_with(|| bounded::<ArrivalBatch>(way.batches))
                             .take(decoders)
                             .unzip();
                     let mut empty_batches = Vec::new();
@@ -496,10 +519,7 @@ impl Run {
                         sources.into_iter().zip(to_take).enumerate()
                     {
                         let (empty, batches_to_fill) =
-                            bounded::<ArrivalBatch>(BATCHES.saturating_mul(decoders));
-                        for _ in 0..BATCHES.saturating_mul(decoders) {
-                            empty.try_send(ArrivalBatch::default()).ok();
-                        }
+                            filled_with_empty::<ArrivalBatch>(way.batches.saturating_mul(decoders));
                         empty_batches.push(empty);
                         let mut reading = Reading::new(
                             ports.clone(),
@@ -512,6 +532,7 @@ impl Run {
                             asking.clone(),
                             Splitting::new(
                                 capture,
+                                way,
                                 clients.clone(),
                                 full_batches.clone(),
                                 batches_to_fill,
@@ -544,6 +565,7 @@ impl Run {
                                 &empty_batches,
                                 &full_events,
                                 &events_to_fill,
+                                way.batches as u64,
                             );
                             Vec::new()
                         }));
@@ -639,10 +661,10 @@ fn spawn<'scope>(
     (name, thread.spawn_scoped(scope, run))
 }
 
-/// A channel with batches to fill in it.
-fn filled_with_empty<B: Default>() -> (Sender<B>, Receiver<B>) {
-    let (empty, to_fill) = bounded(BATCHES);
-    for _ in 0..BATCHES {
+/// A channel with so many batches to fill in it.
+fn filled_with_empty<B: Default>(batches: usize) -> (Sender<B>, Receiver<B>) {
+    let (empty, to_fill) = bounded(batches);
+    for _ in 0..batches {
         // There is room for all of them.
         empty.try_send(B::default()).ok();
     }
@@ -656,6 +678,7 @@ fn decode(
     empty: &[Sender<ArrivalBatch>],
     events: &Sender<EventBatch>,
     events_to_fill: &Receiver<EventBatch>,
+    tell_after: u64,
 ) {
     let mut waiting = None;
     for mut batch in batches {
@@ -663,7 +686,7 @@ fn decode(
             return;
         };
         decoding.decode(&mut batch, &mut out);
-        let is_to_tell = batch.is_idle || batch.round.is_multiple_of(EMPTY_BATCHES);
+        let is_to_tell = batch.is_idle || batch.round.is_multiple_of(tell_after);
         if let Some(empty) = empty.get(batch.capture) {
             // The capture thread may be gone already.
             empty.try_send(batch).ok();

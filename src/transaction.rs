@@ -376,6 +376,16 @@ impl Pairing {
         list.append(&mut self.brought.further);
     }
 
+    /// So many messages are best [fetched for](Self::fetch) at once.
+    pub const TOGETHER: usize = Table::TOGETHER;
+
+    /// Has the memory come that pairing some messages takes: most of what pairing costs is waiting for it.
+    #[inline(always)]
+    pub fn fetch(&self, arrivals: &[Arrival]) {
+        let messages = arrivals.iter().map(|it| (it.identity.key, it.is_response));
+        self.table.fetch(messages);
+    }
+
     /// Takes a message, and what is kept of it; `give` gets each transaction that it completes and that somebody wants.
     #[inline]
     pub fn push(&mut self, arrival: &mut Arrival, give: &mut dyn FnMut(&Transaction<'_>)) {

@@ -94,6 +94,11 @@ impl Interface {
         {
             return Timestamp::from_nanos(nanos);
         }
+        self.unusual_time(time)
+    }
+
+    #[cold]
+    fn unusual_time(&self, time: u64) -> Timestamp {
         // 64 bits times at most 30 bits; 64 bits times 30 bits.
         let nanos = u128::from(time) * u128::from(self.factor) / self.divisor;
         let nanos = i128::try_from(nanos).unwrap_or(i128::MAX / 2)
@@ -130,6 +135,9 @@ impl Reader {
         rest: &mut &'a [u8],
         numbering: &mut Numbering,
     ) -> Result<Next<'a>, String> {
+        if let Some(packet) = self.enhanced(rest, numbering) {
+            return Ok(Next::Packet(packet));
+        }
         let Some(head) = rest.first_chunk::<FRAME>() else {
             return Ok(Next::Needs(FRAME));
         };
@@ -149,6 +157,34 @@ impl Reader {
         let packet = self.block(self.order.u32(head, 0), body, numbering)?;
         *rest = after;
         Ok(packet.map_or(Next::Other, Next::Packet))
+    }
+
+    /// Takes the packet of an Enhanced Packet Block off, which nearly all blocks are; `None` where it is another or not as it
+    /// should be, which [`next`](Self::next) looks into.
+    #[inline(always)]
+    fn enhanced<'a>(
+        &mut self,
+        rest: &mut &'a [u8],
+        numbering: &mut Numbering,
+    ) -> Option<Packet<'a>> {
+        let (head, after) = rest.split_first_chunk::<28>()?;
+        let [kind, len, index, _] = self.order.four(head.first_chunk()?);
+        let [high, low, captured, wire_len] = self.order.four(head.last_chunk()?);
+        if kind != ENHANCED_PACKET || len > MAX_BLOCK || captured > MAX_PACKET {
+            return None;
+        }
+        let (body, after) = after.split_at_checked((len as usize).checked_sub(28)?)?;
+        let (data, end) = body.split_last_chunk::<4>()?;
+        let bytes = data.get(..captured as usize)?;
+        let interface = self.interfaces.get(index as usize)?;
+        if u32::from_ne_bytes(*end) != u32::from_ne_bytes(*head.get(4..8)?.first_chunk()?)
+            || !len.is_multiple_of(4)
+        {
+            return None;
+        }
+        self.time = interface.time(high, low);
+        *rest = after;
+        Some(numbering.next(self.time, interface.link, wire_len, bytes))
     }
 
     /// The length in bytes of the block that `bytes` begin with. A section header sets the byte order.

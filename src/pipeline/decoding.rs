@@ -109,15 +109,20 @@ impl Decoding {
     fn pair(&mut self, batch: &mut ArrivalBatch, out: &mut EventBatch) {
         let mut marks = batch.marks.drain(..).peekable();
         let mut ordinals = batch.ordinals.drain(..);
-        for (place, arrival) in batch.arrivals.iter_mut().enumerate() {
-            while let Some(mark) = marks.next_if(|mark| mark.after <= place) {
-                self.hear(batch.capture, mark, out);
+        let mut place = 0;
+        for arrivals in batch.arrivals.chunks_mut(Pairing::TOGETHER) {
+            self.pairing.fetch(arrivals);
+            for arrival in arrivals {
+                while let Some(mark) = marks.next_if(|mark| mark.after <= place) {
+                    self.hear(batch.capture, mark, out);
+                }
+                place += 1;
+                let ordinal = ordinals.next().unwrap_or(0);
+                let Self {
+                    pairing, making, ..
+                } = self;
+                pairing.push(arrival, &mut |it| making.take(it, ordinal, out));
             }
-            let ordinal = ordinals.next().unwrap_or(0);
-            let Self {
-                pairing, making, ..
-            } = self;
-            pairing.push(arrival, &mut |it| making.take(it, ordinal, out));
         }
         for mark in marks {
             self.hear(batch.capture, mark, out);

@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::{ArrivalBatch, exchange};
+use super::{ArrivalBatch, Way, exchange};
 use crate::time::Timestamp;
 use crate::transaction::{Arrival, Asked, Clock};
 
@@ -44,6 +44,7 @@ pub(super) struct Splitting {
     /// Where there are more decoders.
     others: Option<Box<Others>>,
     clock: Clock,
+    way: Way,
     /// Which capture thread this is.
     capture: usize,
     round: u64,
@@ -87,6 +88,7 @@ impl Splitting {
     /// The batches of a capture thread for the decoders at those channels.
     pub(super) fn new(
         capture: usize,
+        way: Way,
         clients: Clients,
         full: Vec<Sender<ArrivalBatch>>,
         empty: Receiver<ArrivalBatch>,
@@ -113,6 +115,7 @@ impl Splitting {
             first,
             others,
             clock: Clock::default(),
+            way,
             capture,
             round: 0,
             full,
@@ -154,11 +157,9 @@ impl Splitting {
     /// Whether a batch is to be sent.
     #[inline(always)]
     pub(super) fn is_full(&self) -> bool {
-        self.first.is_full()
-            || self
-                .others
-                .as_ref()
-                .is_some_and(|others| others.batches.iter().any(ArrivalBatch::is_full))
+        let is_full = |batch: &ArrivalBatch| batch.is_full(self.way);
+        let others = self.others.as_ref();
+        is_full(&self.first) || others.is_some_and(|others| others.batches.iter().any(is_full))
     }
 
     /// Sends all batches as those of one round, and takes empty ones; waits where a decoder is behind.

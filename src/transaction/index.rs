@@ -63,6 +63,9 @@ impl Index {
     /// The most slots, those gone in between included, that can be told apart.
     pub(super) const MOST: u32 = (1 << Link::NUMBER) - 1;
 
+    /// For so many keys it [fetches](Self::fetch) at once.
+    pub(super) const TOGETHER: usize = 32;
+
     /// An empty index for so many slots, a power of two. What its links say does not matter: a slot is looked at before it is
     /// taken for what somebody looks for.
     pub(super) fn new(slots: usize) -> Self {
@@ -96,6 +99,19 @@ impl Index {
                 }
             }
         })
+    }
+
+    /// Fetches what [`with`](Self::with) reads for some keys, and says for each where the first slot that it gives may stand: the
+    /// last bits of its number. Their lookups would each wait for memory, one after the other; here nothing depends on another.
+    #[inline(always)]
+    pub(super) fn fetch(&self, keys: impl Iterator<Item = u32>) -> [u32; Self::TOGETHER] {
+        let mut links = [0; Self::TOGETHER];
+        for (link, key) in links.iter_mut().zip(keys) {
+            *link = self.heads.get(self.place(key)).copied().unwrap_or(0);
+        }
+        let after = |link: u32| self.after.get(self.place_after(link)).copied().unwrap_or(0);
+        std::hint::black_box(links.iter().fold(0, |read, link| read ^ after(*link)));
+        links
     }
 
     /// Puts the newest slot in.
