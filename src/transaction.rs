@@ -382,8 +382,7 @@ impl Pairing {
     /// Has the memory come that pairing some messages takes: most of what pairing costs is waiting for it.
     #[inline(always)]
     pub fn fetch(&self, arrivals: &[Arrival]) {
-        let messages = arrivals.iter().map(|it| (it.identity.key, it.is_response));
-        self.table.fetch(messages);
+        self.table.fetch(arrivals.iter().map(|it| it.identity.key));
     }
 
     /// Takes a message, and what is kept of it; `give` gets each transaction that it completes and that somebody wants.

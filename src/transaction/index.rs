@@ -101,17 +101,16 @@ impl Index {
         })
     }
 
-    /// Fetches what [`with`](Self::with) reads for some keys, and says for each where the first slot that it gives may stand: the
-    /// last bits of its number. Their lookups would each wait for memory, one after the other; here nothing depends on another.
+    /// Fetches what [`with`](Self::with) reads first for each of some keys: their lookups would each wait for memory, one after
+    /// the other; here nothing depends on another.
     #[inline(always)]
-    pub(super) fn fetch(&self, keys: impl Iterator<Item = u32>) -> [u32; Self::TOGETHER] {
+    pub(super) fn fetch(&self, keys: impl Iterator<Item = u32>) {
         let mut links = [0; Self::TOGETHER];
         for (link, key) in links.iter_mut().zip(keys) {
             *link = self.heads.get(self.place(key)).copied().unwrap_or(0);
         }
         let after = |link: u32| self.after.get(self.place_after(link)).copied().unwrap_or(0);
         std::hint::black_box(links.iter().fold(0, |read, link| read ^ after(*link)));
-        links
     }
 
     /// Puts the newest slot in.

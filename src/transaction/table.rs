@@ -100,18 +100,10 @@ impl Table {
     /// For so many keys it [fetches](Self::fetch) at once.
     pub(super) const TOGETHER: usize = Index::TOGETHER;
 
-    /// Has the memory come that looking for some messages' keys takes, and for responses their slots; queries mostly have none.
+    /// Has the memory come that looking for these keys takes.
     #[inline(always)]
-    pub(super) fn fetch(&self, messages: impl Iterator<Item = (KeyHash, bool)> + Clone) {
-        let links = self
-            .index
-            .fetch(messages.clone().map(|(key, _)| index_key(key)));
-        let mut slots = 0;
-        for (link, (_, is_response)) in links.iter().zip(messages) {
-            let place = if is_response { self.place(*link) } else { 0 };
-            slots += u32::from(matches!(self.slots.get(place), Some(Some(_))));
-        }
-        std::hint::black_box(slots);
+    pub(super) fn fetch(&self, keys: impl Iterator<Item = KeyHash>) {
+        self.index.fetch(keys.map(index_key));
     }
 
     /// Whether a query with that key waits.
