@@ -376,10 +376,7 @@ impl Pairing {
         list.append(&mut self.brought.further);
     }
 
-    /// So many messages are best [fetched for](Self::fetch) at once.
-    pub const TOGETHER: usize = Table::TOGETHER;
-
-    /// Has the memory come that pairing some messages takes: most of what pairing costs is waiting for it.
+    /// Has the memory come that pairing the messages of a batch takes: most of what pairing costs is waiting for it.
     #[inline(always)]
     pub fn fetch(&self, arrivals: &[Arrival]) {
         self.table.fetch(arrivals.iter().map(|it| it.identity.key));

@@ -15,6 +15,7 @@ mod common;
 mod packets;
 
 use std::path::PathBuf;
+use std::process::{ExitStatus, Output};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -323,6 +324,17 @@ fn a_capture_in_parts_gives_the_rows_of_the_whole() {
     });
 }
 
+/// How a run ended that said nothing, and its counters, without those of tables: what is left in them at the end nobody needs.
+fn counters_of(mut arguments: Vec<String>, stats: &str) -> (ExitStatus, Value) {
+    arguments.extend(["--stats", stats].map(str::to_owned));
+    let Output { status, stderr, .. } = dnsterrier(arguments);
+    assert!(stderr.is_empty(), "{}", String::from_utf8_lossy(&stderr));
+    let stats = std::fs::read_to_string(stats).unwrap();
+    let mut stats: Value = serde_json::from_str(&stats).unwrap();
+    stats.as_object_mut().unwrap().remove("tables");
+    (status, stats)
+}
+
 /// Every stream, the packets and every counter, byte for byte, whether one thread pairs all messages or several share them by
 /// their clients.
 #[test]
@@ -345,17 +357,12 @@ fn whoever_shares_the_work_the_records_are_the_same() {
             let words = format!("--quiet --any-port --name *.com --workers {workers}");
             let mut arguments = vec!["replay".to_owned(), capture.clone()];
             arguments.extend(words.split(' ').map(str::to_owned));
-            for output in outputs.iter().chain(&["stats.json"]) {
+            for output in &outputs {
                 let (option, _) = output.split_once('.').unwrap();
                 arguments.extend([format!("--{option}"), place(output)]);
             }
-            let said = dnsterrier(arguments).stderr;
-            assert!(said.is_empty(), "{}", String::from_utf8_lossy(&said));
+            let (_, stats) = counters_of(arguments, &place("stats.json"));
             let written = outputs.map(|output| std::fs::read(place(output)).unwrap());
-            let stats = std::fs::read_to_string(place("stats.json")).unwrap();
-            let mut stats: Value = serde_json::from_str(&stats).unwrap();
-            // What is left in the tables at the end nobody needs.
-            stats.as_object_mut().unwrap().remove("tables");
             (written, stats.to_string())
         };
         let [(alone, counted_alone), (shared, counted)] = ["1", "3"].map(run);
@@ -394,16 +401,11 @@ fn whoever_shares_the_work_batches_that_come_back_bring_nothing_along() {
     std::fs::write(place("long.pcap"), pcap(link, &long)).unwrap();
     for output in ["", " --events /dev/null"] {
         let [alone, shared] = ["1", "3"].map(|workers| {
-            let words = format!("--quiet --rows none --workers {workers}{output} --stats");
+            let words = format!("--quiet --rows none --workers {workers}{output}");
             let mut arguments = vec!["replay".to_owned(), place("long.pcap")];
             arguments.extend(words.split(' ').map(str::to_owned));
-            arguments.push(place("stats.json"));
-            let output = dnsterrier(arguments);
-            let said = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success() && said.is_empty(), "{said}");
-            let stats = std::fs::read_to_string(place("stats.json")).unwrap();
-            let mut stats: Value = serde_json::from_str(&stats).unwrap();
-            stats.as_object_mut().unwrap().remove("tables");
+            let (status, stats) = counters_of(arguments, &place("stats.json"));
+            assert!(status.success(), "{status}");
             stats
         });
         assert_eq!(shared, alone);

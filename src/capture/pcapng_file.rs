@@ -177,9 +177,7 @@ impl Reader {
         let (data, end) = body.split_last_chunk::<4>()?;
         let bytes = data.get(..captured as usize)?;
         let interface = self.interfaces.get(index as usize)?;
-        if u32::from_ne_bytes(*end) != u32::from_ne_bytes(*head.get(4..8)?.first_chunk()?)
-            || !len.is_multiple_of(4)
-        {
+        if self.order.u32(end, 0) != len || !len.is_multiple_of(4) {
             return None;
         }
         self.time = interface.time(high, low);

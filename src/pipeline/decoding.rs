@@ -94,10 +94,8 @@ impl Decoding {
         // Whoever has some is sent on at once: there are none.
         std::mem::swap(&mut out.packets, &mut batch.packets);
         if let Some(capture) = self.captures.get_mut(batch.capture) {
-            if self.decoder == 0 {
-                // The others' batches have what was counted before they went round.
-                std::mem::swap(&mut capture.stats, &mut batch.stats);
-            }
+            // Taken out: the batch goes round, and may be another decoder's next time.
+            capture.stats = std::mem::take(&mut batch.stats);
             capture.now = batch.now;
             capture.has_ended = batch.is_last;
         }
@@ -107,22 +105,18 @@ impl Decoding {
 
     /// Takes the arrivals one after the other, and what is said between them.
     fn pair(&mut self, batch: &mut ArrivalBatch, out: &mut EventBatch) {
+        self.pairing.fetch(&batch.arrivals);
         let mut marks = batch.marks.drain(..).peekable();
         let mut ordinals = batch.ordinals.drain(..);
-        let mut place = 0;
-        for arrivals in batch.arrivals.chunks_mut(Pairing::TOGETHER) {
-            self.pairing.fetch(arrivals);
-            for arrival in arrivals {
-                while let Some(mark) = marks.next_if(|mark| mark.after <= place) {
-                    self.hear(batch.capture, mark, out);
-                }
-                place += 1;
-                let ordinal = ordinals.next().unwrap_or(0);
-                let Self {
-                    pairing, making, ..
-                } = self;
-                pairing.push(arrival, &mut |it| making.take(it, ordinal, out));
+        for (place, arrival) in batch.arrivals.iter_mut().enumerate() {
+            while let Some(mark) = marks.next_if(|mark| mark.after <= place) {
+                self.hear(batch.capture, mark, out);
             }
+            let ordinal = ordinals.next().unwrap_or(0);
+            let Self {
+                pairing, making, ..
+            } = self;
+            pairing.push(arrival, &mut |it| making.take(it, ordinal, out));
         }
         for mark in marks {
             self.hear(batch.capture, mark, out);
@@ -177,7 +171,7 @@ impl Decoding {
             out.resolvers.clear();
         }
         self.pairing.take_further(&mut out.further);
-        // What the capture threads counted the first decoder alone hears.
+        // What the capture threads counted they tell the first decoder alone.
         let mut stats = Stats::default();
         let mut captures = self.captures.iter().map(|capture| &capture.stats);
         if let Some(first) = captures.next() {

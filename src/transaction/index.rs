@@ -63,9 +63,6 @@ impl Index {
     /// The most slots, those gone in between included, that can be told apart.
     pub(super) const MOST: u32 = (1 << Link::NUMBER) - 1;
 
-    /// For so many keys it [fetches](Self::fetch) at once.
-    pub(super) const TOGETHER: usize = 32;
-
     /// An empty index for so many slots, a power of two. What its links say does not matter: a slot is looked at before it is
     /// taken for what somebody looks for.
     pub(super) fn new(slots: usize) -> Self {
@@ -104,13 +101,11 @@ impl Index {
     /// Fetches what [`with`](Self::with) reads first for each of some keys: their lookups would each wait for memory, one after
     /// the other; here nothing depends on another.
     #[inline(always)]
-    pub(super) fn fetch(&self, keys: impl Iterator<Item = u32>) {
-        let mut links = [0; Self::TOGETHER];
-        for (link, key) in links.iter_mut().zip(keys) {
-            *link = self.heads.get(self.place(key)).copied().unwrap_or(0);
-        }
-        let after = |link: u32| self.after.get(self.place_after(link)).copied().unwrap_or(0);
-        std::hint::black_box(links.iter().fold(0, |read, link| read ^ after(*link)));
+    pub(super) fn fetch(&self, keys: impl Iterator<Item = u32> + Clone) {
+        let head = |key| self.heads.get(self.place(key)).copied().unwrap_or(0);
+        let after = |link| self.after.get(self.place_after(link)).copied().unwrap_or(0);
+        let read = keys.clone().fold(0, |read, key| read ^ head(key));
+        std::hint::black_box(keys.fold(read, |read, key| read ^ after(head(key))));
     }
 
     /// Puts the newest slot in.

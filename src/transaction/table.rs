@@ -97,12 +97,9 @@ impl Table {
         self.slots.get_mut(place)?.as_mut()
     }
 
-    /// For so many keys it [fetches](Self::fetch) at once.
-    pub(super) const TOGETHER: usize = Index::TOGETHER;
-
     /// Has the memory come that looking for these keys takes.
     #[inline(always)]
-    pub(super) fn fetch(&self, keys: impl Iterator<Item = KeyHash>) {
+    pub(super) fn fetch(&self, keys: impl Iterator<Item = KeyHash> + Clone) {
         self.index.fetch(keys.map(index_key));
     }
 
