@@ -124,6 +124,39 @@ fn every_packet_is_as_libpcap_gives_it() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// A file so long that it is read ahead, on two cores from where it is known that little of it is DNS. Its packets are of all
+/// lengths, some longer than what there is room for before a block.
+#[test]
+fn every_packet_of_a_long_file_is_as_libpcap_gives_it() {
+    let mut bytes = [0xA1B2_C3D4, 0x0004_0002, 0, 0, 1 << 18, 1]
+        .map(u32::to_le_bytes)
+        .concat();
+    let (mut number, mut random) = (0_u32, 1_u32);
+    while bytes.len() < 16 << 20 {
+        number += 1;
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let len = match random >> 28 {
+            0 => random >> 8 & 0x3_FFFF,
+            1..8 => random >> 8 & 0x7FF,
+            _ => random >> 8 & 0x7F,
+        };
+        bytes.extend([number, 0, len, len].map(u32::to_le_bytes).concat());
+        bytes.extend((0..len).map(|at| (at ^ number) as u8));
+    }
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(&bytes).unwrap();
+    let (ours, our_error) = ours(file.path(), None);
+    let (theirs, their_error) = theirs(file.path(), None);
+    assert!(
+        our_error.is_none() && their_error.is_none(),
+        "{our_error:?} {their_error:?}"
+    );
+    assert_eq!(ours.len(), theirs.len());
+    for (ours, theirs) in ours.iter().zip(&theirs) {
+        assert!(ours == theirs, "packet {}", ours.number);
+    }
+}
+
 #[test]
 fn a_filter_lets_pass_what_it_does_in_libpcap() {
     for path in captures() {

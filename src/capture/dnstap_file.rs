@@ -1,9 +1,8 @@
 //! Files of dnstap: Frame Streams that begin with START and end with STOP; several may stand one after another.
 
-use std::io::Read;
 use std::ops::ControlFlow;
 
-use super::blocks::Blocks;
+use super::blocks::{Blocks, Supply};
 use super::record::{Damage, Numbering};
 use crate::dnstap::{Step, Stream, Tapped, Wrong};
 use crate::packet::{LinkType, Packet};
@@ -21,7 +20,7 @@ pub(super) enum NoBeginning {
 ///
 /// # Errors
 /// There is none, or it is not that of dnstap.
-pub(super) fn begin<R: Read>(blocks: &mut Blocks<R>) -> Result<Stream, NoBeginning> {
+pub(super) fn begin<S: Supply>(blocks: &mut Blocks<S>) -> Result<Stream, NoBeginning> {
     let mut stream = Stream::default();
     let mut need = 4;
     loop {
@@ -48,8 +47,8 @@ pub(super) fn begin<R: Read>(blocks: &mut Blocks<R>) -> Result<Stream, NoBeginni
 ///
 /// # Errors
 /// Damage, or no STOP, after all frames before it were given.
-pub(super) fn read<R: Read>(
-    blocks: &mut Blocks<R>,
+pub(super) fn read<S: Supply>(
+    blocks: &mut Blocks<S>,
     mut stream: Stream,
     untimely: &mut u64,
     numbering: &mut Numbering,
@@ -101,7 +100,7 @@ pub(super) fn read<R: Read>(
 }
 
 /// Whether there is no further byte.
-fn is_at_end<R: Read>(blocks: &mut Blocks<R>) -> Result<bool, Damage> {
+fn is_at_end<S: Supply>(blocks: &mut Blocks<S>) -> Result<bool, Damage> {
     let at = blocks.offset();
     let bytes = blocks.fill(1);
     bytes
@@ -110,7 +109,7 @@ fn is_at_end<R: Read>(blocks: &mut Blocks<R>) -> Result<bool, Damage> {
 }
 
 /// At least `need` bytes.
-fn fill<R: Read>(blocks: &mut Blocks<R>, need: usize) -> Result<&[u8], Damage> {
+fn fill<S: Supply>(blocks: &mut Blocks<S>, need: usize) -> Result<&[u8], Damage> {
     let at = blocks.offset();
     let bytes = blocks
         .fill(need)

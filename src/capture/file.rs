@@ -1,14 +1,16 @@
 //! Capture files, one after another, and standard input.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Chain, Cursor, ErrorKind, Read};
 use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::ahead::Ahead;
-use super::blocks::Blocks;
+use super::blocks::{Blocks, Held, Supply};
 use super::compressed::Compression;
 use super::dnstap_file::{self, NoBeginning};
 use super::filter::Filter;
@@ -18,6 +20,7 @@ use super::record::{Damage, Numbering};
 use super::{CaptureError, Input, Refuse, Source, TakePackets, pcap_file, pcapng_file, shown};
 use crate::dnstap::Stream;
 use crate::packet::Packet;
+use crate::stats::Capture;
 use crate::time::Timestamp;
 
 /// The files that paths name: `-` is standard input, a folder stands for the capture files in it, in the order of their
@@ -104,6 +107,7 @@ impl Files {
             mut blocks,
             kind,
             compression,
+            ahead,
         } = open(input)?;
         let damaged = |packets, Damage { at, what }| {
             let of = compression.map_or("", |_| " of what it decompresses to");
@@ -172,6 +176,11 @@ impl Files {
                         }
                     }
                 }
+            }
+            if let Some(ahead) = &ahead
+                && !ahead.get()
+            {
+                ahead.set(has_little_dns(sink.stats()));
             }
             // A signal need not be answered within a microsecond.
             if stop() {
@@ -266,11 +275,64 @@ enum Beginning {
     Dnstap(Stream),
 }
 
+/// A file of fewer bytes is not worth a thread.
+const LONG: u64 = 4 << 20;
+
+/// Where the bytes of an input come from.
+enum Upstream {
+    /// From a thread that reads ahead.
+    Ahead(Ahead),
+    /// From a file that is read when bytes are needed.
+    File(Option<Plain>),
+}
+
+/// A file that was not compressed.
+struct Plain {
+    from: Box<dyn Read + Send>,
+    /// How many bytes were read of it.
+    at: usize,
+    /// Whether it is to be read ahead from now on.
+    is_to_be_ahead: Rc<Cell<bool>>,
+}
+
+impl Supply for Upstream {
+    fn supply(&mut self, held: &mut Held, need: usize) -> io::Result<()> {
+        if let Self::File(file) = self
+            && let Some(Plain { from, at, .. }) = file.take_if(|file| file.is_to_be_ahead.get())
+        {
+            *self = Self::Ahead(Ahead::new(from, at)?);
+        }
+        match self {
+            Self::Ahead(ahead) => ahead.supply(held, need)?,
+            Self::File(Some(file)) => {
+                let before = held.len();
+                file.from.supply(held, need)?;
+                file.at += held.len() - before;
+            }
+            Self::File(None) => {}
+        }
+        Ok(())
+    }
+}
+
+/// Whether a file is better read ahead, whatever is in it: what the system copies of it takes no time of whoever looks at the
+/// packets then. The threads after it may need a core each, and of two there is none left for it.
+fn is_always_read_ahead() -> bool {
+    std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 2)
+}
+
+/// Whether so little of a file is DNS, by what was seen of it, that it is better read ahead on any machine.
+const fn has_little_dns(seen: &Capture) -> bool {
+    seen.handed_on < seen.received / 4
+}
+
 /// An input that was found to be a capture.
 struct Opened {
-    blocks: Blocks<Box<dyn Read>>,
+    blocks: Blocks<Upstream>,
     kind: Kind,
     compression: Option<Compression>,
+    /// Of a long file: to be set where it is to be read ahead.
+    ahead: Option<Rc<Cell<bool>>>,
 }
 
 /// Opens one input and looks at its first bytes.
@@ -279,47 +341,52 @@ fn open(input: &Input) -> Result<Opened, CaptureError> {
         path: shown_input(input),
         reason,
     };
-    let boxed = |file: File| -> Box<dyn Read + Send> { Box::new(file) };
-    let file = match input {
+    let mut ahead = None;
+    let file: io::Result<Box<dyn Read + Send>> = match input {
         // A descriptor of our own, without a buffer and a lock.
         Input::Stdin => io::stdin()
             .as_fd()
             .try_clone_to_owned()
-            .map(|file| boxed(file.into())),
-        Input::File(path) => File::open(path).map(boxed),
-        Input::Memory { bytes, .. } => {
-            let bytes: Box<dyn Read + Send> = Box::new(Cursor::new(Arc::clone(bytes)));
-            Ok(bytes)
-        }
+            .map(|file| Box::new(File::from(file)) as _),
+        Input::File(path) => File::open(path).map(|file| {
+            let is_long = file.metadata().is_ok_and(|file| file.len() >= LONG);
+            ahead = is_long.then(|| Rc::new(Cell::new(is_always_read_ahead())));
+            Box::new(file) as _
+        }),
+        Input::Memory { bytes, .. } => Ok(Box::new(Cursor::new(Arc::clone(bytes)))),
     };
     let (start, from) = file.and_then(peek).map_err(failed)?;
     let kind = Kind::of(&start);
-    let (kind, start, from, compression): (_, _, Box<dyn Read>, _) = match (kind, input) {
-        (Kind::Compressed(compression), _) => {
-            let from = compression.decompress(from).map_err(failed)?;
-            let (start, from) = peek(from).map_err(|error| match error.kind() {
-                ErrorKind::OutOfMemory => failed(error),
-                _ => CaptureError::Cut {
-                    path: shown_input(input),
-                    packets: 0,
-                    reason: error.to_string(),
-                },
-            })?;
-            let from = Ahead::new(from).map_err(failed)?;
-            let kind = Kind::of(&start);
-            (kind, start, Box::new(from), Some(compression))
-        }
-        (_, Input::Stdin) => {
-            let from = Ahead::new(from).map_err(failed)?;
-            (kind, start, Box::new(from), None)
-        }
-        (_, Input::File(_) | Input::Memory { .. }) => (kind, start, Box::new(from), None),
+    let (kind, start, from, compression) = if let Kind::Compressed(compression) = kind {
+        let from = compression.decompress(from).map_err(failed)?;
+        let (start, from) = peek(from).map_err(|error| match error.kind() {
+            ErrorKind::OutOfMemory => failed(error),
+            _ => CaptureError::Cut {
+                path: shown_input(input),
+                packets: 0,
+                reason: error.to_string(),
+            },
+        })?;
+        let from = Ahead::new(from, 0).map_err(failed)?;
+        let kind = Kind::of(&start);
+        (kind, start, Upstream::Ahead(from), Some(compression))
+    } else if matches!(input, Input::Stdin) {
+        let from = Ahead::new(from, 0).map_err(failed)?;
+        (kind, start, Upstream::Ahead(from), None)
+    } else {
+        let file = Plain {
+            from: Box::new(from),
+            at: 0,
+            is_to_be_ahead: ahead.clone().unwrap_or_default(),
+        };
+        (kind, start, Upstream::File(Some(file)), None)
     };
     if kind.is_read() {
         return Ok(Opened {
             blocks: Blocks::new(from),
             kind,
             compression,
+            ahead,
         });
     }
     let reason = match (kind, compression) {
@@ -373,4 +440,40 @@ fn not_a_capture(input: &Input, kind: Kind, start: &[u8]) -> String {
 /// The time of a packet of libpcap's, captured with nanoseconds, which then stand where microseconds would.
 pub(super) fn time_of(header: &pcap::PacketHeader) -> Timestamp {
     Timestamp::from_parts(header.ts.tv_sec, header.ts.tv_usec)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of a file that is read ahead from anywhere on all bytes come, and no others.
+    #[test]
+    fn a_file_is_read_ahead_from_where_that_is_said() {
+        let all: Vec<u8> = (0..(5 << 20) + 7)
+            .map(|at: usize| (at % 251) as u8)
+            .collect();
+        for from in [0, 1, 1_000_000, all.len() - 1, usize::MAX] {
+            let ahead = Rc::new(Cell::new(from == 0));
+            let mut blocks = Blocks::new(Upstream::File(Some(Plain {
+                from: Box::new(Cursor::new(all.clone())),
+                at: 0,
+                is_to_be_ahead: Rc::clone(&ahead),
+            })));
+            let mut at = 0;
+            loop {
+                let bytes = blocks.fill(1_000).unwrap();
+                if bytes.is_empty() {
+                    break;
+                }
+                let taken = bytes.len().min(70_001);
+                assert!(bytes[..taken] == all[at..at + taken], "{from}");
+                blocks.consume(taken);
+                at += taken;
+                ahead.set(at >= from);
+            }
+            assert_eq!(at, all.len());
+            // Whoever reads by itself has the flag still.
+            assert_eq!(Rc::strong_count(&ahead) == 1, from <= all.len(), "{from}");
+        }
+    }
 }

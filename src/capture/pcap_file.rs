@@ -1,9 +1,8 @@
 //! The pcap format, <https://datatracker.ietf.org/doc/html/draft-ietf-opsawg-pcap>, and Kuznetzov's modified one.
 
-use std::io::Read;
 use std::ops::ControlFlow;
 
-use super::blocks::Blocks;
+use super::blocks::{Blocks, Supply};
 use super::record::{ByteOrder, Damage, MAX_PACKET, Numbering, Together};
 use crate::packet::{LinkType, Packet};
 use crate::time::Timestamp;
@@ -30,7 +29,7 @@ impl Header {
     ///
     /// # Errors
     /// The file ends in it.
-    pub(super) fn read<R: Read>(blocks: &mut Blocks<R>) -> Result<Self, Damage> {
+    pub(super) fn read<S: Supply>(blocks: &mut Blocks<S>) -> Result<Self, Damage> {
         let at = blocks.offset();
         let bytes = blocks
             .fill(FILE_HEADER)
@@ -75,8 +74,8 @@ impl Header {
 ///
 /// # Errors
 /// Damage, after all packets before it were given.
-pub(super) fn read<R: Read>(
-    blocks: &mut Blocks<R>,
+pub(super) fn read<S: Supply>(
+    blocks: &mut Blocks<S>,
     header: Header,
     numbering: &mut Numbering,
     mut give: impl FnMut(&[Packet<'_>]) -> ControlFlow<()>,

@@ -1,9 +1,8 @@
 //! The pcapng format, <https://datatracker.ietf.org/doc/html/draft-ietf-opsawg-pcapng>.
 
-use std::io::Read;
 use std::ops::ControlFlow;
 
-use super::blocks::Blocks;
+use super::blocks::{Blocks, Supply};
 use super::record::{ByteOrder, Damage, MAX_PACKET, Numbering, Together};
 use crate::packet::{LinkType, Packet};
 use crate::time::Timestamp;
@@ -296,8 +295,8 @@ fn captured(data: &[u8], len: u32) -> Result<&[u8], String> {
 ///
 /// # Errors
 /// Damage, after all packets before it were given.
-pub(super) fn read<R: Read>(
-    blocks: &mut Blocks<R>,
+pub(super) fn read<S: Supply>(
+    blocks: &mut Blocks<S>,
     numbering: &mut Numbering,
     mut give: impl FnMut(&[Packet<'_>]) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>, Damage> {

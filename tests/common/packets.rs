@@ -32,6 +32,7 @@ struct Keep {
 impl TakePackets for Keep {
     fn take(&mut self, packet: &Packet<'_>) -> ControlFlow<()> {
         let LinkType(link) = packet.link;
+        self.stats.received += 1;
         self.packets.push(Kept {
             number: packet.number,
             time: packet.time,
