@@ -397,15 +397,18 @@ impl Source for Live {
                 };
                 wants_more = give_until(&mut held, &mut later, until, sink);
             }
-            self.count_drops(sink.stats());
-            if wants_more.is_continue() {
-                if read == 0 {
-                    wants_more = sink.idle(now().minus(BEHIND));
-                    sent_on = Instant::now();
-                } else if sent_on.elapsed() >= SEND_ON {
-                    wants_more = sink.send_on();
-                    sent_on = Instant::now();
-                }
+            // The counters say how it stands whenever something is sent on, and at the end; asking for them costs more than
+            // reading a hundred packets.
+            let is_to_send_on = read == 0 || sent_on.elapsed() >= SEND_ON;
+            if is_to_send_on || over || wants_more.is_break() {
+                self.count_drops(sink.stats());
+            }
+            if wants_more.is_continue() && is_to_send_on {
+                wants_more = match read {
+                    0 => sink.idle(now().minus(BEHIND)),
+                    _ => sink.send_on(),
+                };
+                sent_on = Instant::now();
             }
             if over || wants_more.is_break() {
                 return errors;
