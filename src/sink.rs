@@ -313,7 +313,7 @@ impl Writer {
             let opened = match place {
                 // [`Self::add`] brings those in the network.
                 Place::None | Place::Remote(_) => continue,
-                Place::Stdout => Opened::empty(Sink::Stdout),
+                Place::Stdout => Opened::empty(Sink::stdout()),
                 Place::File { path, .. } => file::open(path, options.live, form.beginning())?,
             };
             writer.outputs.push(Output {
@@ -334,7 +334,7 @@ impl Writer {
             name: stream.name(),
             outputs: vec![Output {
                 place: Place::Stdout,
-                buffer: form.begin(Opened::empty(Sink::Stdout)),
+                buffer: form.begin(Opened::empty(Sink::stdout())),
                 form,
             }],
             live: options.live,

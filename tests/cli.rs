@@ -786,6 +786,24 @@ fn into_a_pipe_that_closes(arguments: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), stderr(&output))
 }
 
+/// Whoever reads what we write waits less often for it.
+#[test]
+fn a_pipe_gets_room() {
+    use nix::fcntl::{FcntlArg, fcntl};
+    use std::io::Read;
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let mut child = Command::new(PROGRAM)
+        .args([&capture("ngrok.pcap"), "--quiet"])
+        .stdout(writer)
+        .spawn()
+        .unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(fcntl(&reader, FcntlArg::F_GETPIPE_SZ).unwrap(), 1 << 20);
+    let mut rows = String::new();
+    reader.read_to_string(&mut rows).unwrap();
+    assert!(rows.contains("ngrok"), "{rows}");
+}
+
 #[test]
 fn a_reader_that_leaves_is_no_error() {
     let path = capture("ngrok.pcap");

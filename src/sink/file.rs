@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use nix::fcntl::OFlag;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use super::buffer::{Target, write_counted};
 use super::packed::Packing;
@@ -34,6 +34,19 @@ pub(super) enum Sink {
     Memory(Arc<Mutex<Vec<u8>>>),
     /// What takes records on into the network.
     Outlet(Box<dyn Outlet>),
+}
+
+/// So many bytes a pipe gets to hold: what everybody may ask for (pipe(7)).
+const PIPE: i32 = 1 << 20;
+
+impl Sink {
+    /// Standard output. A pipe gets room for more than it usually has, so that whoever writes and whoever reads wait for each
+    /// other less often.
+    pub(super) fn stdout() -> Self {
+        // It may be no pipe, or all pipes of the user have as much as they may: then it stays as it is.
+        fcntl(io::stdout(), FcntlArg::F_SETPIPE_SZ(PIPE)).ok();
+        Self::Stdout
+    }
 }
 
 /// What was found on opening.
