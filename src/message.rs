@@ -161,7 +161,7 @@ impl Header {
 }
 
 /// A resource record as an event shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Record {
     /// Owner name in lower case.
     pub name: String,

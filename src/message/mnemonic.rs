@@ -6,7 +6,21 @@ use std::sync::LazyLock;
 
 /// A record type's mnemonic; `TYPEn` for those without one (RFC 3597, section 5).
 #[must_use]
+#[inline(always)]
 pub fn record_type(number: u16) -> Cow<'static, str> {
+    // Most are put where they stay at once, which takes one that is known in registers.
+    match known_type(number) {
+        Some(known) => Cow::Borrowed(known),
+        None => unknown_type(number),
+    }
+}
+
+#[cold]
+fn unknown_type(number: u16) -> Cow<'static, str> {
+    Cow::Owned(format!("TYPE{number}"))
+}
+
+const fn known_type(number: u16) -> Option<&'static str> {
     let known = match number {
         1 => "A",
         2 => "NS",
@@ -107,9 +121,9 @@ pub fn record_type(number: u16) -> Cow<'static, str> {
         264 => "IPN",
         32768 => "TA",
         32769 => "DLV",
-        other => return Cow::Owned(format!("TYPE{other}")),
+        _ => return None,
     };
-    Cow::Borrowed(known)
+    Some(known)
 }
 
 /// A class's mnemonic (RFC 1035, 3.2.4 and 3.2.5; RFC 2136, 1.3); `CLASSn` for those without one (RFC 3597, section 5).

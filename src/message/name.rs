@@ -237,9 +237,17 @@ pub(crate) fn escape(byte: u8, out: &mut Vec<u8>) {
 }
 
 /// What is written here, and of RDATA and options, is ASCII; should it ever not be, nothing is lost.
+#[inline(always)]
 pub(super) fn text_of(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes)
-        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+    match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => lossy(error.as_bytes()),
+    }
+}
+
+#[cold]
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// What a byte of a label needs in presentation form.

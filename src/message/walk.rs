@@ -89,6 +89,9 @@ impl Message {
             question_end,
             spare,
         } = self;
+        if opcode.is_empty() || header.opcode() != of.opcode() {
+            *opcode = mnemonic::opcode(of.opcode());
+        }
         *header = of;
         spare.name = name.take().unwrap_or_default();
         name_spelled.clear();
@@ -103,7 +106,6 @@ impl Message {
         *rcode = u16::from(of.rcode());
         malformed.clear();
         cut.clear();
-        *opcode = mnemonic::opcode(of.opcode());
         *question_end = 0;
     }
 }
@@ -206,10 +208,10 @@ impl Walk<'_> {
     /// Reads the record at that offset and gives the offset after it.
     fn record(&mut self, at: usize, section: Section) -> Option<usize> {
         let with_owner = self.text_left > 0;
-        let mut texts = self.message.spare.texts();
+        let (mut owner, data) = (self.message.spare.text(), self.message.spare.text());
         let is_plain = self.message.question_end > 0;
         let asked = self.message.name.as_deref().filter(|_| is_plain);
-        let record = RawRecord::read(self.bytes, at, with_owner, asked, &mut texts.owner)?;
+        let record = RawRecord::read(self.bytes, at, with_owner, asked, &mut owner)?;
         if !record.owner_is_whole {
             self.note(section);
         }
@@ -220,15 +222,16 @@ impl Walk<'_> {
         }
         if section == Section::Additional && record.record_type == OPT {
             self.opt(&record);
-            self.message.spare.give_back(texts);
+            self.message.spare.give_back(owner);
+            self.message.spare.give_back(data);
         } else {
-            self.data(section, &record, texts);
+            self.data(section, &record, owner, data);
         }
         Some(record.end)
     }
 
     /// Reads a record's RDATA, and keeps the record where it is an answer.
-    fn data(&mut self, section: Section, record: &RawRecord, mut texts: Texts) {
+    fn data(&mut self, section: Section, record: &RawRecord, owner: Vec<u8>, mut data: Vec<u8>) {
         let is_update = self.message.header.opcode() == UPDATE;
         // What an UPDATE asks to be there is no answer.
         let is_answer = section == Section::Answer && !is_update;
@@ -242,26 +245,27 @@ impl Walk<'_> {
                 record.record_type,
                 record.data,
                 record.end,
-                &mut texts.data,
+                &mut data,
             );
             if !is_sound {
                 self.note(section);
             }
-            let length = texts.owner.len().saturating_add(texts.data.len());
+            let length = owner.len().saturating_add(data.len());
             let is_kept = length <= self.text_left;
             self.text_left = self.text_left.saturating_sub(length);
             if is_kept {
                 if is_answer {
                     self.message.sound_answers += usize::from(is_sound);
-                    self.message.answers.push(Record {
-                        name: text_of(texts.owner),
-                        record_type: mnemonic::record_type(record.record_type),
-                        class: record.class,
-                        ttl: record.ttl,
-                        data: text_of(texts.data),
-                    });
+                    // Field by field where it stays: a record that is put together elsewhere is waited for when it is moved.
+                    let answer = self.message.answers.push_mut(Record::default());
+                    answer.name = text_of(owner);
+                    answer.record_type = mnemonic::record_type(record.record_type);
+                    answer.class = record.class;
+                    answer.ttl = record.ttl;
+                    answer.data = text_of(data);
                 } else {
-                    self.message.spare.give_back(texts);
+                    self.message.spare.give_back(owner);
+                    self.message.spare.give_back(data);
                 }
                 return;
             }
@@ -361,49 +365,39 @@ impl RawRecord {
     }
 }
 
-/// Memory of records that were read before, for those to come: an answer is two texts, and most have as many bytes as the last.
+/// Memory of records that were read before, for those to come: an answer is two texts, the owner's name and the RDATA, and most have
+/// as many bytes as the last.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Spare {
-    texts: Vec<Texts>,
+    texts: Vec<Vec<u8>>,
     /// That of the name that was asked for.
     pub(super) name: String,
 }
 
-/// What a record becomes: the owner's name, and the RDATA. Both are empty to begin with.
-#[derive(Clone, Debug, Default)]
-struct Texts {
-    owner: Vec<u8>,
-    data: Vec<u8>,
-}
-
 impl Spare {
     /// No more texts than these are kept, and none that takes more bytes.
-    const TEXTS: usize = 64;
+    const TEXTS: usize = 128;
     const BYTES: usize = 512;
 
-    fn texts(&mut self) -> Texts {
-        self.texts.pop().unwrap_or_else(|| Texts {
-            owner: Vec::with_capacity(USUAL),
-            data: Vec::with_capacity(USUAL),
-        })
+    /// An empty text.
+    fn text(&mut self) -> Vec<u8> {
+        self.texts
+            .pop()
+            .unwrap_or_else(|| Vec::with_capacity(USUAL))
     }
 
-    fn give_back(&mut self, mut texts: Texts) {
-        let bytes = texts.owner.capacity().max(texts.data.capacity());
-        if self.texts.len() < Self::TEXTS && bytes <= Self::BYTES {
-            texts.owner.clear();
-            texts.data.clear();
-            self.texts.push(texts);
+    fn give_back(&mut self, mut text: Vec<u8>) {
+        if self.texts.len() < Self::TEXTS && text.capacity() <= Self::BYTES {
+            text.clear();
+            self.texts.push(text);
         }
     }
 
     /// Takes the texts of records that nobody needs any more.
     fn keep(&mut self, records: &mut Vec<Record>) {
         for record in records.drain(..) {
-            self.give_back(Texts {
-                owner: record.name.into_bytes(),
-                data: record.data.into_bytes(),
-            });
+            self.give_back(record.data.into_bytes());
+            self.give_back(record.name.into_bytes());
         }
     }
 }

@@ -148,6 +148,7 @@ impl Matching {
         }
         batch.packets.clear();
         let before = self.aggregator.stats.rows;
+        batch.events.fetch();
         for (over, event) in batch.events.iter() {
             // What is late does not depend on how events come together.
             self.advance(*over);

@@ -190,7 +190,7 @@ impl Line<'_> {
     pub(in super::super) fn put(&mut self, bytes: &[u8]) {
         match std::mem::take(&mut self.room).split_at_mut_checked(bytes.len()) {
             Some((place, room)) => {
-                place.copy_from_slice(bytes);
+                copy(place, bytes);
                 self.room = room;
             }
             None => self.is_full = true,
@@ -204,7 +204,7 @@ impl Line<'_> {
         match room.split_at_mut_checked(bytes.len().saturating_add(2)) {
             Some(([first, place @ .., last], room)) => {
                 (*first, *last) = (b'"', b'"');
-                place.copy_from_slice(bytes);
+                copy(place, bytes);
                 self.room = room;
             }
             _ => self.is_full = true,
@@ -239,37 +239,50 @@ impl Short {
     }
 }
 
+/// Copies bytes to a place for as many. Most are few, and to call somebody for them costs more than to copy them: their first ones
+/// and their last ones, which may be the same, each at once.
+#[inline(always)]
+fn copy(to: &mut [u8], from: &[u8]) {
+    match from.len() {
+        0..4 => to.iter_mut().zip(from).for_each(|(to, from)| *to = *from),
+        4..8 => copy_ends::<4>(to, from),
+        8..16 => copy_ends::<8>(to, from),
+        16..=32 => copy_ends::<16>(to, from),
+        _ => to.copy_from_slice(from),
+    }
+}
+
+/// Copies the first and the last bytes, of which there are as many at least.
+#[inline(always)]
+fn copy_ends<const SOME: usize>(to: &mut [u8], from: &[u8]) {
+    if let (Some(to), Some(from)) = (to.first_chunk_mut::<SOME>(), from.first_chunk::<SOME>()) {
+        *to = *from;
+    }
+    if let (Some(to), Some(from)) = (to.last_chunk_mut::<SOME>(), from.last_chunk::<SOME>()) {
+        *to = *from;
+    }
+}
+
 /// Whether there is a quotation mark, a backslash or a control character among the bytes.
 #[inline]
 fn needs_escape(bytes: &[u8]) -> bool {
-    let (words, rest) = bytes.as_chunks::<8>();
-    let mut found = words
-        .iter()
-        .fold(0, |found, word| found | special(u64::from_le_bytes(*word)));
-    if !rest.is_empty() {
-        found |= match bytes.last_chunk::<8>() {
-            // Some of them once more.
-            Some(last) => special(u64::from_le_bytes(*last)),
-            None => rest.iter().fold(0, |found, byte| {
-                found | special(0x2020_2020_2020_2000 | u64::from(*byte))
-            }),
-        };
+    // Of the last ones some once more.
+    if let Some(last) = bytes.last_chunk::<16>() {
+        bytes.as_chunks::<16>().0.iter().any(is_special) || is_special(last)
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        is_special(first) || is_special(last)
+    } else {
+        bytes.iter().any(|byte| is_special(&[*byte]))
     }
-    found != 0
 }
 
-/// Not 0 where one of eight bytes is a quotation mark, a backslash or below a space ("Determine if a word has a byte less than
-/// n", Bit Twiddling Hacks).
+/// The same of so many bytes, all of which are looked at together.
 #[inline(always)]
-const fn special(word: u64) -> u64 {
-    const ONES: u64 = u64::MAX / 255;
-    const HIGH: u64 = ONES * 0x80;
-    const fn below(word: u64, limit: u64) -> u64 {
-        word.wrapping_sub(ONES * limit) & !word & HIGH
-    }
-    below(word, 0x20)
-        | below(word ^ (ONES * b'"' as u64), 1)
-        | below(word ^ (ONES * b'\\' as u64), 1)
+fn is_special<const SOME: usize>(bytes: &[u8; SOME]) -> bool {
+    let is_special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+    bytes
+        .iter()
+        .fold(false, |found, byte| found | is_special(*byte))
 }
 
 #[cfg(test)]
