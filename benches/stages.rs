@@ -115,7 +115,8 @@ impl Work for Look<'_> {
             };
             let is_kept = reader.read_plain(packet.time, &plain, interest, lanes, &mut arrivals);
             if let (Some(true), Some(arrival)) = (is_kept, arrivals.last_mut()) {
-                arrival.keep(&Envelope::of_plain(&plain, &packet), plain.payload);
+                let envelope = Envelope::of_plain(&plain, &packet);
+                reader.keep(arrival, &envelope, plain.payload);
             }
         }
         arrivals

@@ -51,7 +51,9 @@ use crate::rule::{Filters, Rules};
 use crate::sink::{Rotation, SinkError, TableOptions, Writer};
 use crate::stats::Stats;
 use crate::time::Timestamp;
-use crate::transaction::{Arrival, Interest, Limits, NamedRoles, Pairing, Reader as MessageReader};
+use crate::transaction::{
+    Arrival, Interest, Limits, NamedRoles, Pairing, Reader as MessageReader, Spare,
+};
 use decoding::Decoding;
 use events::Events;
 use gathering::Gathering;
@@ -78,11 +80,11 @@ impl Way {
         batches: 32,
         arrivals: 512,
     };
-    /// With events, which take some 4 KiB each with their messages. No more than a processor has near itself: with thousands on
+    /// With events, which take some 2 KiB each with their messages. No more than a processor has near itself: with thousands on
     /// their way each one is fetched from far away three times, which takes as long as making it.
     const MANY_EVENTS: Self = Self {
-        batches: 2,
-        arrivals: 128,
+        batches: 3,
+        arrivals: 256,
     };
 }
 
@@ -311,6 +313,8 @@ struct ArrivalBatch {
     capture: usize,
     round: u64,
     arrivals: Vec<Arrival>,
+    /// On the way back: the memory of messages that were there before.
+    spare: Spare,
     /// The arrivals' places among all of their round, where several decoders share them.
     ordinals: Vec<u32>,
     /// What the decoder is told between them.

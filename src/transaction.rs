@@ -24,8 +24,8 @@ use crate::message::Question;
 use crate::packet::{Carried, Further};
 use crate::stats::{self, Messages, Transactions as Counters};
 use crate::time::Timestamp;
-pub use arrival::{Arrival, Asked, Reader};
-use arrival::{Identity, KeyHash, held};
+pub use arrival::{Arrival, Asked, Reader, Spare};
+use arrival::{Identity, Kept, Key, KeyHash, QuestionHash, held};
 use brought::Brought;
 use hosts::Hosts;
 pub use hosts::NamedRoles;
@@ -283,7 +283,9 @@ pub struct Pairing {
     brought: Brought,
     /// What the messages kept in the table take, in bytes.
     held: usize,
-    /// Wanted queries that may be open, by all but their ID.
+    /// Messages that were given on.
+    spare: Spare,
+    /// Wanted queries that are open, by all but their ID.
     open: hashbrown::HashMap<u64, KeyHash, ahash::RandomState>,
     clock: Clock,
     /// The time of the latest message.
@@ -334,6 +336,7 @@ impl Pairing {
             truncated: Truncated::default(),
             brought: Brought::default(),
             held: 0,
+            spare: Spare::default(),
             open: hashbrown::HashMap::default(),
             clock: Clock::default(),
             latest: Timestamp::MIN,
@@ -371,6 +374,14 @@ impl Pairing {
         self.hosts.take_learnt(list);
     }
 
+    /// Takes the messages of a batch out of it that were [pushed](Self::push), and gives back the memory of those that nobody
+    /// needs any more.
+    pub fn done_with(&mut self, arrivals: &mut Vec<Arrival>, spare: &mut Spare) {
+        let kept = arrivals.drain(..).filter_map(|arrival| arrival.kept);
+        kept.for_each(|kept| self.spare.give(kept));
+        spare.append(&mut self.spare);
+    }
+
     /// Moves the packets of copies and repeats since the last call into `list`.
     pub fn take_further(&mut self, list: &mut Vec<Further>) {
         list.append(&mut self.brought.further);
@@ -380,6 +391,9 @@ impl Pairing {
     #[inline(always)]
     pub fn fetch(&self, arrivals: &[Arrival]) {
         self.table.fetch(arrivals.iter().map(|it| it.identity.key));
+        let kept = || arrivals.iter().filter_map(|it| it.kept.as_deref());
+        std::hint::black_box(kept().fold(0, |read, kept| read ^ kept.fetch()));
+        self.hosts.fetch(arrivals.iter().filter_map(Arrival::asks));
     }
 
     /// Takes a message, and what is kept of it; `give` gets each transaction that it completes and that somebody wants.
@@ -437,7 +451,6 @@ impl Pairing {
                 self.end(&slot, give);
             }
         }
-        self.table = Table::new();
         self.replaced.clear();
         self.truncated.clear();
         self.brought.clear();
@@ -572,24 +585,29 @@ impl Pairing {
         self.brought.response(slot.named(), arrival);
         let query = slot.wanted.take();
         self.held -= held(&query);
-        match (query, &arrival.kept) {
+        match (&query, &arrival.kept) {
             (Some(query), Some(response)) => {
                 let (truncated, question) = (&mut self.truncated, slot.question);
                 truncated.note(question, response);
                 give(&Transaction {
                     query: Some(query.side()),
                     response: Some(response.side()),
-                    is_tcp_retry: truncated.asks_again(question, &query, self.limits.timeout),
+                    is_tcp_retry: truncated.asks_again(question, query, self.limits.timeout),
                     answered_from: response.key.answered_for(&query.key),
                     ..slot.transaction(
                         &query.key,
-                        self.hosts.role_by_lookup(&query, slot.question),
+                        self.hosts.role_by_lookup(query, slot.question),
                         arrival.time(),
                     )
                 });
                 slot.events = slot.events.saturating_add(1);
             }
             _ => self.not_looked_into += 1,
+        }
+        if let Some(query) = query {
+            let (key, question) = (slot.key, slot.question);
+            self.no_longer_open(key, question, &query);
+            self.spare.give(query);
         }
     }
 
@@ -854,17 +872,15 @@ impl Pairing {
         if !arrival.is_wanted || slot.state == State::Multicast {
             return;
         }
-        let asked = asked_but_for_id(self.open.hasher(), arrival).filter(|_| is_open);
         slot.was_wanted = true;
         slot.wanted = arrival.kept.take();
+        self.held += held(&slot.wanted);
         if let Some(query) = &mut slot.wanted
             && is_open
         {
             query.is_passed_on = self.hosts.passes_on(query, slot.question);
-        }
-        self.held += held(&slot.wanted);
-        if let Some(asked) = asked {
-            self.remember(asked, arrival.identity.key);
+            let asked = asked_but_for_id(self.open.hasher(), &query.key, slot.question);
+            asked.map(|asked| self.open.insert(asked, slot.key));
         }
     }
 
@@ -887,26 +903,25 @@ impl Pairing {
         Some(slot)
     }
 
-    /// Remembers which query is open. What is no longer open is forgotten where there is too much of it.
-    fn remember(&mut self, asked: u64, key: KeyHash) {
-        let table = &self.table;
-        if self.open.len() > 4096 && self.open.len() / 4 > table.len() {
-            self.open.retain(|_, key| table.is_open(*key));
+    /// A query waits no more.
+    fn no_longer_open(&mut self, key: KeyHash, question: QuestionHash, query: &Kept) {
+        let asked = asked_but_for_id(self.open.hasher(), &query.key, question);
+        if let Some(asked) = asked
+            && self.open.get(&asked) == Some(&key)
+        {
+            self.open.remove(&asked);
         }
-        self.open.insert(asked, key);
     }
 
     /// Whether a query is open that this response would answer if it had another ID.
     fn is_id_mismatch(&self, arrival: &Arrival) -> bool {
-        let asked = asked_but_for_id(self.open.hasher(), arrival);
-        let key = asked.and_then(|asked| self.open.get(&asked));
-        match (key, &arrival.kept) {
-            (Some(key), Some(response)) => {
-                self.table
-                    .asks(*key, &response.key, arrival.identity.question)
-            }
-            _ => false,
-        }
+        let Some(response) = &arrival.kept else {
+            return false;
+        };
+        let question = arrival.identity.question;
+        asked_but_for_id(self.open.hasher(), &response.key, question)
+            .and_then(|asked| self.open.get(&asked))
+            .is_some_and(|key| self.table.asks(*key, &response.key, question))
     }
 
     /// A slot whose time has come: what is open becomes an event and lingers, what lingers is forgotten. Gives where it
@@ -946,6 +961,9 @@ impl Pairing {
             self.not_looked_into += 1;
             return;
         };
+        if is_query {
+            self.no_longer_open(slot.key, slot.question, wanted);
+        }
         let (query, response, role) = if is_query {
             let role = self.hosts.role_by_lookup(wanted, slot.question);
             (Some(wanted.side()), None, role)
@@ -974,10 +992,8 @@ impl Pairing {
 }
 
 /// A hash of what a message has in common with its other half but for the ID: who asked whom, from where, for what.
-fn asked_but_for_id(hasher: &ahash::RandomState, arrival: &Arrival) -> Option<u64> {
-    let question = arrival.identity.question?;
-    let key = &arrival.kept.as_ref()?.key;
-    Some(hasher.hash_one((key.client, key.resolver, key.transport, question)))
+fn asked_but_for_id(hasher: &ahash::RandomState, key: &Key, question: QuestionHash) -> Option<u64> {
+    Some(hasher.hash_one((key.client, key.resolver, key.transport, question?)))
 }
 
 #[cfg(test)]

@@ -36,18 +36,17 @@ impl Around<'_> {
         matches!(self, Self::Layers(layers) if layers.are_tapped())
     }
 
-    /// All of them.
-    #[must_use]
-    pub fn to_layers(&self) -> Layers {
+    /// Writes all of them to the place of others.
+    pub fn write_to(&self, layers: &mut Layers) {
         match *self {
-            Self::Layers(layers) => layers.clone(),
+            Self::Layers(these) => layers.clone_from(these),
             Self::Ethernet { macs, vlan } => {
+                layers.vlan.clear();
+                layers.vlan.extend((vlan != 0).then_some(vlan));
+                layers.tunnel.clear();
+                layers.tunnel_id = 0;
                 let &[a, b, c, d, e, f, g, h, i, j, k, l] = macs;
-                Layers {
-                    vlan: (vlan != 0).then_some(vlan).into_iter().collect(),
-                    macs: Some((Mac([g, h, i, j, k, l]), Mac([a, b, c, d, e, f]))),
-                    ..Layers::default()
-                }
+                layers.macs = Some((Mac([g, h, i, j, k, l]), Mac([a, b, c, d, e, f])));
             }
         }
     }

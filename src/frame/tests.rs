@@ -548,6 +548,14 @@ proptest! {
         let quick = plain::read(&packet, &decoder.ports).map(|plain| {
             let [src, dst] = plain.addresses.either();
             let [src_port, dst_port] = plain.ports;
+            // Of another packet before.
+            let mut layers = Layers {
+                vlan: [1, 2].into_iter().collect(),
+                tunnel: [Tunnel::Gre].into_iter().collect(),
+                tunnel_id: 7,
+                macs: None,
+            };
+            plain.around.write_to(&mut layers);
             let frame = Frame {
                 src,
                 dst,
@@ -555,7 +563,7 @@ proptest! {
                 dst_port,
                 ip_id: plain.ip_id,
                 payload: plain.payload,
-                layers: plain.around.to_layers(),
+                layers,
                 cut: 0,
                 ..Frame::around(&packet)
             };

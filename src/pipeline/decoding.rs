@@ -88,7 +88,8 @@ impl Decoding {
         self.pair(batch, out);
         self.pairing.come_to(batch.now);
         batch.bytes = 0;
-        batch.arrivals.clear();
+        self.pairing
+            .done_with(&mut batch.arrivals, &mut batch.spare);
         out.sightings.append(&mut batch.sightings);
         out.further.append(&mut batch.further);
         // Whoever has some is sent on at once: there are none.
@@ -106,20 +107,24 @@ impl Decoding {
     /// Takes the arrivals one after the other, and what is said between them.
     fn pair(&mut self, batch: &mut ArrivalBatch, out: &mut EventBatch) {
         self.pairing.fetch(&batch.arrivals);
-        let mut marks = batch.marks.drain(..).peekable();
+        let mut arrivals = batch.arrivals.iter_mut();
         let mut ordinals = batch.ordinals.drain(..);
-        for (place, arrival) in batch.arrivals.iter_mut().enumerate() {
-            while let Some(mark) = marks.next_if(|mark| mark.after <= place) {
+        let mut taken = 0;
+        let marks = batch.marks.drain(..).map(Some);
+        // Behind the last mark come the arrivals that are left.
+        for mark in marks.chain([None]) {
+            let until = mark.as_ref().map_or(usize::MAX, |mark| mark.after);
+            for arrival in arrivals.by_ref().take(until.saturating_sub(taken)) {
+                let ordinal = ordinals.next().unwrap_or(0);
+                let Self {
+                    pairing, making, ..
+                } = self;
+                pairing.push(arrival, &mut |it| making.take(it, ordinal, out));
+            }
+            taken = until;
+            if let Some(mark) = mark {
                 self.hear(batch.capture, mark, out);
             }
-            let ordinal = ordinals.next().unwrap_or(0);
-            let Self {
-                pairing, making, ..
-            } = self;
-            pairing.push(arrival, &mut |it| making.take(it, ordinal, out));
-        }
-        for mark in marks {
-            self.hear(batch.capture, mark, out);
         }
     }
 

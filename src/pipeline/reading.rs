@@ -408,7 +408,8 @@ impl Reading {
         stats.written_packets = self.left_out;
         stats.reloads = self.reloads;
         stats.tables.streams = self.streams.len() as u64;
-        self.out.send(self.now, is_idle, is_last)?;
+        let spare = self.messages.reader.spare();
+        self.out.send(self.now, is_idle, is_last, spare)?;
         self.take_reloaded();
         ControlFlow::Continue(())
     }
@@ -436,7 +437,8 @@ impl Reading {
         if let (Some(plain), Some(mut arrival)) = (plain, self.out.first.arrivals.pop()) {
             let envelope = Envelope::of_plain(&plain, packet);
             if is_kept {
-                arrival.keep(&envelope, plain.payload);
+                let reader = &mut self.messages.reader;
+                reader.keep(&mut arrival, &envelope, plain.payload);
             }
             push(arrival, &envelope, &mut self.out);
         }

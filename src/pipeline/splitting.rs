@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::{ArrivalBatch, Way, exchange};
 use crate::time::Timestamp;
-use crate::transaction::{Arrival, Asked, Clock};
+use crate::transaction::{Arrival, Asked, Clock, Spare};
 
 /// Of so many addresses it is remembered that all decoders know them as ones that answered; beyond it they are told each time.
 const TOLD: usize = 1 << 20;
@@ -162,8 +162,15 @@ impl Splitting {
         is_full(&self.first) || others.is_some_and(|others| others.batches.iter().any(is_full))
     }
 
-    /// Sends all batches as those of one round, and takes empty ones; waits where a decoder is behind.
-    pub(super) fn send(&mut self, now: Timestamp, is_idle: bool, is_last: bool) -> ControlFlow<()> {
+    /// Sends all batches as those of one round, and takes empty ones, and the memory of messages that they bring back; waits where
+    /// a decoder is behind.
+    pub(super) fn send(
+        &mut self,
+        now: Timestamp,
+        is_idle: bool,
+        is_last: bool,
+        spare: &mut Spare,
+    ) -> ControlFlow<()> {
         let mut others: &mut [ArrivalBatch] = &mut [];
         if let Some(more) = &mut self.others {
             more.ordinal = 0;
@@ -183,6 +190,7 @@ impl Splitting {
             batch.is_last = is_last;
             *batch = exchange(std::mem::take(batch), full, &self.empty)?;
             batch.capture = self.capture;
+            spare.append(&mut batch.spare);
         }
         self.round += 1;
         ControlFlow::Continue(())

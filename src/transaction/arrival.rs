@@ -156,10 +156,10 @@ impl Arrival {
 
     /// Keeps the message.
     #[cold]
-    pub fn keep(&mut self, envelope: &Envelope<'_>, bytes: &[u8]) {
+    fn keep(&mut self, envelope: &Envelope<'_>, bytes: &[u8], spare: &mut Spare) {
         self.kept = Header::read(bytes).map(|header| {
             let key = Between::new(envelope, &header).key();
-            Kept::new(key, envelope, bytes)
+            spare.keep(key, envelope, bytes)
         });
     }
 
@@ -191,6 +191,7 @@ impl Asked {
 pub struct Reader {
     question: Question,
     keyed: Keyed,
+    spare: Spare,
 }
 
 impl Reader {
@@ -212,12 +213,22 @@ impl Reader {
         let mut arrival = self.begin(&between, &header, envelope.src, network, link);
         self.look(&mut arrival, bytes, &header, interest, Narrow);
         if arrival.is_to_be_kept() {
-            arrival.keep(envelope, bytes);
+            self.keep(&mut arrival, envelope, bytes);
         }
         Some(arrival)
     }
 
-    /// The same of the message of a plain packet, put behind others. Says whether it is to be [kept](Arrival::keep).
+    /// Keeps a message whole.
+    pub fn keep(&mut self, arrival: &mut Arrival, envelope: &Envelope<'_>, bytes: &[u8]) {
+        arrival.keep(envelope, bytes, &mut self.spare);
+    }
+
+    /// Where the memory of the messages to be kept comes from.
+    pub const fn spare(&mut self) -> &mut Spare {
+        &mut self.spare
+    }
+
+    /// The same of the message of a plain packet, put behind others. Says whether it is to be [kept](Self::keep).
     #[inline(always)]
     pub fn read_plain(
         &mut self,
@@ -307,7 +318,7 @@ fn short(around: &Around<'_>) -> Network {
 #[derive(Clone, Debug)]
 pub(super) struct Kept {
     pub(super) key: Key,
-    pub(super) bytes: Box<[u8]>,
+    pub(super) bytes: Vec<u8>,
     /// It answers an open query but for its ID.
     pub(super) is_id_mismatch: bool,
     /// A query for what its client was asked itself a moment before.
@@ -328,26 +339,87 @@ pub(super) fn held(kept: &Option<Box<Kept>>) -> usize {
         let carried = kept.carried.as_ref();
         kept.bytes
             .len()
+            .max(Spare::BYTES)
             .saturating_add(size_of::<Kept>())
             .saturating_add(carried.map_or(0, |carried| carried.trail.held()))
     })
 }
 
+/// Messages that nobody needs any more, for the memory that they are in: they go back to where messages are read.
+#[derive(Clone, Debug, Default)]
+#[expect(clippy::vec_box, reason = "a box is what goes on and comes back")]
+pub struct Spare(Vec<Box<Kept>>);
+
+impl Spare {
+    /// No more than these are kept.
+    const MOST: usize = 512;
+    /// A message gets room for so many bytes at least, which most are in; where one took more, that is given up.
+    const BYTES: usize = 256;
+
+    /// Keeps a message in the memory of another one.
+    fn keep(&mut self, key: Key, envelope: &Envelope<'_>, bytes: &[u8]) -> Box<Kept> {
+        let mut kept = self.0.pop().unwrap_or_else(|| Kept::empty(key));
+        kept.bytes.clear();
+        kept.bytes.reserve(bytes.len().max(Self::BYTES));
+        kept.bytes.extend_from_slice(bytes);
+        // Field by field where it stays: a struct that is put together elsewhere is waited for when it is moved.
+        kept.key = key;
+        kept.is_id_mismatch = false;
+        kept.is_passed_on = false;
+        kept.time = envelope.time;
+        kept.input = envelope.input;
+        kept.number = envelope.number;
+        kept.missing = envelope.missing;
+        kept.fragment_missing = envelope.fragment_missing;
+        envelope.around.write_to(&mut kept.layers);
+        kept.carried = None;
+        kept
+    }
+
+    /// Takes a message that nobody needs any more.
+    pub(super) fn give(&mut self, mut kept: Box<Kept>) {
+        if self.0.len() < Self::MOST && kept.bytes.capacity() <= Self::BYTES {
+            // What else it holds on to is not kept alive.
+            kept.carried = None;
+            self.0.push(kept);
+        }
+    }
+
+    /// How many there are.
+    #[cfg(test)]
+    pub(super) const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Takes those of others.
+    pub fn append(&mut self, others: &mut Self) {
+        let room = Self::MOST.saturating_sub(self.0.len());
+        others.0.truncate(room);
+        self.0.append(&mut others.0);
+    }
+}
+
 impl Kept {
-    fn new(key: Key, envelope: &Envelope<'_>, bytes: &[u8]) -> Box<Self> {
+    fn empty(key: Key) -> Box<Self> {
         Box::new(Self {
             key,
-            bytes: bytes.into(),
+            bytes: Vec::new(),
             is_id_mismatch: false,
             is_passed_on: false,
-            time: envelope.time,
-            input: envelope.input,
-            number: envelope.number,
-            missing: envelope.missing,
-            fragment_missing: envelope.fragment_missing,
-            layers: envelope.around.to_layers(),
+            time: Timestamp::MIN,
+            input: 0,
+            number: 0,
+            missing: 0,
+            fragment_missing: false,
+            layers: Layers::default(),
             carried: None,
         })
+    }
+
+    /// Reads a little of all that it takes, so that it comes from where another processor wrote it.
+    pub(super) fn fetch(&self) -> u64 {
+        let far = self.bytes.get(64).or(self.bytes.first()).copied();
+        self.number ^ self.layers.tunnel_id ^ u64::from(self.key.id) ^ u64::from(far.unwrap_or(0))
     }
 
     pub(super) fn side(&self) -> Side<'_> {

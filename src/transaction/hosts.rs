@@ -13,12 +13,14 @@ use super::{COPY, Limits, Role};
 use crate::message::Header;
 use crate::stats::{self, HiddenBehind, HiddenClients};
 
-/// How many hosts seen recently are remembered in the quick place.
+/// How many hosts seen recently are remembered in the quick place: so many times two.
 const RECENT: usize = 1 << 13;
 /// Of how many addresses behind which others hide the lookups are counted one by one.
 const HIDING: usize = 1 << 16;
 /// How many questions that somebody was asked are remembered; beyond it the oldest is forgotten.
-const QUESTIONS: usize = 1 << 16;
+const QUESTIONS: u32 = 1 << 16;
+/// So many words hold a bit for each address that was asked.
+const ASKED_WORDS: usize = 1 << 10;
 
 /// What packets cannot tell and somebody said: which addresses are resolvers, and behind which many hosts hide.
 #[derive(Clone, Debug, Default)]
@@ -89,15 +91,20 @@ pub(super) struct Hosts {
     limit: usize,
     timeout: Duration,
     did: hashbrown::HashMap<IpAddr, Did, ahash::RandomState>,
-    /// A quick place before the map: marks of hosts that were just seen, with what they did.
-    recent: Box<[u64; RECENT]>,
+    /// Those of them that answered: few, and so near.
+    resolvers: hashbrown::HashSet<IpAddr, ahash::RandomState>,
+    /// A quick place before the map: marks of hosts that were just seen, with what they did. Two share a place, the later one
+    /// first.
+    recent: Box<[[u64; 2]; RECENT]>,
     named: NamedRoles,
     /// Addresses that answered for the first time, for whoever asks for them.
     learnt: Vec<IpAddr>,
     /// How many lookups came from addresses behind which others hide: those that ask without RD, and named ones.
     hiding: hashbrown::HashMap<IpAddr, u64, ahash::RandomState>,
-    /// Who was asked what, and when.
-    questions: Recent<(IpAddr, NonZeroU32)>,
+    /// When who was asked what, by keyed hashes.
+    questions: Recent<u64>,
+    /// A bit for each address that was asked, shared with some that were not: most clients never were.
+    were_asked: Box<[u64; ASKED_WORDS]>,
     /// How many did what.
     pub(super) stats: stats::Hosts,
 }
@@ -112,8 +119,10 @@ impl Hosts {
             learnt: Vec::new(),
             hiding: hashbrown::HashMap::default(),
             questions: Recent::new(QUESTIONS),
+            were_asked: Box::new([0; ASKED_WORDS]),
             did: hashbrown::HashMap::default(),
-            recent: Box::new([0; RECENT]),
+            resolvers: hashbrown::HashSet::default(),
+            recent: Box::new([[0; 2]; RECENT]),
             stats: stats::Hosts::default(),
         }
     }
@@ -127,10 +136,20 @@ impl Hosts {
         }
     }
 
+    /// Has the memory come that [`asked`](Self::asked) takes.
+    pub(super) fn fetch(&self, asked: impl Iterator<Item = Asked>) {
+        let hashes = asked.map(|asked| self.hash_of_question(&asked.resolver, asked.question));
+        self.questions.fetch(hashes);
+    }
+
     /// Remembers who was asked what.
     pub(super) fn asked(&mut self, asked: &Asked) {
-        self.questions
-            .note((asked.resolver, asked.question), asked.time, ());
+        let (word, bit) = self.asked_bit(&asked.resolver);
+        if let Some(word) = self.were_asked.get_mut(word) {
+            *word |= bit;
+        }
+        let hash = self.hash_of_question(&asked.resolver, asked.question);
+        self.questions.note(hash, asked.time, ());
     }
 
     /// Counts a lookup by an address behind which others may hide.
@@ -150,23 +169,38 @@ impl Hosts {
         self.remember(address, Did::ANSWERED);
     }
 
+    /// What tells an address from others; two bits of it are free. An IPv4 address is its own mark; an IPv6 one has a keyed hash
+    /// for it.
     #[inline(always)]
-    fn remember(&mut self, address: &IpAddr, did: Did) {
-        // An IPv4 address is its own mark; an IPv6 one has a keyed hash for it. The last bit tells them apart.
-        let mark = match address {
+    fn mark(&self, address: &IpAddr) -> u64 {
+        match address {
             IpAddr::V4(address) => u64::from(address.to_bits()) << 3 | 1,
             IpAddr::V6(address) => self.did.hasher().hash_one(address.to_bits()) & !0b111,
-        } | u64::from(did.asked) << 1
-            | u64::from(did.answered) << 2;
-        // Who chooses addresses that share a place gains nothing but the way by the map.
-        let place = (mark >> 3).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48;
-        match self.recent.get_mut(place as usize % RECENT) {
-            Some(recent) if *recent == mark => {}
-            Some(recent) => {
-                *recent = mark;
+        }
+    }
+
+    fn hash_of_question(&self, asked: &IpAddr, question: NonZeroU32) -> u64 {
+        self.did.hasher().hash_one((asked, question))
+    }
+
+    /// The word of an address that was asked, and its bit in it.
+    fn asked_bit(&self, address: &IpAddr) -> (usize, u64) {
+        let place = spread(self.mark(address));
+        (place / 64 % ASKED_WORDS, 1 << (place % 64))
+    }
+
+    #[inline(always)]
+    fn remember(&mut self, address: &IpAddr, did: Did) {
+        let mark = self.mark(address) | u64::from(did.asked) << 1 | u64::from(did.answered) << 2;
+        let place = spread(mark);
+        let Some([first, second]) = self.recent.get_mut(place % RECENT) else {
+            return;
+        };
+        if *first != mark {
+            let before = std::mem::replace(first, mark);
+            if std::mem::replace(second, before) != mark {
                 self.remember_for_long(*address, did);
             }
-            None => {}
         }
     }
 
@@ -182,6 +216,7 @@ impl Hosts {
         self.stats.clients += u64::from(after.asked && !before.asked);
         if after.answered && !before.answered {
             self.stats.resolvers += 1;
+            self.resolvers.insert(address);
             self.learnt.push(address);
         }
         if after != before {
@@ -198,9 +233,9 @@ impl Hosts {
     pub(super) fn role(&self, address: IpAddr) -> Role {
         self.named
             .of(address)
-            .unwrap_or_else(|| match self.did.get(&address) {
-                Some(did) if did.answered => Role::Resolver,
-                _ => Role::Client,
+            .unwrap_or_else(|| match self.resolvers.contains(&address) {
+                true => Role::Resolver,
+                false => Role::Client,
             })
     }
 
@@ -223,9 +258,15 @@ impl Hosts {
     /// Whether the client of a lookup was asked the same at most a timeout before, as far as is known now: later it may have
     /// been asked again, and a mirror may deliver what it was asked a little late.
     pub(super) fn passes_on(&self, query: &Kept, question: QuestionHash) -> bool {
+        let (word, bit) = self.asked_bit(&query.key.client.0);
+        if self.were_asked.get(word).is_none_or(|word| word & bit == 0) {
+            return false;
+        }
         let time = query.side().time;
-        let was_asked =
-            question.and_then(|question| self.questions.get(&(query.key.client.0, question)));
+        let was_asked = question.and_then(|question| {
+            let hash = self.hash_of_question(&query.key.client.0, question);
+            self.questions.get(&hash)
+        });
         was_asked.is_some_and(|(asked, ())| {
             time.since(asked) <= self.timeout && asked.since(time) <= COPY
         })
@@ -236,7 +277,7 @@ impl Hosts {
     pub(super) fn hidden(&self) -> HiddenClients {
         let mut sums = HiddenClients::default();
         for (&address, &lookups) in &self.hiding {
-            let answered = self.did.get(&address).is_some_and(|did| did.answered);
+            let answered = self.resolvers.contains(&address);
             let (role, sum) = match self.named.of(address) {
                 Some(Role::Nat) => (Role::Nat, &mut sums.behind_nat),
                 _ if answered => continue,
@@ -252,6 +293,12 @@ impl Hosts {
         sums.name_some();
         sums
     }
+}
+
+/// Sixteen bits of a mark. Who chooses addresses that share a place gains nothing but a longer way.
+#[inline(always)]
+const fn spread(mark: u64) -> usize {
+    ((mark >> 3).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48) as usize
 }
 
 /// A query that asks for no recursion (RFC 1035, section 4.1.1): whoever walks the tree from server to server asks so.

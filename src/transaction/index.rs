@@ -1,7 +1,8 @@
 //! Where the transactions with a key stand in the table: chains of them, by some bits of the key.
 //!
-//! A slot is far from the processor, and most keys that are looked up have none. So the first of each chain stands in an
-//! array that is near, each link with some more bits of its slot's key: only a slot that has them is looked at.
+//! A slot is far from the processor, and most keys that are looked up have none. So the first links of each chain stand beside
+//! each other in an array that is near, each with some more bits of its slot's key: only a slot that has them is looked at, and
+//! most lookups wait for memory once.
 //!
 //! The table numbers its slots in the order in which they are put in, and what is swept away is the oldest. So what comes first
 //! in a chain is the newest, and a chain ends where a number is older than all that are left: nobody takes them out.
@@ -49,13 +50,16 @@ impl Link {
     }
 }
 
+/// So many links of a chain are its first: of four chains with eight slots among them, one may have more.
+const FIRSTS: usize = 4;
+
 /// Slots by their keys, which are hashes: all their bits are as good as any.
 #[derive(Debug)]
 pub(super) struct Index {
-    /// The first link of each chain; as many as a power of two. Plain numbers, since memory full of zeros that nobody has looked
-    /// at yet costs nothing.
-    heads: Vec<u32>,
-    /// The link after each slot in its chain, by the last bits of the number; as many.
+    /// The first links of each chain; as many chains as a power of two.
+    firsts: Vec<[u32; FIRSTS]>,
+    /// The link after each slot in its chain, also where that is one of the first, by the last bits of the number; as many as a
+    /// power of two.
     after: Vec<u32>,
 }
 
@@ -63,35 +67,48 @@ impl Index {
     /// The most slots, those gone in between included, that can be told apart.
     pub(super) const MOST: u32 = (1 << Link::NUMBER) - 1;
 
-    /// An empty index for so many slots, a power of two. What its links say does not matter: a slot is looked at before it is
-    /// taken for what somebody looks for.
+    /// What a link is that was not written yet. It does not matter where it leads: a slot is looked at before it is taken for what
+    /// somebody looks for. Not zero, so that the memory is there from the start: of memory full of zeros that is read before it
+    /// is written each page costs an interrupt of all processors.
+    const UNUSED: u32 = !0;
+
+    /// An empty index for so many slots, a power of two; none for none.
     pub(super) fn new(slots: usize) -> Self {
         Self {
-            heads: vec![0; slots],
-            after: vec![0; slots],
+            firsts: vec![[Self::UNUSED; FIRSTS]; slots.div_ceil(FIRSTS)],
+            after: vec![Self::UNUSED; slots],
         }
     }
 
+    /// Whether there is room for none.
+    pub(super) const fn is_without_room(&self) -> bool {
+        self.firsts.is_empty()
+    }
+
     fn place(&self, key: u32) -> usize {
-        key as usize & self.heads.len().wrapping_sub(1)
+        key as usize & self.firsts.len().wrapping_sub(1)
     }
 
     fn place_after(&self, number: u32) -> usize {
         number as usize & self.after.len().wrapping_sub(1)
     }
 
+    fn after(&self, number: u32) -> u32 {
+        let place = self.place_after(number);
+        self.after.get(place).copied().unwrap_or(Self::UNUSED)
+    }
+
     /// The slots that may have a key, the newest first: few others among them.
     #[inline(always)]
     pub(super) fn with(&self, key: u32, numbers: Numbers) -> impl Iterator<Item = u32> {
-        let mut link = self.heads.get(self.place(key)).copied().unwrap_or(0);
+        let firsts = self.firsts.get(self.place(key)).copied();
+        let mut firsts = firsts.unwrap_or([Self::UNUSED; FIRSTS]).into_iter();
         let mut walk = Walk::new(numbers);
         std::iter::from_fn(move || {
             loop {
-                let here = Link(link);
-                let number = walk.step(here)?;
-                let place = self.place_after(number);
-                link = self.after.get(place).copied().unwrap_or(0);
-                if here.may_have(key) {
+                let link = firsts.next().unwrap_or_else(|| self.after(walk.number));
+                let number = walk.step(Link(link))?;
+                if Link(link).may_have(key) {
                     return Some(number);
                 }
             }
@@ -101,42 +118,58 @@ impl Index {
     /// Fetches what [`with`](Self::with) reads first for each of some keys: their lookups would each wait for memory, one after
     /// the other; here nothing depends on another.
     #[inline(always)]
-    pub(super) fn fetch(&self, keys: impl Iterator<Item = u32> + Clone) {
-        let head = |key| self.heads.get(self.place(key)).copied().unwrap_or(0);
-        let after = |link| self.after.get(self.place_after(link)).copied().unwrap_or(0);
-        let read = keys.clone().fold(0, |read, key| read ^ head(key));
-        std::hint::black_box(keys.fold(read, |read, key| read ^ after(head(key))));
+    pub(super) fn fetch(&self, keys: impl Iterator<Item = u32>) {
+        let first = |key| Some(self.firsts.get(self.place(key))?[0]);
+        std::hint::black_box(keys.filter_map(first).fold(0, |read, first| read ^ first));
     }
 
     /// Puts the newest slot in.
     #[inline]
     pub(super) fn put(&mut self, number: u32, key: u32) {
         let (place, place_after) = (self.place(key), self.place_after(number));
-        if let (Some(head), Some(after)) =
-            (self.heads.get_mut(place), self.after.get_mut(place_after))
+        if let (Some(firsts), Some(after)) =
+            (self.firsts.get_mut(place), self.after.get_mut(place_after))
         {
-            *after = std::mem::replace(head, Link::new(number, key).0);
+            let [first, second, third, _] = *firsts;
+            *after = first;
+            *firsts = [Link::new(number, key).0, first, second, third];
         }
     }
 
     /// Takes a slot out that is not among the oldest.
     pub(super) fn take(&mut self, number: u32, key: u32, numbers: Numbers) {
-        let Some(after) = self.after.get(self.place_after(number)).copied() else {
+        let of = Link::new(number, key);
+        let place = self.place(key);
+        let Some(firsts) = self.firsts.get(place).copied() else {
             return;
         };
-        let (place, of) = (self.place(key), Link::new(number, key));
+        let mut links = firsts.into_iter();
         let mut walk = Walk::new(numbers);
-        let mut link = self.heads.get_mut(place);
-        while let Some(here) = link {
-            if Link(*here) == of {
-                *here = after;
+        let (mut at, mut before) = (0, None);
+        loop {
+            let link = links.next().unwrap_or_else(|| self.after(walk.number));
+            if Link(link) == of {
+                break;
+            }
+            before = walk.step(Link(link));
+            if before.is_none() {
                 return;
             }
-            let Some(number) = walk.step(Link(*here)) else {
-                return;
-            };
-            let next = self.place_after(number);
-            link = self.after.get_mut(next);
+            at += 1;
+        }
+        let after = self.after(number);
+        let place_before = before.map(|before| self.place_after(before));
+        if let Some(before) = place_before.and_then(|place| self.after.get_mut(place)) {
+            *before = after;
+        }
+        // Those behind it move up; a number's last bits are a link's, too.
+        let [.., last] = firsts;
+        let behind = self.after(last);
+        let left = firsts.into_iter().enumerate();
+        let left = left.filter(|(place, _)| *place != at).map(|(_, it)| it);
+        let mut left = left.chain([behind]);
+        if let Some(firsts) = self.firsts.get_mut(place) {
+            *firsts = std::array::from_fn(|_| left.next().unwrap_or(Self::UNUSED));
         }
     }
 }
@@ -230,8 +263,9 @@ mod tests {
                 }
                 let of_list = |number| list.iter().find(|(it, _)| *it == number).map(|(_, of)| *of);
                 for of in 0..6 {
-                    // A chain in which nothing was put yet may lead to whatever has a number of zeros.
-                    let mut all = index.with(key(of), numbers).filter(|number| number << (32 - Link::NUMBER) != 0);
+                    // A chain in which nothing was put yet may lead to whatever has a number of ones.
+                    let is_unused = |number: &u32| Link(Index::UNUSED).back_from(*number) == 0;
+                    let mut all = index.with(key(of), numbers).filter(|number| !is_unused(number));
                     prop_assert!(all.all(|number| of_list(number).is_some()), "taken out, and found");
                     let found: Vec<u32> =
                         index.with(key(of), numbers).filter(|number| of_list(*number) == Some(of)).collect();

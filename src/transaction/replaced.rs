@@ -8,7 +8,7 @@ use crate::packet::MessageId;
 use crate::time::Timestamp;
 
 /// The most that are remembered; a copy of an older one counts as a repetition.
-const MOST: usize = 1 << 16;
+const MOST: u32 = 1 << 16;
 
 /// Packets that another of the same transaction took the place of less than 50 ms after them: nobody repeats so quickly but
 /// for a mistake, so outside multicast DNS there are hardly ever any. Each with where it was seen, and with the message that its

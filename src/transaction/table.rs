@@ -51,8 +51,8 @@ pub(super) struct Table {
 impl Table {
     /// The most that it takes: of all the numbers that can be told apart half may be of slots that were taken out.
     pub(super) const MOST: usize = Index::MOST.div_ceil(2) as usize;
-    /// Room to begin with: nearly as many as a busy resolver has in five seconds. Memory that is not used yet costs nothing.
-    const USUAL: usize = 1 << 16;
+    /// Room to begin with: as many as a busy resolver has in five seconds. Memory of slots that are not used yet costs nothing.
+    const USUAL: usize = 1 << 17;
 
     /// An empty table.
     pub(super) fn new() -> Self {
@@ -99,14 +99,8 @@ impl Table {
 
     /// Has the memory come that looking for these keys takes.
     #[inline(always)]
-    pub(super) fn fetch(&self, keys: impl Iterator<Item = KeyHash> + Clone) {
+    pub(super) fn fetch(&self, keys: impl Iterator<Item = KeyHash>) {
         self.index.fetch(keys.map(index_key));
-    }
-
-    /// Whether a query with that key waits.
-    pub(super) fn is_open(&self, key: KeyHash) -> bool {
-        self.chain(key)
-            .any(|(_, slot)| slot.key == key && slot.state == State::Open)
     }
 
     /// Whether a wanted query with that key waits, which asks the same between the same hosts as another key has.

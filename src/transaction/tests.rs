@@ -241,6 +241,53 @@ fn what_nobody_answers_comes_at_its_timeout_or_at_the_end() {
     assert_eq!(pairing.transactions.unanswered, 2);
 }
 
+/// Of a query that waits no more nothing stays behind, however it came to that; and its message is made another one of.
+#[test]
+fn what_is_open_is_remembered_as_long_as_it_is() {
+    let mut pairing = Pairing::new(Limits::default(), NamedRoles::default());
+    let mut list = Vec::new();
+    let of = |port, sent| Sent { port, ..sent };
+    for (sent, open) in [
+        (of(1, Sent::query(0, "answered")), 1),
+        (of(2, Sent::query(1, "given up")), 2),
+        (of(3, Sent::query(2, "response first")), 3),
+        (of(1, Sent::response(10, "answered")), 2),
+        (of(3, Sent::response(11, "response first")), 1),
+        (of(4, Sent::response(12, "alone")), 1),
+        // The same but for its ID, which takes the other one's place.
+        (of(5, Sent::query(4_000, "twice")), 2),
+        (
+            of(
+                5,
+                Sent {
+                    id: 8,
+                    ..Sent::query(4_001, "twice")
+                },
+            ),
+            2,
+        ),
+        (
+            of(
+                5,
+                Sent {
+                    id: 8,
+                    ..Sent::response(4_002, "twice")
+                },
+            ),
+            1,
+        ),
+        (of(6, Sent::query(20_000, "last")), 1),
+    ] {
+        push(&mut pairing, &sent, &mut list);
+        assert_eq!(pairing.open.len(), open, "{sent:?}");
+    }
+    pairing.close(&mut |_| {});
+    assert!(pairing.open.is_empty() && pairing.held == 0 && pairing.is_empty());
+    let mut spare = Spare::default();
+    pairing.done_with(&mut Vec::new(), &mut spare);
+    assert_eq!(spare.len(), 3, "the queries that were answered");
+}
+
 #[test]
 fn a_response_alone_and_a_response_first() {
     assert_eq!(run(&[Sent::response(5, "a")]).0, [is(None, Some(5), 0, "")]);

@@ -9,7 +9,7 @@ use crate::frame::Transport;
 use crate::message::Header;
 
 /// The most that are remembered.
-const MOST: usize = 1 << 16;
+const MOST: u32 = 1 << 16;
 
 /// Who was told to ask again, by whom, for what; and when.
 #[derive(Debug)]

@@ -148,7 +148,7 @@ proptest! {
             prop_assert_eq!(is_kept, expected.kept.is_some());
             let mut arrival = arrivals.pop().unwrap();
             if is_kept {
-                arrival.keep(&envelope, plain.payload);
+                reader.keep(&mut arrival, &envelope, plain.payload);
             }
             prop_assert_eq!(format!("{arrival:?}"), format!("{expected:?}"));
         }
@@ -189,4 +189,49 @@ fn keys_to_one_resolver_are_told_apart() {
         );
         assert!(keys.insert(keyed.key(&query)), "{number}");
     }
+}
+
+/// No more memory stays than is said, whatever the messages were.
+#[test]
+fn what_is_spare_is_bounded() {
+    let mut spare = Spare::default();
+    let layers = Layers::default();
+    let envelope = Envelope {
+        time: Timestamp::MIN,
+        input: 0,
+        number: 1,
+        src: IpAddr::from([10, 0, 0, 1]),
+        dst: IpAddr::from([10, 0, 0, 53]),
+        src_port: 40_000,
+        dst_port: 53,
+        transport: Transport::Udp,
+        ip_id: None,
+        around: Around::Layers(&layers),
+        missing: 0,
+        fragment_missing: false,
+    };
+    let key = Between::new(&envelope, &Header::read(&[0; 12]).unwrap()).key();
+    let kept: Vec<Box<Kept>> = (0..2_000)
+        .map(|len| Spare::default().keep(key, &envelope, &vec![7; len]))
+        .collect();
+    for kept in kept {
+        spare.give(kept);
+    }
+    assert_eq!(
+        spare.len(),
+        Spare::BYTES + 1,
+        "those with more bytes are given up"
+    );
+    let mut others = spare.clone();
+    spare.append(&mut others);
+    spare.append(&mut others);
+    assert_eq!((spare.len(), others.len()), (Spare::MOST, 0));
+    for len in [0, 1, 300] {
+        let kept = spare.keep(key, &envelope, &vec![9; len]);
+        assert_eq!(
+            (kept.bytes.as_slice(), kept.side().missing),
+            (vec![9; len].as_slice(), 0)
+        );
+    }
+    assert_eq!(spare.len(), Spare::MOST - 3);
 }
