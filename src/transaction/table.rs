@@ -318,7 +318,15 @@ impl Table {
     pub(super) fn remove(&mut self, number: u32) -> Option<Slot> {
         let place = self.place(number);
         let slot = self.slots.get_mut(place)?.take()?;
-        self.index.take(number, index_key(slot.key), self.numbers);
+        if number == self.numbers.first {
+            // Of the oldest the index need not be told.
+            self.numbers.first = number.wrapping_add(1);
+            if self.due == number {
+                self.due = self.numbers.first;
+            }
+        } else {
+            self.index.take(number, index_key(slot.key), self.numbers);
+        }
         self.len -= 1;
         Some(slot)
     }
