@@ -1,7 +1,8 @@
 //! Servers of ClickHouse: Debian's, also as a cluster, and the newest engine behind `chdb_server.py`.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -54,12 +55,22 @@ pub(crate) struct Cluster {
     /// The ports for HTTP and for each other.
     ports: Vec<(u16, u16)>,
     servers: Vec<Option<Child>>,
+    #[expect(dead_code, reason = "for its drop")]
+    held: Vec<UdpSocket>,
 }
 
-/// A port that nobody has.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+/// A port that nobody has, and what keeps it as long as it lives: the servers take no datagrams, and whoever wants a port here
+/// takes the one for datagrams first. It is none of those that the system gives to connections, so that it is still there when a
+/// server that was killed comes back.
+fn free_port() -> (u16, UdpSocket) {
+    loop {
+        let port = 10_000 + (RandomState::new().hash_one(()) % 20_000) as u16;
+        if let Ok(held) = UdpSocket::bind(("127.0.0.1", port))
+            && TcpListener::bind(("127.0.0.1", port)).is_ok()
+        {
+            return (port, held);
+        }
+    }
 }
 
 const USERS: &str = "<yandex>
@@ -73,12 +84,20 @@ impl Cluster {
     /// So many of Debian's; of chdb always one.
     pub(crate) fn start(engine: Engine, count: usize) -> Self {
         let count = if engine == Engine::Chdb { 1 } else { count };
-        let ports: Vec<(u16, u16)> = (0..count).map(|_| (free_port(), free_port())).collect();
+        let (ports, held): (Vec<u16>, Vec<UdpSocket>) =
+            std::iter::repeat_with(free_port).take(2 * count).unzip();
+        let ports: Vec<(u16, u16)> = ports
+            .as_chunks()
+            .0
+            .iter()
+            .map(|[http, tcp]| (*http, *tcp))
+            .collect();
         let mut cluster = Self {
             engine,
             folder: TempDir::new().unwrap(),
             servers: ports.iter().map(|_| None).collect(),
             ports,
+            held,
         };
         for number in 0..count {
             cluster.start_one(number);
