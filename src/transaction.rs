@@ -879,8 +879,9 @@ impl Pairing {
             && is_open
         {
             query.is_passed_on = self.hosts.passes_on(query, slot.question);
-            let asked = asked_but_for_id(self.open.hasher(), &query.key, slot.question);
-            asked.map(|asked| self.open.insert(asked, slot.key));
+            if let Some(asked) = asked_but_for_id(self.open.hasher(), &query.key, slot.question) {
+                self.open.insert(asked, slot.key);
+            }
         }
     }
 

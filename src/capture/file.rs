@@ -177,9 +177,7 @@ impl Files {
                     }
                 }
             }
-            if let Some(ahead) = &ahead
-                && !ahead.get()
-            {
+            if let Some(ahead) = &ahead {
                 ahead.set(has_little_dns(sink.stats()));
             }
             // A signal need not be answered within a microsecond.
@@ -291,7 +289,7 @@ struct Plain {
     from: Box<dyn Read + Send>,
     /// How many bytes were read of it.
     at: usize,
-    /// Whether it is to be read ahead from now on.
+    /// Whether it is to be read ahead from the next bytes on.
     is_to_be_ahead: Rc<Cell<bool>>,
 }
 
@@ -321,7 +319,7 @@ fn is_always_read_ahead() -> bool {
     std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 2)
 }
 
-/// Whether so little of a file is DNS, by what was seen of it, that it is better read ahead on any machine.
+/// Whether so little was DNS of what was seen so far that a file is better read ahead on any machine.
 const fn has_little_dns(seen: &Capture) -> bool {
     seen.handed_on < seen.received / 4
 }
@@ -331,7 +329,7 @@ struct Opened {
     blocks: Blocks<Upstream>,
     kind: Kind,
     compression: Option<Compression>,
-    /// Of a long file: to be set where it is to be read ahead.
+    /// Of a long file that is not read ahead yet: to be set where it is to be.
     ahead: Option<Rc<Cell<bool>>>,
 }
 
@@ -341,7 +339,7 @@ fn open(input: &Input) -> Result<Opened, CaptureError> {
         path: shown_input(input),
         reason,
     };
-    let mut ahead = None;
+    let mut is_long = false;
     let file: io::Result<Box<dyn Read + Send>> = match input {
         // A descriptor of our own, without a buffer and a lock.
         Input::Stdin => io::stdin()
@@ -349,14 +347,14 @@ fn open(input: &Input) -> Result<Opened, CaptureError> {
             .try_clone_to_owned()
             .map(|file| Box::new(File::from(file)) as _),
         Input::File(path) => File::open(path).map(|file| {
-            let is_long = file.metadata().is_ok_and(|file| file.len() >= LONG);
-            ahead = is_long.then(|| Rc::new(Cell::new(is_always_read_ahead())));
+            is_long = file.metadata().is_ok_and(|file| file.len() >= LONG);
             Box::new(file) as _
         }),
         Input::Memory { bytes, .. } => Ok(Box::new(Cursor::new(Arc::clone(bytes)))),
     };
     let (start, from) = file.and_then(peek).map_err(failed)?;
     let kind = Kind::of(&start);
+    let mut ahead = None;
     let (kind, start, from, compression) = if let Kind::Compressed(compression) = kind {
         let from = compression.decompress(from).map_err(failed)?;
         let (start, from) = peek(from).map_err(|error| match error.kind() {
@@ -370,14 +368,16 @@ fn open(input: &Input) -> Result<Opened, CaptureError> {
         let from = Ahead::new(from, 0).map_err(failed)?;
         let kind = Kind::of(&start);
         (kind, start, Upstream::Ahead(from), Some(compression))
-    } else if matches!(input, Input::Stdin) {
+    } else if matches!(input, Input::Stdin) || is_long && is_always_read_ahead() {
         let from = Ahead::new(from, 0).map_err(failed)?;
         (kind, start, Upstream::Ahead(from), None)
     } else {
+        let is_to_be_ahead = Rc::default();
+        ahead = is_long.then(|| Rc::clone(&is_to_be_ahead));
         let file = Plain {
             from: Box::new(from),
             at: 0,
-            is_to_be_ahead: ahead.clone().unwrap_or_default(),
+            is_to_be_ahead,
         };
         (kind, start, Upstream::File(Some(file)), None)
     };

@@ -154,15 +154,6 @@ impl Arrival {
         self.is_wanted || self.identity.question.is_none()
     }
 
-    /// Keeps the message.
-    #[cold]
-    fn keep(&mut self, envelope: &Envelope<'_>, bytes: &[u8], spare: &mut Spare) {
-        self.kept = Header::read(bytes).map(|header| {
-            let key = Between::new(envelope, &header).key();
-            spare.keep(key, envelope, bytes)
-        });
-    }
-
     /// How many bytes are kept of it beside itself.
     #[must_use]
     pub fn held(&self) -> usize {
@@ -219,8 +210,12 @@ impl Reader {
     }
 
     /// Keeps a message whole.
+    #[cold]
     pub fn keep(&mut self, arrival: &mut Arrival, envelope: &Envelope<'_>, bytes: &[u8]) {
-        arrival.keep(envelope, bytes, &mut self.spare);
+        arrival.kept = Header::read(bytes).map(|header| {
+            let key = Between::new(envelope, &header).key();
+            self.spare.keep(key, envelope, bytes)
+        });
     }
 
     /// Where the memory of the messages to be kept comes from.
