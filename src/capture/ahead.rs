@@ -5,15 +5,14 @@ use std::ops::Range;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
+use super::blocks::{PAGE, in_step};
+
 /// How many bytes are asked for at once.
 const BLOCK: usize = 256 << 10;
 /// How many blocks there are; they go round between the two threads.
 const BLOCKS: usize = 8;
 /// So many bytes at least are free before those of a block, for what is left of the one before it.
 const ROOM: usize = 64 << 10;
-/// How many bytes make a page: where a file is copied to a place that is a few bytes further in its page than in the file's,
-/// processors take what they read for what they wrote just before, and the copy takes up to four times as long.
-const PAGE: usize = 4 << 10;
 
 /// Reads another reader in a thread of its own, at most [`BLOCKS`] times [`BLOCK`] bytes ahead.
 ///
@@ -105,7 +104,7 @@ fn read(
                 Err(_) => return,
             },
         };
-        let start = ROOM + at.wrapping_sub(buffer.as_ptr().addr() + ROOM) % PAGE;
+        let start = in_step(&buffer, ROOM, at);
         let read = loop {
             match from.read(buffer.get_mut(start..).unwrap_or_default()) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}

@@ -287,8 +287,6 @@ enum Upstream {
 /// A file that was not compressed.
 struct Plain {
     from: Box<dyn Read + Send>,
-    /// How many bytes were read of it.
-    at: usize,
     /// Whether it is to be read ahead from the next bytes on.
     is_to_be_ahead: Rc<Cell<bool>>,
 }
@@ -296,20 +294,15 @@ struct Plain {
 impl Supply for Upstream {
     fn supply(&mut self, held: &mut Held, need: usize) -> io::Result<()> {
         if let Self::File(file) = self
-            && let Some(Plain { from, at, .. }) = file.take_if(|file| file.is_to_be_ahead.get())
+            && let Some(Plain { from, .. }) = file.take_if(|file| file.is_to_be_ahead.get())
         {
-            *self = Self::Ahead(Ahead::new(from, at)?);
+            *self = Self::Ahead(Ahead::new(from, held.read_so_far())?);
         }
         match self {
-            Self::Ahead(ahead) => ahead.supply(held, need)?,
-            Self::File(Some(file)) => {
-                let before = held.len();
-                file.from.supply(held, need)?;
-                file.at += held.len() - before;
-            }
-            Self::File(None) => {}
+            Self::Ahead(ahead) => ahead.supply(held, need),
+            Self::File(Some(file)) => file.from.supply(held, need),
+            Self::File(None) => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -376,7 +369,6 @@ fn open(input: &Input) -> Result<Opened, CaptureError> {
         ahead = is_long.then(|| Rc::clone(&is_to_be_ahead));
         let file = Plain {
             from: Box::new(from),
-            at: 0,
             is_to_be_ahead,
         };
         (kind, start, Upstream::File(Some(file)), None)
@@ -456,7 +448,6 @@ mod tests {
             let ahead = Rc::new(Cell::new(from == 0));
             let mut blocks = Blocks::new(Upstream::File(Some(Plain {
                 from: Box::new(Cursor::new(all.clone())),
-                at: 0,
                 is_to_be_ahead: Rc::clone(&ahead),
             })));
             let mut at = 0;
