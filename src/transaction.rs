@@ -10,6 +10,7 @@ mod hosts;
 mod index;
 mod recent;
 mod replaced;
+mod ring;
 mod slot;
 mod table;
 mod truncated;
@@ -391,6 +392,7 @@ impl Pairing {
     #[inline(always)]
     pub fn fetch(&self, arrivals: &[Arrival]) {
         self.table.fetch(arrivals.iter().map(|it| it.identity.key));
+        self.hosts.fetch_hosts(arrivals.iter());
         let kept = || arrivals.iter().filter_map(|it| it.kept.as_deref());
         std::hint::black_box(kept().fold(0, |read, kept| read ^ kept.fetch()));
         self.hosts.fetch(arrivals.iter().filter_map(Arrival::asks));

@@ -50,8 +50,10 @@ impl Link {
     }
 }
 
-/// So many links of a chain are its first: of four chains with eight slots among them, one may have more.
+/// So many links of a chain are its first.
 const FIRSTS: usize = 4;
+/// So many slots there are for each chain, where all are in use: of seven such chains one has more than the first links.
+const SLOTS: usize = 2;
 
 /// Slots by their keys, which are hashes: all their bits are as good as any.
 #[derive(Debug)]
@@ -75,14 +77,14 @@ impl Index {
     /// An empty index for so many slots, a power of two; none for none.
     pub(super) fn new(slots: usize) -> Self {
         Self {
-            firsts: vec![[Self::UNUSED; FIRSTS]; slots.div_ceil(FIRSTS)],
+            firsts: vec![[Self::UNUSED; FIRSTS]; slots.div_ceil(SLOTS)],
             after: vec![Self::UNUSED; slots],
         }
     }
 
-    /// Whether there is room for none.
-    pub(super) const fn is_without_room(&self) -> bool {
-        self.firsts.is_empty()
+    /// For how many slots there is room.
+    pub(super) const fn room(&self) -> usize {
+        self.after.len()
     }
 
     fn place(&self, key: u32) -> usize {

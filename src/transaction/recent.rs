@@ -52,7 +52,7 @@ impl<K: Copy + Eq + Hash, V: Copy> Recent<K, V> {
 
     /// Notes that a key was seen.
     pub(super) fn note(&mut self, key: K, time: Timestamp, with: V) {
-        if self.index.is_without_room() {
+        if self.index.room() == 0 {
             self.index = Index::new(self.room());
         }
         if self.numbers.len() >= self.most {

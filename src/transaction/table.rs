@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use super::arrival::{Identity, Key, KeyHash, Link, QuestionHash};
 use super::index::{Index, Numbers};
+use super::ring::{self, Ring};
 use super::slot::{Slot, State};
 use super::waits::Waits;
 use crate::time::Timestamp;
@@ -34,12 +35,7 @@ pub(super) struct Found {
 /// for a moment only.
 #[derive(Debug)]
 pub(super) struct Table {
-    /// By the last bits of their numbers. `None` where one was taken out; those that were not used yet are missing at the end.
-    slots: Vec<Option<Slot>>,
-    /// For how many there is room: a power of two.
-    room: usize,
-    /// How many numbers may be in use at once.
-    most: u32,
+    slots: Ring<Slot>,
     numbers: Numbers,
     /// All before this one were due, but for those in the queue.
     due: u32,
@@ -49,22 +45,22 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// The most that it takes: of all the numbers that can be told apart half may be of slots that were taken out.
+    /// The most numbers in use at once.
+    const NUMBERS: u32 = Index::MOST - ring::BLOCK;
+    /// The most that it takes: of all the numbers in use about half may be of slots that were taken out.
     pub(super) const MOST: usize = Index::MOST.div_ceil(2) as usize;
-    /// Room to begin with: as many as a busy resolver has in five seconds. Memory of slots that are not used yet costs nothing.
-    const USUAL: usize = 1 << 17;
+    /// Room in the index to begin with: as many as a busy resolver has in five seconds.
+    const USUAL: usize = 1 << 18;
 
     /// An empty table.
     pub(super) fn new() -> Self {
         Self::with_room(Self::USUAL)
     }
 
-    /// An empty table with room for so many, a power of two.
+    /// An empty table with an index for so many, a power of two.
     pub(super) fn with_room(room: usize) -> Self {
         Self {
-            slots: Vec::with_capacity(room),
-            room,
-            most: Index::MOST.min(u32::try_from(room).unwrap_or(u32::MAX)),
+            slots: Ring::new(Index::MOST + 1),
             numbers: Numbers::default(),
             due: 0,
             len: 0,
@@ -78,23 +74,13 @@ impl Table {
         self.len
     }
 
-    /// For how many there is room.
-    #[cfg(test)]
+    /// For how many the index has room.
     pub(super) const fn room(&self) -> usize {
-        self.room
-    }
-
-    fn place(&self, number: u32) -> usize {
-        number as usize & self.room.wrapping_sub(1)
-    }
-
-    fn slot(&self, number: u32) -> Option<&Slot> {
-        self.slots.get(self.place(number))?.as_ref()
+        self.index.room()
     }
 
     pub(super) fn get_mut(&mut self, number: u32) -> Option<&mut Slot> {
-        let place = self.place(number);
-        self.slots.get_mut(place)?.as_mut()
+        self.slots.place_mut(number)?.as_mut()
     }
 
     /// Has the memory come that looking for these keys takes.
@@ -118,7 +104,7 @@ impl Table {
     fn chain(&self, key: KeyHash) -> impl Iterator<Item = (u32, &Slot)> {
         let numbers = self.index.with(index_key(key), self.numbers);
         numbers.filter_map(move |number| {
-            let slot = self.slot(number)?;
+            let slot = self.slots.get(number)?;
             (slot.key.without_resolver == key.without_resolver).then_some((number, slot))
         })
     }
@@ -247,7 +233,7 @@ impl Table {
     /// Puts a transaction at the end.
     #[inline(always)]
     pub(super) fn insert(&mut self, slot: Slot) -> u32 {
-        if self.numbers.len() >= self.most {
+        if self.numbers.len() as usize >= self.room() || self.numbers.len() >= Self::NUMBERS {
             self.make_room();
         }
         let waits_shortly = slot.is_short().then_some(slot.latest);
@@ -263,11 +249,7 @@ impl Table {
     fn put(&mut self, slot: Slot) -> u32 {
         let number = self.numbers.end;
         self.index.put(number, index_key(slot.key));
-        let place = self.place(number);
-        match self.slots.get_mut(place) {
-            Some(here) => *here = Some(slot),
-            None => self.slots.push(Some(slot)),
-        }
+        self.slots.put(number, slot);
         self.numbers.end = number.wrapping_add(1);
         self.len += 1;
         number
@@ -284,21 +266,38 @@ impl Table {
         }
     }
 
-    /// Numbers the slots anew, without gaps; twice as many places where more than half of them are in use.
+    /// Moves the beginning past a number that is nobody's any more.
+    #[inline(always)]
+    fn pass_first(&mut self) {
+        self.slots.is_past(self.numbers.first);
+        self.numbers.first = self.numbers.first.wrapping_add(1);
+    }
+
+    /// Makes room for more numbers: an index for twice as many where more than half of them are in use, else there are gaps.
     #[cold]
     fn make_room(&mut self) {
-        let is_half_full = self.len > self.room / 2;
-        let room = if is_half_full {
-            self.room * 2
+        if self.len > self.room() / 2 && self.numbers.len() < Self::NUMBERS {
+            self.index = Index::new(self.room() * 2);
+            for age in 0..self.numbers.len() {
+                let number = self.numbers.first.wrapping_add(age);
+                if let Some(slot) = self.slots.get(number) {
+                    self.index.put(number, index_key(slot.key));
+                }
+            }
         } else {
-            self.room
-        };
-        let mut before = std::mem::replace(self, Self::with_room(room));
+            self.number_anew();
+        }
+    }
+
+    /// Numbers the slots anew, without gaps.
+    fn number_anew(&mut self) {
+        let mut before = std::mem::replace(self, Self::with_room(self.room()));
         let mut moved: Vec<(u32, u32)> = Vec::new();
         for age in 0..before.numbers.len() {
             let number = before.numbers.first.wrapping_add(age);
-            let place = before.place(number);
-            if let Some(slot) = before.slots.get_mut(place).and_then(Option::take) {
+            let slot = before.slots.place_mut(number).and_then(Option::take);
+            before.slots.is_past(number);
+            if let Some(slot) = slot {
                 if slot.is_short() {
                     moved.push((age, self.numbers.end));
                 }
@@ -316,11 +315,10 @@ impl Table {
 
     /// Takes a transaction out.
     pub(super) fn remove(&mut self, number: u32) -> Option<Slot> {
-        let place = self.place(number);
-        let slot = self.slots.get_mut(place)?.take()?;
+        let slot = self.slots.place_mut(number)?.take()?;
         if number == self.numbers.first {
             // Of the oldest the index need not be told.
-            self.numbers.first = number.wrapping_add(1);
+            self.pass_first();
             if self.due == number {
                 self.due = self.numbers.first;
             }
@@ -340,8 +338,7 @@ impl Table {
         mut forgotten: impl FnMut(&Slot),
     ) {
         while self.due != self.numbers.end {
-            let place = self.place(self.due);
-            let Some(here) = self.slots.get_mut(place) else {
+            let Some(here) = self.slots.place_mut(self.due) else {
                 return;
             };
             match here {
@@ -357,7 +354,7 @@ impl Table {
                 Some(_) | None => {}
             }
             if self.numbers.first == self.due && here.is_none() {
-                self.numbers.first = self.due.wrapping_add(1);
+                self.pass_first();
             }
             self.due = self.due.wrapping_add(1);
         }
@@ -372,8 +369,8 @@ impl Table {
     /// The transaction that is due first, where it is due by `now`. It does not come again: whoever asked removes, forgets or
     /// touches it.
     pub(super) fn next_due(&mut self, now: Timestamp, waits: &Waits) -> Option<u32> {
-        while self.numbers.first != self.due && self.slot(self.numbers.first).is_none() {
-            self.numbers.first = self.numbers.first.wrapping_add(1);
+        while self.numbers.first != self.due && self.slots.get(self.numbers.first).is_none() {
+            self.pass_first();
         }
         let long = self.long_due(now, waits);
         match self.short_due(now, waits) {
@@ -392,7 +389,7 @@ impl Table {
     /// When the first is due that waits for a timeout, where that is by `now`.
     fn long_due(&mut self, now: Timestamp, waits: &Waits) -> Option<Timestamp> {
         while self.due != self.numbers.end {
-            match self.slot(self.due) {
+            match self.slots.get(self.due) {
                 Some(slot) if !slot.is_short() => {
                     return Some(slot.swept(waits)).filter(|due| *due <= now);
                 }
@@ -421,7 +418,10 @@ impl Table {
 
     /// The slot of a queue's item, where the item still stands for it.
     fn standing(&self, (number, time): &Queued) -> Option<&Slot> {
-        let slot = self.numbers.has(*number).then(|| self.slot(*number))??;
+        let slot = self
+            .numbers
+            .has(*number)
+            .then(|| self.slots.get(*number))??;
         (slot.is_short() && slot.latest == *time).then_some(slot)
     }
 }
