@@ -1,7 +1,8 @@
-"""What scripts/bench and scripts/instructions share: the program, the yardstick, and the traces that a seeded generator makes.
+"""What scripts/bench, scripts/instructions and scripts/pgo share: the program, the yardstick, and the traces that a seeded generator makes.
 
 The generator (gen.rs) and the yardstick (bare_loop.c, libpcap's own loop) are in the folder DNSTERRIER_PERF [default:
-../shared/perf]; what is made of them stays in target/bench.
+../shared/perf]; what is made of them stays in target/bench. The program is DNSTERRIER_PROGRAM, as that of scripts/pgo [default: the
+release, which is built first].
 """
 import os
 import shutil
@@ -12,7 +13,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 PERF = os.environ.get("DNSTERRIER_PERF", os.path.join(ROOT, "..", "shared", "perf"))
 TARGET = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
 WORK = os.path.join(TARGET, "bench")
-PROGRAM = os.path.join(TARGET, "release", "dnsterrier")
+OTHER = os.environ.get("DNSTERRIER_PROGRAM")
+PROGRAM = os.path.abspath(OTHER) if OTHER else os.path.join(TARGET, "release", "dnsterrier")
 
 
 def say(words):
@@ -46,18 +48,23 @@ def rust(name):
 
 
 def prepare(*also):
-    """The program, the generator, and what else of DNSTERRIER_PERF is named."""
+    """The generator, and what else of DNSTERRIER_PERF is named."""
     for source in ("gen.rs", *also):
         if not os.path.exists(os.path.join(PERF, source)):
             die(f"{source} is not in {PERF}; set DNSTERRIER_PERF to the folder that has it")
     os.makedirs(WORK, exist_ok=True)
-    subprocess.run([rust("cargo"), "build", "--release", "--locked", "--quiet"], cwd=ROOT, check=True)
     make("gen", lambda out: [rust("rustc"), "-O", os.path.join(PERF, "gen.rs"), "-o", out])
 
 
-def trace(name, pairs, kind):
+def build():
+    """The program, as a release, unless another is named."""
+    if not OTHER:
+        subprocess.run([rust("cargo"), "build", "--release", "--locked", "--quiet"], cwd=ROOT, check=True)
+
+
+def trace(name, pairs, kind, seed=1):
     """A trace of so many lookups, nothing but DNS (dns) or among other traffic (mixed)."""
-    return make(name, lambda out: [place("gen"), str(pairs), kind, out, "1"])
+    return make(name, lambda out: [place("gen"), str(pairs), kind, out, str(seed)])
 
 
 def without_packets():
