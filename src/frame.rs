@@ -328,7 +328,14 @@ impl Decoder {
     /// A few kinds of packet hold several datagrams; see [`Self::decode_further`]. Plain packets are quicker by
     /// [`Self::decode_plain`], to be asked first.
     pub fn decode<'a>(&'a mut self, packet: &Packet<'a>) -> Option<Frame<'a>> {
-        self.walk(packet, 0)
+        let Some(segment) = plain::segment(packet, &self.ports) else {
+            return self.walk(packet, 0);
+        };
+        self.member = 0;
+        self.trail.clear();
+        self.may_be_part = false;
+        self.stats.tcp += 1;
+        Some(segment)
     }
 
     /// The datagram inside a packet as nearly all DNS comes in; `None` where it is another packet. Nothing is counted: whoever

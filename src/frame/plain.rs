@@ -1,14 +1,17 @@
 //! The packets that nearly all DNS comes in, taken apart in one go: Ethernet with at most one VLAN tag, IP without options,
-//! UDP, whole. What [`super::Decoder`] does layer by layer gives the same; a test says so.
+//! UDP or TCP, whole. What [`super::Decoder`] does layer by layer gives the same; a test says so.
 
 use std::net::IpAddr;
 
-use super::{Around, Ports};
+use etherparse::TcpHeaderSlice;
+
+use super::{Around, Frame, Layers, Ports, Tcp};
 use crate::packet::{LinkType, Packet};
 
 const ETHERNET: LinkType = LinkType(1);
 const UDP: u32 = 17;
 const UDP_HEADER: usize = 8;
+const TCP: u8 = 6;
 /// What is shorter has not even a DNS header, and is looked at in the other way.
 const LEAST: u32 = 8 + 12;
 
@@ -98,6 +101,83 @@ pub(super) fn read<'a>(packet: &Packet<'a>, ports: &Ports) -> Option<Plain<'a>> 
         ip_id,
         payload: datagram.payload,
         around: Around::Ethernet { macs, vlan },
+    })
+}
+
+/// The segment with a DNS port that a plain packet with TCP in the place of UDP holds; `None` for every other packet.
+pub(super) fn segment<'a>(packet: &Packet<'a>, ports: &Ports) -> Option<Frame<'a>> {
+    if packet.link != ETHERNET {
+        return None;
+    }
+    let (macs, rest) = packet.bytes.split_first_chunk::<12>()?;
+    let (vlan, rest) = match rest.split_first_chunk()? {
+        (&[0x81, 0x00, high, low], rest) => (u16::from_be_bytes([high, low]) & 0x0FFF, rest),
+        _ => (0, rest),
+    };
+    let (addresses, ip_id, segment) = match rest.split_first_chunk()? {
+        ([0x08, 0x00], rest) => {
+            let (header, after) = rest.split_first_chunk::<20>()?;
+            let &[
+                0x45,
+                _,
+                length_high,
+                length_low,
+                id_high,
+                id_low,
+                offset_high,
+                offset_low,
+                _,
+                TCP,
+                ..,
+            ] = header
+            else {
+                return None;
+            };
+            // Neither more fragments nor an offset.
+            if u16::from_be_bytes([offset_high, offset_low]) & 0x3FFF != 0 {
+                return None;
+            }
+            let length = u16::from_be_bytes([length_high, length_low]).checked_sub(20)?;
+            let (addresses, _) = part::<12, 8>(header)?.as_chunks();
+            let ip_id = u16::from_be_bytes([id_high, id_low]);
+            let segment = after.get(..usize::from(length))?;
+            (
+                Addresses::V4(addresses.first_chunk()?),
+                Some(ip_id),
+                segment,
+            )
+        }
+        ([0x86, 0xDD], rest) => {
+            let (header, after) = rest.split_first_chunk::<40>()?;
+            let &[0x60..=0x6F, _, _, _, length_high, length_low, TCP, ..] = header else {
+                return None;
+            };
+            let (addresses, _) = part::<8, 32>(header)?.as_chunks();
+            let length = u16::from_be_bytes([length_high, length_low]);
+            let segment = after.get(..usize::from(length))?;
+            (Addresses::V6(addresses.first_chunk()?), None, segment)
+        }
+        _ => return None,
+    };
+    let header = TcpHeaderSlice::from_slice(segment).ok()?;
+    let (src_port, dst_port) = (header.source_port(), header.destination_port());
+    if !ports.contain_one_of([src_port, dst_port]) {
+        return None;
+    }
+    let [src, dst] = addresses.either();
+    let mut layers = Layers::default();
+    Around::Ethernet { macs, vlan }.write_to(&mut layers);
+    Some(Frame {
+        src,
+        dst,
+        src_port,
+        dst_port,
+        ip_id,
+        tcp: Some(Tcp::of(&header)),
+        payload: segment.get(header.slice().len()..)?,
+        cut: 0,
+        layers,
+        brought: None,
     })
 }
 

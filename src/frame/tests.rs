@@ -577,4 +577,45 @@ proptest! {
             prop_assert_eq!(decoder.walk(&packet, 0).map(|frame| format!("{frame:?}")), Some(quick));
         }
     }
+    /// The same of segments of TCP, with options and without, and with what the link layer puts behind them.
+    #[test]
+    fn the_quick_way_of_segments_agrees_with_the_long_one(
+        v6 in any::<bool>(),
+        tag in prop::option::of(any::<u16>()),
+        options in 0_usize..3,
+        payload in prop::collection::vec(any::<u8>(), 0..20),
+        padding in 0_usize..8,
+        changes in prop::collection::vec((0_usize..100, any::<u8>()), 0..3),
+        cut in 0_usize..12,
+    ) {
+        let builder = if v6 {
+            PacketBuilder::ipv6(CLIENT6, RESOLVER6, 64)
+        } else {
+            PacketBuilder::ipv4(CLIENT, RESOLVER, 64)
+        };
+        let builder = builder.tcp(4321, 53, 0x0102_0304, 1024).syn();
+        let builder = builder.options_raw(&[1, 1, 1, 1, 1, 1, 1, 1][..4 * options]).unwrap();
+        let mut ip = Vec::new();
+        builder.write(&mut ip, &payload).unwrap();
+        let ether_type = if v6 { 0x86dd_u16 } else { 0x0800 };
+        let mut bytes = match tag {
+            Some(tag) => ethernet(0x8100, &joined(&[&tag.to_be_bytes(), &ether_type.to_be_bytes(), &ip])),
+            None => ethernet(ether_type, &ip),
+        };
+        let length = bytes.len();
+        for (place, value) in &changes {
+            bytes[place % length] = *value;
+        }
+        bytes.extend(std::iter::repeat_n(7, padding));
+        bytes.truncate(bytes.len() - cut.saturating_sub(6));
+        let mut decoder = decoder();
+        let packet = packet(1, &bytes);
+        let quick = plain::segment(&packet, &decoder.ports).map(|frame| format!("{frame:?}"));
+        if changes.is_empty() && bytes.len() >= length {
+            prop_assert!(quick.is_some());
+        }
+        if let Some(quick) = quick {
+            prop_assert_eq!(decoder.walk(&packet, 0).map(|frame| format!("{frame:?}")), Some(quick));
+        }
+    }
 }

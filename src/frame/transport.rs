@@ -75,13 +75,19 @@ fn take_tcp_header(frame: &mut Frame<'_>) -> Result<(), Discard> {
         err::tcp::HeaderSliceError::Content(_) => Discard::Malformed,
     })?;
     frame.skip(header.slice().len())?;
-    frame.tcp = Some(Tcp {
-        sequence: header.sequence_number(),
-        syn: header.syn(),
-        fin: header.fin(),
-        rst: header.rst(),
-    });
+    frame.tcp = Some(Tcp::of(&header));
     Ok(())
+}
+
+impl Tcp {
+    pub(super) fn of(header: &TcpHeaderSlice<'_>) -> Self {
+        Self {
+            sequence: header.sequence_number(),
+            syn: header.syn(),
+            fin: header.fin(),
+            rst: header.rst(),
+        }
+    }
 }
 
 /// Lays aside between whom a packet on other ports goes, where it may be encrypted DNS.
