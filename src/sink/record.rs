@@ -208,13 +208,18 @@ pub(super) struct Named<'a, R> {
     pub(super) record: &'a R,
 }
 
+/// Whether all characters are printable ones of ASCII, as of nearly all texts, so that each takes one column.
+pub(super) fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
 /// The text with every character escaped that could drive a terminal or reorder its line.
 pub(super) fn printable(text: &str) -> Cow<'_, str> {
     let harmless = |character: char| {
         !character.is_control()
             && !matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
     };
-    if text.chars().all(harmless) {
+    if is_plain(text) || text.chars().all(harmless) {
         return Cow::Borrowed(text);
     }
     let mut escaped = String::with_capacity(text.len());

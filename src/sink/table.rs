@@ -1,11 +1,12 @@
 //! Rows and sources as tables for people, and the line that a live run prints at once.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr;
 
-use super::record::printable;
+use super::record::{is_plain, printable};
 use crate::event::{Event, Outcome, Role};
 use crate::time::Timestamp;
 
@@ -29,8 +30,13 @@ impl TableOptions {
         }
     }
 
-    fn zone(self) -> &'static str {
-        if self.local_time { "LOCAL" } else { "UTC" }
+    /// The titles of columns of times: the first one, the last one, and the window's.
+    const fn titles(self) -> [&'static str; 3] {
+        if self.local_time {
+            ["FIRST (LOCAL)", "LAST (LOCAL)", "WINDOW (LOCAL)"]
+        } else {
+            ["FIRST (UTC)", "LAST (UTC)", "WINDOW (UTC)"]
+        }
     }
 }
 
@@ -149,7 +155,7 @@ fn first_and_more(values: &[&str]) -> String {
 /// What a column is like.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Column {
-    title: String,
+    title: Cow<'static, str>,
     kind: Kind,
 }
 
@@ -166,7 +172,7 @@ enum Kind {
 }
 
 impl Column {
-    fn new(title: impl Into<String>, kind: Kind) -> Self {
+    fn new(title: impl Into<Cow<'static, str>>, kind: Kind) -> Self {
         Self {
             title: title.into(),
             kind,
@@ -275,7 +281,7 @@ pub fn render(lines: &[TableLine<'_>], options: TableOptions) -> String {
 }
 
 fn row_cells(row: &TableRow<'_>, options: TableOptions) -> Vec<(Column, String)> {
-    let zone = options.zone();
+    let [first, _, windowed] = options.titles();
     let varying = |text: &str, varies: bool| {
         if varies {
             format!("{text}+")
@@ -292,14 +298,11 @@ fn row_cells(row: &TableRow<'_>, options: TableOptions) -> Vec<(Column, String)>
         .window
         .map(|(start, _)| options.time(start))
         .unwrap_or_default();
-    cells.push((
-        Column::new(format!("WINDOW ({zone})"), Kind::Optional),
-        window,
-    ));
+    cells.push((Column::new(windowed, Kind::Optional), window));
     for (name, value) in &row.keys {
         let title = match *name {
-            "query" => "NAME".to_owned(),
-            other => printable(other).to_uppercase(),
+            "query" => Cow::Borrowed("NAME"),
+            other => Cow::Owned(printable(other).to_uppercase()),
         };
         let value = match value.as_str() {
             "" => "-",
@@ -340,10 +343,7 @@ fn row_cells(row: &TableRow<'_>, options: TableOptions) -> Vec<(Column, String)>
         )
     }));
     cells.extend([
-        (
-            Column::new(format!("FIRST ({zone})"), Kind::Text),
-            options.time(row.first),
-        ),
+        (Column::new(first, Kind::Text), options.time(row.first)),
         (Column::new("PACKET", Kind::Number), row.packet.to_string()),
         (
             Column::new("", Kind::Optional),
@@ -354,7 +354,7 @@ fn row_cells(row: &TableRow<'_>, options: TableOptions) -> Vec<(Column, String)>
 }
 
 fn source_cells(source: &TableSource<'_>, options: TableOptions) -> Vec<(Column, String)> {
-    let zone = options.zone();
+    let [first, last, _] = options.titles();
     let rules: Vec<String> = source
         .rules
         .iter()
@@ -380,20 +380,18 @@ fn source_cells(source: &TableSource<'_>, options: TableOptions) -> Vec<(Column,
             printable(&first_and_more(&source.names)).into_owned(),
         ),
         (Column::new("ENCRYPTED DNS", Kind::Optional), encrypted),
-        (
-            Column::new(format!("FIRST ({zone})"), Kind::Text),
-            time(source.first),
-        ),
-        (
-            Column::new(format!("LAST ({zone})"), Kind::Text),
-            time(source.last),
-        ),
+        (Column::new(first, Kind::Text), time(source.first)),
+        (Column::new(last, Kind::Text), time(source.last)),
     ]
 }
 
 /// The columns that a terminal needs for the text.
 fn width(text: &str) -> usize {
-    UnicodeWidthStr::width(text)
+    if is_plain(text) {
+        text.len()
+    } else {
+        UnicodeWidthStr::width(text)
+    }
 }
 
 impl Block {
@@ -426,7 +424,7 @@ impl Block {
         } else {
             (Style::new(), Style::new())
         };
-        let titles = layout.line(columns.iter().map(|column| column.title.as_str()));
+        let titles = layout.line(columns.iter().map(|column| &*column.title));
         printed.push((format!("{bold}{titles}{bold:#}"), false));
         for line in lines {
             let text = if options.width.is_some() {
@@ -445,7 +443,12 @@ impl Block {
             } else {
                 Style::new()
             };
-            printed.push((format!("{style}{text}{style:#}"), true));
+            let text = if style.is_plain() {
+                text
+            } else {
+                format!("{style}{text}{style:#}")
+            };
+            printed.push((text, true));
         }
     }
 }
@@ -510,15 +513,15 @@ impl Layout<'_> {
             if !shown {
                 continue;
             }
-            let blanks = " ".repeat(limit.saturating_sub(width(cell)));
-            let (before, after) = if column.kind == Kind::Number {
-                (blanks.as_str(), "")
+            let blanks = std::iter::repeat_n(' ', limit.saturating_sub(width(cell)));
+            if column.kind == Kind::Number {
+                line.extend(blanks);
+                line.push_str(cell);
             } else {
-                ("", blanks.as_str())
-            };
-            for part in [before, cell, after, GAP] {
-                line.push_str(part);
+                line.push_str(cell);
+                line.extend(blanks);
             }
+            line.push_str(GAP);
         }
         line.truncate(line.trim_end().len());
         line
