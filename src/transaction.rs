@@ -392,10 +392,11 @@ impl Pairing {
     #[inline(always)]
     pub fn fetch(&self, arrivals: &[Arrival]) {
         self.table.fetch(arrivals.iter().map(|it| it.identity.key));
-        self.hosts.fetch_hosts(arrivals.iter());
+        self.hosts.fetch_senders(arrivals.iter());
         let kept = || arrivals.iter().filter_map(|it| it.kept.as_deref());
         std::hint::black_box(kept().fold(0, |read, kept| read ^ kept.fetch()));
-        self.hosts.fetch(arrivals.iter().filter_map(Arrival::asks));
+        let asked = arrivals.iter().filter_map(Arrival::asks);
+        self.hosts.fetch_asked(asked);
     }
 
     /// Takes a message, and what is kept of it; `give` gets each transaction that it completes and that somebody wants.

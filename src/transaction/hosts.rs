@@ -136,25 +136,22 @@ impl Hosts {
         }
     }
 
-    /// Has the memory come that [`looked_up`](Self::looked_up) takes, of all that ask by IPv4: their marks cost nothing.
+    /// Has the memory come that [`looked_up`](Self::looked_up) takes, of those that ask by IPv4: their marks cost nothing.
     #[inline(always)]
-    pub(super) fn fetch_hosts<'a>(&self, queries: impl Iterator<Item = &'a Arrival>) {
-        let first = |query: &Arrival| {
-            let place = match query.sender {
+    pub(super) fn fetch_senders<'a>(&self, arrivals: impl Iterator<Item = &'a Arrival>) {
+        let first = |arrival: &Arrival| {
+            let place = match arrival.sender {
                 IpAddr::V4(address) => spread(mark_v4(address)) % RECENT,
                 IpAddr::V6(_) => 0,
             };
             Some(self.recent.get(place)?[0])
         };
-        std::hint::black_box(
-            queries
-                .filter_map(first)
-                .fold(0, |read, first| read ^ first),
-        );
+        let firsts = arrivals.filter_map(first);
+        std::hint::black_box(firsts.fold(0, |read, first| read ^ first));
     }
 
     /// Has the memory come that [`asked`](Self::asked) takes.
-    pub(super) fn fetch(&self, asked: impl Iterator<Item = Asked>) {
+    pub(super) fn fetch_asked(&self, asked: impl Iterator<Item = Asked>) {
         let hashes = asked.map(|asked| self.hash_of_question(&asked.resolver, asked.question));
         self.questions.fetch(hashes);
     }

@@ -52,7 +52,8 @@ impl Link {
 
 /// So many links of a chain are its first.
 const FIRSTS: usize = 4;
-/// So many slots there are for each chain, where all are in use: of seven such chains one has more than the first links.
+/// So many slots there are for each chain, where all are in use: of seven such chains one fills its first links, so that a look
+/// behind them is needed.
 const SLOTS: usize = 2;
 
 /// Slots by their keys, which are hashes: all their bits are as good as any.
