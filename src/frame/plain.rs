@@ -15,7 +15,7 @@ const TCP: u8 = 6;
 /// What is shorter has not even a DNS header, and is looked at in the other way.
 const LEAST: u32 = 8 + 12;
 
-/// A plain packet: what a [`Frame`](super::Frame) holds that another may not have, without the rest. The addresses stay
+/// A plain packet: what a [`Frame`] holds that another may not have, without the rest. The addresses stay
 /// where they are, for whoever needs them the other way round.
 #[derive(Clone, Copy, Debug)]
 pub struct Plain<'a> {
