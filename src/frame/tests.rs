@@ -522,6 +522,22 @@ fn the_look_refuses_plain_packets_of_other_ports() {
     }
 }
 
+/// A frame with a VLAN tag or without, some of whose bytes are others.
+fn changed(tag: Option<u16>, ether_type: u16, ip: &[u8], changes: &[(usize, u8)]) -> Vec<u8> {
+    let mut bytes = match tag {
+        Some(tag) => {
+            let tagged = joined(&[&tag.to_be_bytes(), &ether_type.to_be_bytes(), ip]);
+            ethernet(0x8100, &tagged)
+        }
+        None => ethernet(ether_type, ip),
+    };
+    let length = bytes.len();
+    for (place, value) in changes {
+        bytes[place % length] = *value;
+    }
+    bytes
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
 
@@ -534,14 +550,8 @@ proptest! {
         cut in 0_usize..12,
     ) {
         let (ether_type, ip) = if v6 { (0x86dd_u16, ipv6()) } else { (0x0800, ipv4()) };
-        let mut bytes = match tag {
-            Some(tag) => ethernet(0x8100, &joined(&[&tag.to_be_bytes(), &ether_type.to_be_bytes(), &ip])),
-            None => ethernet(ether_type, &ip),
-        };
+        let mut bytes = changed(tag, ether_type, &ip, &changes);
         let length = bytes.len();
-        for (place, value) in &changes {
-            bytes[place % length] = *value;
-        }
         bytes.truncate(length - cut.saturating_sub(6));
         let mut decoder = decoder();
         let packet = packet(1, &bytes);
@@ -598,14 +608,8 @@ proptest! {
         let mut ip = Vec::new();
         builder.write(&mut ip, &payload).unwrap();
         let ether_type = if v6 { 0x86dd_u16 } else { 0x0800 };
-        let mut bytes = match tag {
-            Some(tag) => ethernet(0x8100, &joined(&[&tag.to_be_bytes(), &ether_type.to_be_bytes(), &ip])),
-            None => ethernet(ether_type, &ip),
-        };
+        let mut bytes = changed(tag, ether_type, &ip, &changes);
         let length = bytes.len();
-        for (place, value) in &changes {
-            bytes[place % length] = *value;
-        }
         bytes.extend(std::iter::repeat_n(7, padding));
         bytes.truncate(bytes.len() - cut.saturating_sub(6));
         let mut decoder = decoder();
