@@ -331,11 +331,16 @@ impl Decoder {
         let Some(segment) = plain::segment(packet, &self.ports) else {
             return self.walk(packet, 0);
         };
+        self.begin();
+        self.stats.tcp += 1;
+        Some(segment)
+    }
+
+    /// Forgets what was learnt of the packet before.
+    fn begin(&mut self) {
         self.member = 0;
         self.trail.clear();
         self.may_be_part = false;
-        self.stats.tcp += 1;
-        Some(segment)
     }
 
     /// The datagram inside a packet as nearly all DNS comes in; `None` where it is another packet. Nothing is counted: whoever
@@ -385,9 +390,7 @@ impl Decoder {
 
     /// Takes one layer after the other off the packet, down to its first member for us from `member` on.
     fn walk<'a>(&'a mut self, packet: &Packet<'a>, member: u16) -> Option<Frame<'a>> {
-        self.member = 0;
-        self.trail.clear();
-        self.may_be_part = false;
+        self.begin();
         let mut joined_as = None;
         let mut buffers = self.joined.as_mut_slice();
         let mut walk = Walk {

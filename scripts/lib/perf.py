@@ -56,10 +56,16 @@ def prepare(*also):
     make("gen", lambda out: [rust("rustc"), "-O", os.path.join(PERF, "gen.rs"), "-o", out])
 
 
+def cargo_build(*more, **environment):
+    """A release build, with more arguments and variables."""
+    command = [rust("cargo"), "build", "--release", "--locked", "--quiet", *more]
+    subprocess.run(command, cwd=ROOT, check=True, env={**os.environ, **environment})
+
+
 def build():
     """The program, as a release, unless another is named."""
     if not OTHER:
-        subprocess.run([rust("cargo"), "build", "--release", "--locked", "--quiet"], cwd=ROOT, check=True)
+        cargo_build()
 
 
 def trace(name, pairs, kind, seed=1):
